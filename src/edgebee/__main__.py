@@ -1,0 +1,5 @@
+"""`python -m edgebee`."""
+
+from edgebee.cli import main
+
+main()

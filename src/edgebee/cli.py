@@ -1,0 +1,78 @@
+"""The command line's front door: loads a command's module only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from edgebee.errors import EdgebeeError
+
+__all__ = ["edgebee", "main"]
+
+COMMANDS = ("train", "convert", "classify", "benchmark", "demo")
+"""In the order of the work. Each is a module of `edgebee.commands` with a `command`."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules, and whose expected failures are one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the work, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import `edgebee.commands.<name>`."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"edgebee.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Turn an expected failure into one line and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except _expected_errors() as error:
+            if ctx.params["debug"]:
+                raise
+            raise click.ClickException(" ".join(str(error).split())) from error
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """Our two trees of errors. Evaluated only when something failed: the runner loads NumPy."""
+    from edgebee.edge.classify import EdgeError
+
+    return EdgebeeError, EdgeError
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from edgebee import __version__
+
+        click.echo(f"edgebee {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own messages.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="Show the version.",
+)  # fmt: skip
+def edgebee(debug: bool) -> None:
+    """From photos in folders to an answer on a Raspberry Pi.
+
+    \b
+    edgebee demo                        try the whole way, without network or photos
+    edgebee train --data my_photos      photos -> artifacts/model.keras
+    edgebee convert --quantize int8     -> artifacts/model_int8.tflite
+    edgebee benchmark                   what is lost, what is gained
+    edgebee classify photo.jpg          an answer
+    """  # noqa: D301 - \b keeps click from rewrapping the example
+
+
+def main() -> None:
+    """Entry point of the `edgebee` script."""
+    edgebee(prog_name="edgebee")

@@ -1,0 +1,1 @@
+"""The commands: options in, one call into a room, a few lines out."""

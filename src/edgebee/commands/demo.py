@@ -1,0 +1,45 @@
+"""`edgebee demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("demo", short_help="The whole way in a minute, without network or photos.")
+@click.option(
+    "--output", default="artifacts", show_default=True, help="Folder for the results.",
+    type=click.Path(file_okay=False, path_type=Path),
+)  # fmt: skip
+@click.pass_context
+def command(ctx: click.Context, *, output: Path) -> None:
+    """Train, convert, measure and classify, on drawings of ants and bees made on the spot.
+
+    The drawings show that everything works; what is measured on them is no result.
+    """
+    from edgebee.commands import benchmark, convert, train
+    from edgebee.edge.classify import main as classify
+    from edgebee.train.dataset import load_dataset
+    from edgebee.train.recipe import Recipe
+
+    debug = bool(ctx.find_root().params.get("debug"))
+
+    def step(number: int, title: str) -> None:
+        click.secho(f"\n[{number}/4] {title}", bold=True, err=True)
+
+    step(1, "edgebee train --data sample")
+    train.run("sample", output, Recipe(), debug=debug)
+    step(2, "edgebee convert --quantize all")
+    convert.run(output / "model.keras", convert.FORMATS, debug=debug)
+    step(3, "edgebee benchmark")
+    model = benchmark.run(output, debug=debug)
+    step(4, "edgebee classify")
+    photo = load_dataset("sample").validation.paths[-1]
+    status = classify(["-m", str(model), str(photo)], prog="edgebee classify")
+    click.echo(
+        "\nThese were drawings, which prove the way and nothing else. "
+        "Next, your own photos: edgebee train --data FOLDER_OF_CLASS_FOLDERS",
+        err=True,
+    )
+    ctx.exit(status)

@@ -1,0 +1,69 @@
+"""Starting TensorFlow: late, and without its chatter.
+
+TensorFlow and its neighbours write notes to standard error from native code, before any
+setting of theirs is read: which processor it found, which delegate, which profiler. Someone
+who waits for a photo's name cannot tell them from trouble. Known notes are dropped,
+everything else passes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import threading
+
+from edgebee.errors import EdgebeeError
+
+__all__ = ["start_tensorflow"]
+
+_CHATTER = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog"
+    rb"|INFO: (Created TensorFlow Lite XNNPACK delegate|Initialized TensorFlow Lite)"
+    rb"|fully_quantize: "
+    rb"|[IW]\d{4} [\d:.]+ +\d+ "  # absl's information and warnings
+    rb"|E\d{4} [\d:.]+ +\d+ .*(failed call to cuInit|Unable to register cu)"  # no GPU here
+)
+
+
+def start_tensorflow(*, debug: bool = False) -> None:
+    """Import TensorFlow, quietly unless `debug`.
+
+    Raises:
+        EdgebeeError: it is not installed.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if not debug and "tensorflow" not in sys.modules:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        _filter_native_stderr()
+        # TensorFlow's Python side logs what the converter deprecates about itself.
+        logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError as error:
+        raise EdgebeeError(
+            f"TensorFlow cannot be imported ({error}); pip install 'edgebee[train]'"
+        ) from error
+
+
+def _filter_native_stderr() -> None:
+    """Put a filter between native code's standard error (descriptor 2) and the real one.
+
+    Python's own `sys.stderr` moves to a copy of the real one, so that progress bars still
+    see a terminal.
+    """
+    sys.stderr.flush()
+    real = os.dup(2)
+    sys.stderr = os.fdopen(real, "w", buffering=1, errors="backslashreplace")
+    reading, writing = os.pipe()
+    os.dup2(writing, 2)
+    os.close(writing)
+
+    def forward() -> None:
+        with os.fdopen(reading, "rb") as lines:
+            for line in lines:
+                if not _CHATTER.match(line):
+                    os.write(real, line)
+
+    threading.Thread(target=forward, name="native-stderr", daemon=True).start()

@@ -1,0 +1,1 @@
+"""From photos in folders to a Keras model."""

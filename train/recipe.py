@@ -1,0 +1,73 @@
+"""The settings of a training, checked before any work starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgebee.errors import TrainingError
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides the result of a training, besides the photos.
+
+    The first block is the starting recipe's; the second was chosen by cross-validation
+    within the hymenoptera training photos (`python -m edgebee.benchmarks.cross_validate`).
+    """
+
+    epochs: int = 10
+    """Epochs of feature extraction: the whole base frozen, the head learns."""
+    fine_tune_epochs: int = 5
+    """Epochs of fine-tuning after that: the base learns too, from `fine_tune_at` on."""
+    fine_tune_at: int = 100
+    """Index of the first base layer that fine-tuning releases."""
+    image_size: int = 224
+    """Side of the square input, in pixels."""
+    batch_size: int = 32
+    alpha: float = 1.0
+    """Width of MobileNetV2: a factor on the channels of every layer."""
+    seed: int = 0
+    weights: str = "imagenet"
+    """`imagenet`, `none` or the path of a weights file."""
+
+    learning_rate: float = 1e-3
+    fine_tune_learning_rate: float = 1e-4
+    views: int = 6
+    """Pictures made of each training photo: its plain view and `views - 1` varied ones."""
+    dropout: float = 0.2
+    label_smoothing: float = 0.1
+    head_l2: float = 1e-4
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work.
+
+        Raises:
+            TrainingError: naming the option and what it takes.
+        """
+        for option, value, least in (
+            ("--epochs", self.epochs, 0),
+            ("--fine-tune-epochs", self.fine_tune_epochs, 0),
+            ("--fine-tune-at", self.fine_tune_at, 0),
+            ("--image-size", self.image_size, 32),
+            ("--batch-size", self.batch_size, 1),
+            ("--seed", self.seed, 0),
+            ("--views", self.views, 1),
+        ):
+            if value < least:
+                raise TrainingError(f"{option} {value}: must be {least} or more")
+        if self.total_epochs == 0:
+            raise TrainingError("--epochs 0 --fine-tune-epochs 0: nothing to train")
+        for option, rate in (
+            ("--alpha", self.alpha),
+            ("--learning-rate", self.learning_rate),
+            ("--fine-tune-learning-rate", self.fine_tune_learning_rate),
+        ):
+            if not rate > 0:
+                raise TrainingError(f"{option} {rate}: must be above 0")
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of both phases together."""
+        return self.epochs + self.fine_tune_epochs
