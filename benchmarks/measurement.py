@@ -15,14 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.edge.classify import (
-    ModelError,
-    PhotoError,
-    invoke,
-    make_interpreter,
-    read_labels,
-    read_photo,
-)
+from edgebee.edge.classify import Classifier, PhotoError, invoke, read_photo
 from edgebee.errors import BenchmarkError
 
 __all__ = ["Contender", "Latency", "Measurement", "keras_contender", "measure", "tflite_contender"]
@@ -86,17 +79,14 @@ def tflite_contender(path: Path, threads: int) -> Contender:
     Raises:
         ModelError: it cannot be used.
     """
-    interpreter = make_interpreter(path, threads)
-    shape = interpreter.get_input_details()[0]["shape"]
-    if len(shape) != 4 or shape[3] != 3:
-        raise ModelError(f"{path}: takes {list(shape)}, not one RGB photo [1, H, W, 3]")
+    classifier = Classifier(path, threads=threads)
     return Contender(
         name=path.stem,
         format=path.stem.rsplit("_", 1)[-1],
         path=path,
-        size=(int(shape[1]), int(shape[2])),
-        labels=read_labels(path),
-        score=lambda pixels: invoke(interpreter, pixels),
+        size=classifier.size,
+        labels=classifier.labels,
+        score=lambda pixels: invoke(classifier.interpreter, pixels),
     )
 
 
@@ -136,7 +126,7 @@ def measure(
         contender: the model.
         paths: photos.
         classes: the right class index of each.
-        progress: called after each photo.
+        progress: called for each photo.
         skipped: called with a message for each photo that cannot be read.
 
     Raises:
@@ -150,6 +140,7 @@ def measure(
     decode_ms: list[float] = []
     invoke_ms: list[float] = []
     for path, right in zip(paths, classes, strict=True):
+        progress()
         started = time.perf_counter()
         try:
             pixels = read_photo(path, contender.size)
@@ -163,7 +154,6 @@ def measure(
         invoke_ms.append((invoked - decoded) * 1e3)
         answers.append(int(scores.argmax()))
         truth.append(right)
-        progress()
     if not answers:
         raise BenchmarkError("no validation photo could be read; name others with --data")
     return Measurement(

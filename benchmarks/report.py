@@ -59,7 +59,7 @@ def print_table(measurements: Sequence[Measurement], reference: Measurement | No
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model")
-    for heading in ("MB", "correct", "agrees", "decode ms", "invoke ms", "p95"):
+    for heading in ("MB", "correct", "agrees", "decode ms", "p95", "invoke ms", "p95"):
         table.add_column(heading, justify="right", no_wrap=True)
     for measurement in measurements:
         agrees = f"{measurement.agreement(reference):.1%}" if reference else "-"
@@ -69,6 +69,7 @@ def print_table(measurements: Sequence[Measurement], reference: Measurement | No
             f"{measurement.correct}/{measurement.total}",
             agrees,
             f"{measurement.decode.p50:.1f}",
+            f"{measurement.decode.p95:.1f}",
             f"{measurement.invoke.p50:.1f}",
             f"{measurement.invoke.p95:.1f}",
         )

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgebee.artifacts import write_through
 from edgebee.convert.calibration import Calibration
+from edgebee.convert.keras_file import check_keras_file
 from edgebee.convert.metadata import pack_metadata
 from edgebee.convert.quantize import Format, quantize, trace
 from edgebee.edge.classify import Classifier
@@ -41,18 +42,25 @@ def load_keras(path: Path) -> Any:
     Raises:
         ConversionError: there is none, or it is something else.
     """
-    if not path.is_file():
-        raise ConversionError(f"{path}: no such model; make one with: edgebee train")
+    check_keras_file(path)  # of a damaged file Keras would say that there is none
     try:
         model = keras.models.load_model(path, compile=False)
     except (ValueError, TypeError, OSError, KeyError) as error:
-        reason = str(error).strip().split("\n", 1)[0]
-        raise ConversionError(f"{path}: not a Keras model that loads here ({reason})") from error
+        reason = str(error).strip().split("\n", 1)[0].split(". ", 1)[0]
+        raise ConversionError(
+            f"{path}: cannot be loaded here ({reason}); edgebee converts models that consist of "
+            "Keras' own layers"
+        ) from error
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if not (_is_picture(shapes[0]) and _is_scores(shapes[1])):
         raise ConversionError(
             f"{path}: takes {shapes[0]} and gives {shapes[1]}; "
             "an image classifier takes [N, H, W, 3] and gives [N, classes]"
+        )
+    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+        raise ConversionError(
+            f"{path}: has weights that are no numbers, as a training with too high a learning "
+            "rate leaves them; train again with a lower --learning-rate"
         )
     return model
 

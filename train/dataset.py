@@ -90,11 +90,7 @@ class Dataset:
 
 
 def load_dataset(
-    source: str,
-    *,
-    val_fraction: float = 0.2,
-    seed: int = 0,
-    exclude: Sequence[str] = (),
+    source: str, *, val_fraction: float = 0.2, seed: int = 0, exclude: Sequence[str] = ()
 ) -> Dataset:
     """Find the photos of a data set, their classes and which of them are for validation.
 

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.edge.classify import PhotoError, usable_cores
+from edgebee.train.views import View
 
 __all__ = ["Activations", "Features", "FrozenBase", "extract_features", "freeze_base"]
 
@@ -107,15 +108,17 @@ class Features:
     """`[photos * views, features]` after the whole frozen base, for the head."""
     classes: npt.NDArray[np.int64]
     """`[photos]`"""
-    views: int
+    undamaged: npt.NDArray[np.int64]
+    """`[photos, views]`, the row that shows the same as this one without damage."""
+    photos: npt.NDArray[np.int64]
+    """Which photos to use: those that could be read, or a part of them."""
     unreadable: dict[int, str]
     """Photo -> why it could not be read; its rows hold nothing."""
 
     @property
-    def photos(self) -> npt.NDArray[np.int64]:
-        """The photos that could be read."""
-        everything = np.arange(len(self.classes), dtype=np.int64)
-        return everything[~np.isin(everything, list(self.unreadable))]
+    def views(self) -> int:
+        """How many views there are of each photo."""
+        return int(self.undamaged.shape[1])
 
 
 def freeze_base(backbone: Any, cut: int) -> FrozenBase:
@@ -148,7 +151,7 @@ def extract_features(
     base: FrozenBase,
     photos: Sequence[Path],
     classes: Sequence[int],
-    make_views: Callable[[Path, int], Iterator[Pixels]],
+    make_views: Callable[[Path, int], Iterator[View]],
     views: int,
     folder: Path,
     *,
@@ -163,7 +166,7 @@ def extract_features(
         base: from `freeze_base`.
         photos: paths, `[photos]`.
         classes: class index of each, `[photos]`.
-        make_views: (path, place in `photos`) -> `views` pictures `uint8 [S, S, 3]`.
+        make_views: (path, place in `photos`) -> `views` pictures of it.
         views: how many pictures `make_views` gives.
         folder: where activations go that do not fit the memory budget.
         progress: called after each photo.
@@ -173,23 +176,31 @@ def extract_features(
     pooled = Activations(rows, (base.feature_count,), folder)
     local = threading.local()
 
+    undamaged = np.arange(rows).reshape(-1, views)
     unreadable: dict[int, str] = {}
 
     def extract(photo: int) -> None:
         if not hasattr(local, "invoke"):
             local.invoke = _invoker(base.graph)
         try:
-            for view, pixels in enumerate(make_views(photos[photo], photo)):
-                row = photo * views + view
-                boundary[row], pooled[row] = local.invoke(pixels)
+            for number, view in enumerate(make_views(photos[photo], photo)):
+                row = photo * views + number
+                boundary[row], pooled[row] = local.invoke(view.pixels)
+                undamaged[photo, number] = photo * views + view.undamaged
         except PhotoError as error:
             unreadable[photo] = str(error)
 
     with ThreadPoolExecutor(usable_cores()) as pool:
         for _ in pool.map(extract, range(len(photos))):
             progress()
+    readable = np.setdiff1d(np.arange(len(photos)), list(unreadable)).astype(np.int64)
     return Features(
-        boundary, pooled, np.asarray(classes, np.int64), views, dict(sorted(unreadable.items()))
+        boundary,
+        pooled,
+        np.asarray(classes, np.int64),
+        undamaged,
+        readable,
+        dict(sorted(unreadable.items())),
     )
 
 

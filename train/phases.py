@@ -9,17 +9,28 @@ import contextlib
 import math
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
-from edgebee.train.features import Activations, Features
+from edgebee.train.checkpoint import Checkpoint
+from edgebee.train.features import Features
+from edgebee.train.fused import FusedLayers
 from edgebee.train.history import Epoch, Phase
 from edgebee.train.recipe import Recipe
+from edgebee.train.temperature import FOLDS, stratified_folds
 
-__all__ = ["StoredBatches", "class_weights", "extract_head", "fine_tune"]
+__all__ = ["StoredBatches", "TwoPhases", "class_weights"]
+
+PLAIN_SHARE = 0.4
+"""Share of the photos that an epoch of fine-tuning shows as they are."""
+WARM_UP_SHARE = 0.1
+"""Share of a fine-tuning's steps in which its learning rate rises to the full one."""
 
 
 class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -29,33 +40,33 @@ class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
     so that a training that was interrupted goes on exactly as it would have.
 
     Args:
-        rows: the activations, row `photo * views + view`.
-        features: where they come from (classes, which photos, how many views).
+        features: what the frozen base said.
         class_count: length of a one-hot label.
         batch_size: rows a batch; the last one may be shorter.
-        views_per_epoch: how many different views of each photo an epoch shows.
-        seed: None keeps the order and shows view 0 alone, for validation.
-        first_epoch: number of the first epoch to be drawn.
+        phase: feature extraction shows the pooled features of every view in each epoch,
+            fine-tuning the boundary of one view of each photo, and, beside it, the pooled
+            features of the same view without damage.
+        seed: None shows view 0 alone in a fixed order, for validation.
+        epoch: number of the first epoch to be drawn.
         weight_of_class: `[classes]`, how much an example counts in the loss.
     """
 
     def __init__(
         self,
-        rows: Activations,
         features: Features,
         *,
         class_count: int,
         batch_size: int,
-        views_per_epoch: int = 1,
+        phase: Phase,
         seed: int | None = None,
-        first_epoch: int = 0,
+        epoch: int = 0,
         weight_of_class: npt.NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__()
-        self.rows, self.features = rows, features
+        self.features, self.phase = features, phase
         self.one_hot = np.eye(class_count, dtype=np.float32)
-        self.batch_size, self.views_per_epoch = batch_size, min(views_per_epoch, features.views)
-        self.seed, self.epoch = seed, first_epoch
+        self.batch_size = batch_size
+        self.seed, self.epoch = seed, epoch
         self.weight_of_class = weight_of_class
         self.order = self._draw()
 
@@ -65,18 +76,26 @@ class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
         if self.seed is None:
             return photos * views
         rng = np.random.default_rng([self.seed, self.epoch])
-        shown = np.concatenate(
-            [photo * views + rng.permutation(views)[: self.views_per_epoch] for photo in photos]
-        )
-        return rng.permutation(shown)
+        if self.phase == "feature_extraction":
+            rows = (photos[:, np.newaxis] * views + np.arange(views)).ravel()
+        else:
+            varied = rng.integers(min(1, views - 1), views, len(photos))
+            shown = np.where(rng.random(len(photos)) < PLAIN_SHARE, 0, varied)
+            rows = photos * views + shown
+        return rng.permutation(rows)
 
     def __len__(self) -> int:
         return math.ceil(len(self.order) / self.batch_size)
 
-    def __getitem__(self, batch: int) -> tuple[npt.NDArray[np.float32], ...]:
+    def __getitem__(self, batch: int) -> tuple[Any, ...]:
+        features = self.features
         rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        classes = self.features.classes[rows // self.features.views]
-        example = (self.rows.take(rows), self.one_hot[classes])
+        classes = features.classes[rows // features.views]
+        shown: Any = features.pooled.take(rows)
+        if self.phase == "fine_tuning":
+            anchor = features.pooled.take(features.undamaged.ravel()[rows])
+            shown = {"boundary": features.boundary.take(rows), "anchor": anchor}
+        example = (shown, self.one_hot[classes])
         if self.weight_of_class is None:
             return example
         return (*example, self.weight_of_class[classes])
@@ -101,146 +120,238 @@ def class_weights(classes: npt.NDArray[np.int64], class_count: int) -> npt.NDArr
     return (len(classes) / (class_count * counts)).astype(np.float32)
 
 
-def extract_head(
-    training: Features,
-    validation: Features,
-    class_count: int,
-    recipe: Recipe,
-    weight_of_class: npt.NDArray[np.float32] | None = None,
-) -> tuple[Any, list[Epoch]]:
-    """Phase one, feature extraction: train the head on what the frozen base says.
+class TwoPhases:
+    """Trains a head, then the released layers with it, on stored features.
 
     Args:
         training: features of the training photos.
         validation: features of the validation photos, one view each.
         class_count: how many classes there are.
         recipe: the settings.
-        weight_of_class: `[classes]`, see `class_weights`.
-
-    Returns:
-        The head, a built `Dense` layer from features to one logit per class, and its epochs.
+        weight_of_class: `[classes]`, see `class_weights`; None counts every photo the same.
+        save: called with the state after each epoch.
+        resumed: the state to go on from.
     """
-    head = keras.layers.Dense(
-        class_count, kernel_regularizer=keras.regularizers.L2(recipe.head_l2), name="head"
-    )
-    features = keras.Input(training.pooled.shape[1:], name="features")
-    dropped = keras.layers.Dropout(recipe.dropout, name="dropout")(features)
-    model = keras.Model(features, head(dropped), name="feature_extraction")
-    batches = StoredBatches(
-        training.pooled,
-        training,
-        class_count=class_count,
-        batch_size=recipe.batch_size,
-        views_per_epoch=recipe.views,
-        seed=recipe.seed,
-        weight_of_class=weight_of_class,
-    )
-    return head, _fit(
-        model,
-        batches,
-        validation_batches(validation.pooled, validation, class_count, recipe),
-        recipe,
-        "feature_extraction",
-    )
+
+    def __init__(
+        self,
+        training: Features,
+        validation: Features,
+        class_count: int,
+        recipe: Recipe,
+        *,
+        weight_of_class: npt.NDArray[np.float32] | None = None,
+        save: Callable[[Checkpoint], None] = lambda checkpoint: None,
+        resumed: Checkpoint | None = None,
+    ) -> None:
+        self.training, self.validation = training, validation
+        self.class_count, self.recipe = class_count, recipe
+        self.weight_of_class = weight_of_class
+        self.save, self.resumed = save, resumed
+        self.epochs: list[Epoch] = list(resumed.epochs) if resumed else []
+        self.head = self._new_head()
+        """From features to one logit per class; trained in place."""
+
+    def _new_head(self) -> Any:
+        return keras.layers.Dense(
+            self.class_count,
+            kernel_initializer="zeros",  # convex, so nothing has to break a symmetry
+            name="head",
+        )
+
+    def extract_head(self) -> None:
+        """Phase one, feature extraction: the head learns what the frozen base says."""
+        if any(epoch.phase == "fine_tuning" for epoch in self.epochs):
+            self.head.build((None, *self.training.pooled.shape[1:]))
+            return  # its weights come with the fine-tuning's
+        self._fit(_head_model(self.head, self.training, self.recipe), "feature_extraction")
+
+    def fine_tune(self, above: Any) -> None:
+        """Phase two, fine-tuning: the released layers learn together with the head.
+
+        Args:
+            above: from `layers_above`, its layers released or frozen already; trained in place.
+        """
+        anchor = keras.Input(self.training.pooled.shape[1:], name="anchor")
+        pooled = keras.layers.GlobalAveragePooling2D()(FusedLayers(above)(above.input))
+        plain_views = self.training.photos * self.training.views
+        spread = float(self.training.pooled.take(plain_views).var(axis=0).sum())
+        held = Anchored(self.recipe.anchor / max(spread, 1e-6))([pooled, anchor])
+        logits = self.head(_dropout(self.recipe, 1)(held))
+        self._fit(keras.Model([above.input, anchor], logits, name="fine_tuning"), "fine_tuning")
+
+    def held_out_logits(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Logits of training photos from heads that were not trained on them.
+
+        The training photos are cut into folds; each fold's photos are asked of a head that
+        learned from the others, on the frozen base.
+
+        Returns:
+            Logits `[photos, classes]` of the plain views, and the right classes `[photos]`.
+        """
+        photos = self.training.photos
+        fold_of = stratified_folds(self.training.classes[photos], FOLDS, self.recipe.seed)
+        logits = np.empty((len(photos), self.class_count), np.float32)
+        for fold in range(FOLDS):
+            held_out = photos[fold_of == fold]
+            kept = replace(self.training, photos=photos[fold_of != fold])
+            head = self._new_head()
+            model = _head_model(head, kept, self.recipe)
+            batches = self._batches(kept, "feature_extraction", epoch=0)
+            self._compile(model, "feature_extraction", len(batches))
+            model.fit(batches, epochs=max(1, self.recipe.epochs), shuffle=False, verbose=0)
+            kernel, bias = head.get_weights()
+            plain_views = self.training.pooled.take(held_out * self.training.views)
+            logits[fold_of == fold] = plain_views @ kernel + bias
+        return logits, self.training.classes[photos]
+
+    def _batches(self, features: Features, phase: Phase, epoch: int) -> StoredBatches:
+        return StoredBatches(
+            features,
+            class_count=self.class_count,
+            batch_size=self.recipe.batch_size,
+            phase=phase,
+            seed=self.recipe.seed,
+            epoch=epoch,
+            weight_of_class=self.weight_of_class,
+        )
+
+    def _compile(self, model: Any, phase: Phase, steps_per_epoch: int) -> None:
+        """Adam with a rate that falls to 0 along a cosine; fine-tuning's rises first."""
+        recipe = self.recipe
+        decay = keras.optimizers.schedules.CosineDecay
+        if phase == "feature_extraction":
+            rate = decay(recipe.learning_rate, max(1, recipe.epochs * steps_per_epoch))
+        else:
+            steps = recipe.fine_tune_epochs * steps_per_epoch
+            rising = max(1, round(WARM_UP_SHARE * steps))
+            rate = decay(
+                0.0,
+                max(1, steps - rising),
+                warmup_target=recipe.fine_tune_learning_rate,
+                warmup_steps=rising,
+            )
+        model.compile(
+            optimizer=keras.optimizers.Adam(rate),
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            weighted_metrics=[],
+        )
+        model.optimizer.build(model.trainable_variables)
+
+    def _fit(self, model: Any, phase: Phase) -> None:
+        """Fit one phase; Keras' progress goes to standard error."""
+        recipe = self.recipe
+        first, last = 0, recipe.epochs
+        if phase == "fine_tuning":
+            first, last = recipe.epochs, recipe.total_epochs
+        done = [epoch for epoch in self.epochs if epoch.phase == phase]
+        start = done[-1].epoch if done else first
+        batches = self._batches(self.training, phase, epoch=start)
+        self._compile(model, phase, len(batches))
+        if self.resumed and self.resumed.epochs[-1].phase == phase:
+            _restore(model, self.resumed)
+        if start == last or _out_of_patience(done, recipe.patience):
+            return
+        with contextlib.redirect_stdout(sys.stderr):
+            model.fit(
+                batches,
+                validation_data=StoredBatches(
+                    self.validation,
+                    class_count=self.class_count,
+                    batch_size=recipe.batch_size,
+                    phase=phase,
+                ),
+                initial_epoch=start,
+                epochs=recipe.total_epochs,
+                shuffle=False,
+                verbose=1 if sys.stderr.isatty() else 2,
+                callbacks=[_Recorder(self, phase, last)],
+            )
 
 
-def fine_tune(
-    above: Any,
-    head: Any,
-    training: Features,
-    validation: Features,
-    recipe: Recipe,
-    weight_of_class: npt.NDArray[np.float32] | None = None,
-) -> list[Epoch]:
-    """Phase two, fine-tuning: train the released upper layers of the base with the head.
+class Anchored(keras.layers.Layer):  # type: ignore[misc]
+    """Holds features to what the frozen base said of the same picture without damage.
+
+    A few hundred photos are too few to learn from labels alone what blur or dusk does to
+    features; the undamaged view says it in 1280 numbers a photo. Passes the features on as
+    they are and adds the gradient of `weight * mean(sum((features - anchor)^2))` on the way
+    back, so that the loss that is reported stays the cross-entropy.
 
     Args:
-        above: from `layers_above`, its layers released or frozen already; trained in place.
-        head: from `extract_head`; trained in place.
-        training: features of the training photos.
-        validation: features of the validation photos, one view each.
-        recipe: the settings.
-        weight_of_class: `[classes]`, see `class_weights`.
+        weight: of the term; dividing by the features' variance makes it free of their scale.
     """
-    class_count = head.units
-    pooled = keras.layers.GlobalAveragePooling2D()(above.output)
-    dropped = keras.layers.Dropout(recipe.dropout, name="dropout")(pooled)
-    model = keras.Model(above.input, head(dropped), name="fine_tuning")
-    batches = StoredBatches(
-        training.boundary,
-        training,
-        class_count=class_count,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        first_epoch=recipe.epochs,
-        weight_of_class=weight_of_class,
-    )
-    return _fit(
-        model,
-        batches,
-        validation_batches(validation.boundary, validation, class_count, recipe),
-        recipe,
-        "fine_tuning",
-    )
+
+    def __init__(self, weight: float) -> None:
+        super().__init__(name="anchored")
+        self.weight = weight
+
+    def call(self, inputs: Any) -> Any:
+        """`[features, anchor]`, `float32 [N, C]` each -> the features as they are."""
+
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def hold(features: Any, anchor: Any) -> Any:
+            def gradient(above: Any) -> Any:
+                count = tf.cast(tf.shape(features)[0], tf.float32)
+                pull = 2 * self.weight * (features - anchor) / count
+                return above + pull, tf.zeros_like(anchor)
+
+            return tf.identity(features), gradient
+
+        return hold(*inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """As the features'."""
+        return input_shape[0]
 
 
-def validation_batches(
-    rows: Activations, features: Features, class_count: int, recipe: Recipe
-) -> StoredBatches:
-    """The plain views in a fixed order."""
-    return StoredBatches(rows, features, class_count=class_count, batch_size=recipe.batch_size)
+def _head_model(head: Any, training: Features, recipe: Recipe) -> Any:
+    """Features to logits, with dropout before the head."""
+    features = keras.Input(training.pooled.shape[1:], name="features")
+    return keras.Model(features, head(_dropout(recipe, 0)(features)), name="feature_extraction")
 
 
-def _fit(
-    model: Any, batches: StoredBatches, validation: StoredBatches, recipe: Recipe, phase: Phase
-) -> list[Epoch]:
-    """Compile and fit one phase; Keras' progress goes to standard error."""
-    fine_tuning = phase == "fine_tuning"
-    first = recipe.epochs if fine_tuning else 0
-    last = recipe.total_epochs if fine_tuning else recipe.epochs
-    rate = keras.optimizers.schedules.CosineDecay(
-        recipe.fine_tune_learning_rate if fine_tuning else recipe.learning_rate,
-        max(1, (last - first) * len(batches)),
-    )
-    model.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=recipe.label_smoothing
-        ),
-        weighted_metrics=[],
-        metrics=["accuracy"],
-    )
-    recorder = _Recorder(phase, stop_after=last)
-    with contextlib.redirect_stdout(sys.stderr):
-        model.fit(
-            batches,
-            validation_data=validation,
-            initial_epoch=first,
-            epochs=recipe.total_epochs,
-            shuffle=False,
-            verbose=1 if sys.stderr.isatty() else 2,
-            callbacks=[recorder],
-        )
-    return recorder.epochs
+def _dropout(recipe: Recipe, phase: int) -> Any:
+    """Dropout whose draws follow from the seed, whatever ran before."""
+    return keras.layers.Dropout(recipe.dropout, seed=2 * recipe.seed + phase, name="dropout")
+
+
+def _state(model: Any) -> list[Any]:
+    """Every variable that decides how the training goes on, in a fixed order."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _restore(model: Any, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's values into the model and its optimizer."""
+    for variable, value in zip(_state(model), checkpoint.variables, strict=True):
+        variable.assign(value)
+
+
+def _out_of_patience(epochs: list[Epoch], patience: int | None) -> bool:
+    """Whether the validation loss has not improved for `patience` epochs of this phase."""
+    if patience is None or not epochs:
+        return False
+    losses = [epoch.val_loss for epoch in epochs]
+    return len(losses) - 1 - int(np.argmin(losses)) >= patience
 
 
 class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Records epochs, and ends a phase within the count of all epochs.
+    """Records epochs, saves the state, and ends a phase within the count of all epochs.
 
     Both phases are fitted as epochs of the whole training, so that Keras prints `Epoch k/15`.
     """
 
-    def __init__(self, phase: Phase, stop_after: int) -> None:
+    def __init__(self, phases: TwoPhases, phase: Phase, last: int) -> None:
         super().__init__()
-        self.phase, self.stop_after = phase, stop_after
-        self.epochs: list[Epoch] = []
+        self.phases, self.phase, self.last = phases, phase, last
         self.started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.epochs.append(
+        recorded = self.phases.epochs
+        recorded.append(
             Epoch(
                 epoch=epoch + 1,
                 phase=self.phase,
@@ -251,5 +362,8 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
                 seconds=time.perf_counter() - self.started,
             )
         )
-        if epoch + 1 == self.stop_after:
+        variables = tuple(np.asarray(variable.value) for variable in _state(self.model))
+        self.phases.save(Checkpoint(tuple(recorded), variables))
+        of_phase = [one for one in recorded if one.phase == self.phase]
+        if epoch + 1 == self.last or _out_of_patience(of_phase, self.phases.recipe.patience):
             self.model.stop_training = True

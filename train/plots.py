@@ -1,17 +1,27 @@
-"""The picture of a training: accuracy and loss over the epochs of both phases."""
+"""The pictures of a training: its curves, its confusion matrix, its mistakes."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from edgebee.edge.classify import read_photo
 from edgebee.train.history import Epoch
 
-__all__ = ["plot_training"]
+__all__ = ["plot_confusion", "plot_mistakes", "plot_training"]
 
 # Paul Tol's "bright" scheme: told apart with any colour vision, and in grey print.
 _TRAINING_COLOUR, _VALIDATION_COLOUR = "#4477AA", "#EE6677"
+
+MOST_NUMBERED_CLASSES = 40
+"""In a larger confusion matrix the numbers could not be read; colour alone shows."""
+MOST_SHOWN_MISTAKES = 60
+_MISTAKES_A_ROW = 5
 
 
 def plot_training(epochs: Sequence[Epoch], title: str) -> bytes:
@@ -20,11 +30,7 @@ def plot_training(epochs: Sequence[Epoch], title: str) -> bytes:
     Returns:
         A PNG file.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 7), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(7, 7)
     above, below = figure.subplots(2, 1, sharex=True)
     figure.suptitle(title)
     numbers = [epoch.epoch for epoch in epochs]
@@ -50,6 +56,103 @@ def plot_training(epochs: Sequence[Epoch], title: str) -> bytes:
             color="0.25",
         )
     above.legend(loc="lower left")
+    return _png(figure)
+
+
+def plot_confusion(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: str) -> bytes:
+    """Draw which class was taken for which.
+
+    Args:
+        matrix: `[classes, classes]`, rows the right class, columns the answer.
+        labels: the classes' names.
+        title: above the picture.
+
+    Returns:
+        A PNG file.
+    """
+    count = len(labels)
+    side_inches = min(3.5 + 0.35 * count, 24)
+    figure = _figure(side_inches, side_inches)
+    axes = figure.subplots()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    font_points = max(3, min(10, 200 / count))
+    if count <= MOST_NUMBERED_CLASSES:
+        for row, column in np.ndindex(matrix.shape):
+            if matrix[row, column]:
+                axes.text(
+                    column,
+                    row,
+                    str(matrix[row, column]),
+                    ha="center",
+                    va="center",
+                    fontsize=font_points,
+                    color="white" if shares[row, column] > 0.5 else "black",
+                )
+    axes.set_xticks(range(count), labels, rotation=90 if count > 4 else 0, fontsize=font_points)
+    axes.set_yticks(range(count), labels, fontsize=font_points)
+    axes.set_xlabel("the model says")
+    axes.set_ylabel("it is")
+    axes.set_title(title, fontsize=10)
+    return _png(figure)
+
+
+def plot_mistakes(
+    paths: Sequence[Path],
+    classes: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
+    labels: Sequence[str],
+    title: str,
+) -> bytes:
+    """Draw the photos that were got wrong, the surest mistakes first, as the model sees them.
+
+    Args:
+        paths: readable photos.
+        classes: `[photos]`, the right ones.
+        scores: `[photos, classes]`
+        labels: the classes' names.
+        title: above the page.
+
+    Returns:
+        A PNG file.
+    """
+    answers = scores.argmax(axis=1)
+    wrong = np.flatnonzero(answers != classes)
+    wrong = wrong[np.argsort(-scores[wrong, answers[wrong]], kind="stable")]
+    shown = wrong[:MOST_SHOWN_MISTAKES]
+    rows = max(1, -(-len(shown) // _MISTAKES_A_ROW))
+    figure = _figure(2.2 * _MISTAKES_A_ROW, 2.7 * rows + 0.5)
+    figure.suptitle(f"{len(wrong)} of {len(paths)} {title} wrong", fontsize=11)
+    for place, axes in enumerate(figure.subplots(rows, _MISTAKES_A_ROW, squeeze=False).flat):
+        axes.axis("off")
+        if place < len(shown):
+            photo = shown[place]
+            axes.imshow(read_photo(paths[photo]))
+            said, score = labels[answers[photo]], scores[photo, answers[photo]]
+            axes.set_title(
+                f"{labels[classes[photo]]}, said {said} {score:.2f}\n{_short(paths[photo].name)}",
+                fontsize=7,
+            )
+    return _png(figure)
+
+
+def _short(name: str) -> str:
+    """A file name that fits under a small picture."""
+    return name if len(name) <= 30 else f"{name[:14]}…{name[-14:]}"
+
+
+def _figure(width_inches: float, height_inches: float) -> Any:
+    """A figure that draws into memory, without a display or global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_inches, height_inches), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Any) -> bytes:
+    """The figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

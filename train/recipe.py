@@ -34,11 +34,14 @@ class Recipe:
 
     learning_rate: float = 1e-3
     fine_tune_learning_rate: float = 1e-4
-    views: int = 6
-    """Pictures made of each training photo: its plain view and `views - 1` varied ones."""
+    views: int = 4
+    """Pictures made of each training photo: see `edgebee.train.views`."""
     dropout: float = 0.2
-    label_smoothing: float = 0.1
-    head_l2: float = 1e-4
+    """Share of the features that the head does without in a step."""
+    anchor: float = 5.0
+    """How strongly fine-tuning is held to what the frozen base says of the undamaged photo."""
+    patience: int | None = None
+    """A phase ends after so many epochs without a better validation loss; None: never."""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work.
@@ -54,11 +57,16 @@ class Recipe:
             ("--batch-size", self.batch_size, 1),
             ("--seed", self.seed, 0),
             ("--views", self.views, 1),
+            ("--patience", self.patience, 1),
         ):
-            if value < least:
+            if value is not None and value < least:
                 raise TrainingError(f"{option} {value}: must be {least} or more")
         if self.total_epochs == 0:
             raise TrainingError("--epochs 0 --fine-tune-epochs 0: nothing to train")
+        if not 0 <= self.dropout < 1:
+            raise TrainingError(f"--dropout {self.dropout}: must be 0 or more and below 1")
+        if self.anchor < 0:
+            raise TrainingError(f"--anchor {self.anchor}: must be 0 or more")
         for option, rate in (
             ("--alpha", self.alpha),
             ("--learning-rate", self.learning_rate),

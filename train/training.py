@@ -5,31 +5,67 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 from tqdm import tqdm
 
 from edgebee.artifacts import write_bytes, write_json, write_text, write_through
 from edgebee.edge.classify import read_photo
 from edgebee.errors import TrainingError
 from edgebee.train.backbone import build_backbone, build_classifier, cut_below, layers_above
+from edgebee.train.checkpoint import Checkpoints
 from edgebee.train.dataset import Dataset, Photos
 from edgebee.train.features import Features, FrozenBase, extract_features, freeze_base
-from edgebee.train.history import Epoch, describe_training
-from edgebee.train.phases import class_weights, extract_head, fine_tune
-from edgebee.train.plots import plot_training
+from edgebee.train.history import Epoch
+from edgebee.train.phases import TwoPhases, class_weights
+from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
 from edgebee.train.recipe import Recipe
-from edgebee.train.views import make_views
+from edgebee.train.temperature import FOLDS, expected_calibration_error, fit_temperature, softmax
+from edgebee.train.views import View, make_views
 
-__all__ = ["Training", "predict_photos", "train", "write_training"]
+__all__ = ["Training", "Validation", "predict_photos", "train", "write_training"]
 
 UNBALANCED_RATIO = 2.0
 """Classes are weighted when the largest has more than this many times the smallest's photos."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the finished model says of the validation photos."""
+
+    paths: tuple[Path, ...]
+    """Those that could be read."""
+    classes: npt.NDArray[np.int64]
+    """`[photos]`, the right ones."""
+    scores: npt.NDArray[np.float32]
+    """`[photos, classes]`"""
+    temperature: float
+    """That the logits were divided by."""
+    calibration_error_before: float
+    calibration_error_after: float
+
+    @property
+    def answers(self) -> npt.NDArray[np.int64]:
+        """`[photos]`, the classes with the best scores."""
+        return np.asarray(self.scores.argmax(axis=1), np.int64)
+
+    @property
+    def correct(self) -> int:
+        """How many are right."""
+        return int((self.answers == self.classes).sum())
+
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """`[classes, classes]`: photos of the row's class that were taken for the column's."""
+        matrix = np.zeros((self.scores.shape[1],) * 2, np.int64)
+        np.add.at(matrix, (self.classes, self.answers), 1)
+        return matrix
 
 
 @dataclass(frozen=True)
@@ -41,22 +77,28 @@ class Training:
     dataset: Dataset
     recipe: Recipe
     epochs: tuple[Epoch, ...]
-    correct: int
-    total: int
+    validation: Validation
     left_out: dict[str, str]
     """Photo, relative to the data set -> why it was not used."""
     seconds: dict[str, float]
 
 
 def train(
-    dataset: Dataset, recipe: Recipe, scratch: Path, *, say: Callable[[str], None]
+    dataset: Dataset,
+    recipe: Recipe,
+    output: Path,
+    *,
+    resume: bool = False,
+    say: Callable[[str], None],
 ) -> Training:
     """Train a classifier on a data set.
 
     Args:
         dataset: the photos.
         recipe: the settings.
-        scratch: folder for activations that do not fit the memory budget.
+        output: an existing folder, for checkpoints and for activations that do not fit the
+            memory budget.
+        resume: go on where an interrupted training with the same settings and photos was.
         say: takes one line at a time on what is going on.
 
     Raises:
@@ -64,48 +106,84 @@ def train(
         WeightsError: the backbone's weights cannot be had.
     """
     keras.utils.set_random_seed(recipe.seed)
+    checkpoints = Checkpoints(output, recipe, dataset)
+    resumed = checkpoints.load() if resume else None
     clock = _Clock()
     with clock.part("prepare"):
         backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.weights)
         cut = cut_below(backbone, recipe.fine_tune_at)
         base = freeze_base(backbone, cut)
     with clock.part("extract"):
-        training = _extract(base, dataset.train, recipe, recipe.views, scratch, "training photos")
-        validation = _extract(base, dataset.validation, recipe, 1, scratch, "validation photos")
+        training = _extract(base, dataset.train, recipe, recipe.views, output, "training photos")
+        validation = _extract(base, dataset.validation, recipe, 1, output, "validation photos")
     left_out = {
         **_left_out(dataset, dataset.train, training, say),
         **_left_out(dataset, dataset.validation, validation, say),
     }
-    weight_of_class = _balance(dataset, training, say)
-    class_count = len(dataset.labels)
+    phases = TwoPhases(
+        training,
+        validation,
+        len(dataset.labels),
+        recipe,
+        weight_of_class=_balance(dataset, training, say),
+        save=checkpoints.save,
+        resumed=resumed,
+    )
     with clock.part("feature_extraction"):
         say(f"Phase 1, feature extraction: the base is frozen, {recipe.epochs} epochs")
-        head, epochs = extract_head(training, validation, class_count, recipe, weight_of_class)
-    released = backbone.layers[recipe.fine_tune_at :]
+        phases.extract_head()
     if recipe.fine_tune_epochs:
         with clock.part("fine_tuning"):
-            say(
-                f"Phase 2, fine-tuning: {len(released)} of {len(backbone.layers)} base layers "
-                f"released, {recipe.fine_tune_epochs} epochs"
-            )
-            for place, layer in enumerate(backbone.layers):
-                layer.trainable = place >= recipe.fine_tune_at
-            above = layers_above(backbone, cut)
-            epochs += fine_tune(above, head, training, validation, recipe, weight_of_class)
-    model = build_classifier(backbone, head)
+            _release(backbone, recipe, say)
+            phases.fine_tune(layers_above(backbone, cut))
+    with clock.part("calibrate"):
+        temperature = _temperature(phases, training)
     with clock.part("validate"):
-        scores = predict_photos(model, [dataset.validation.paths[i] for i in validation.photos])
-        answers = scores.argmax(axis=1)
+        paths = tuple(dataset.validation.paths[photo] for photo in validation.photos)
+        classes = validation.classes[validation.photos]
+        _divide_logits(phases.head, temperature)
+        model = build_classifier(backbone, phases.head)
+        scores = predict_photos(model, paths)
+        undivided = softmax(np.log(np.maximum(scores, 1e-30)) * temperature)
     return Training(
         model=model,
         dataset=dataset,
         recipe=recipe,
-        epochs=tuple(epochs),
-        correct=int((answers == validation.classes[validation.photos]).sum()),
-        total=len(answers),
+        epochs=tuple(phases.epochs),
+        validation=Validation(
+            paths,
+            classes,
+            scores,
+            temperature,
+            expected_calibration_error(undivided, classes),
+            expected_calibration_error(scores, classes),
+        ),
         left_out=left_out,
         seconds=clock.seconds,
     )
+
+
+def _release(backbone: Any, recipe: Recipe, say: Callable[[str], None]) -> None:
+    """Make the layers from `fine_tune_at` on trainable, and those below not."""
+    for place, layer in enumerate(backbone.layers):
+        layer.trainable = place >= recipe.fine_tune_at
+    released = max(0, len(backbone.layers) - recipe.fine_tune_at)
+    say(
+        f"Phase 2, fine-tuning: {released} of {len(backbone.layers)} base layers released, "
+        f"{recipe.fine_tune_epochs} epochs"
+    )
+
+
+def _temperature(phases: TwoPhases, training: Features) -> float:
+    """The temperature of the scores, from held-out folds; 1 when there are too few photos."""
+    if np.bincount(training.classes[training.photos]).min() < FOLDS:
+        return 1.0
+    return fit_temperature(*phases.held_out_logits())
+
+
+def _divide_logits(head: Any, temperature: float) -> None:
+    """Build the temperature into the head: `(x K + b) / T = x (K / T) + b / T`."""
+    head.set_weights([weights / temperature for weights in head.get_weights()])
 
 
 def write_training(training: Training, output: Path, split: dict[str, Any]) -> None:
@@ -119,39 +197,80 @@ def write_training(training: Training, output: Path, split: dict[str, Any]) -> N
     Raises:
         OutputError: something could not be written.
     """
-    dataset = training.dataset
-    title = f"{dataset.name}: {training.correct} of {training.total} validation photos right"
-    if dataset.drawn:
-        title = f"drawings, not photos: {training.correct} of {training.total} right"
+    dataset, validation = training.dataset, training.validation
+    right = f"{validation.correct} of {len(validation.paths)}"
+    what = "drawings, not photos" if dataset.drawn else f"{dataset.name} validation photos"
     write_through(output / "model.keras", training.model.save)
     write_text(output / "labels.txt", "".join(f"{label}\n" for label in dataset.labels))
-    write_bytes(output / "training.png", plot_training(training.epochs, title))
-    history = describe_training(
-        dataset,
-        training.recipe,
-        training.epochs,
-        correct=training.correct,
-        total=training.total,
-        split=split,
-        left_out=training.left_out,
-        seconds=training.seconds,
+    write_bytes(output / "training.png", plot_training(training.epochs, f"{right} {what} right"))
+    write_bytes(
+        output / "confusion.png", plot_confusion(validation.confusion(), dataset.labels, what)
     )
-    write_json(output / "history.json", history)
+    write_bytes(
+        output / "mistakes.png",
+        plot_mistakes(
+            validation.paths, validation.classes, validation.scores, dataset.labels, what
+        ),
+    )
+    write_json(output / "history.json", _describe(training, split))
+    Checkpoints(output, training.recipe, dataset).clear()
+
+
+def _describe(training: Training, split: dict[str, Any]) -> dict[str, Any]:
+    """The content of `history.json`."""
+    dataset, validation = training.dataset, training.validation
+    counts = {
+        name: dict(zip(dataset.labels, photos.counts(len(dataset.labels)), strict=True))
+        for name, photos in (("train", dataset.train), ("validation", dataset.validation))
+    }
+    packages = ("edgebee", "tensorflow", "keras", "numpy", "pillow")
+    return {
+        "epochs": [
+            {key: round(value, 6) if isinstance(value, float) else value for key, value in row}
+            for row in (asdict(epoch).items() for epoch in training.epochs)
+        ],
+        "validation": {
+            "correct": validation.correct,
+            "total": len(validation.paths),
+            "confusion": validation.confusion().tolist(),
+            "calibration": {
+                "temperature": round(validation.temperature, 4),
+                "expected_error_before": round(validation.calibration_error_before, 4),
+                "expected_error_after": round(validation.calibration_error_after, 4),
+            },
+        },
+        "labels": list(dataset.labels),
+        "data": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "drawn": dataset.drawn,
+            **split,
+            "photos": counts,
+            "left_out": training.left_out,
+        },
+        "recipe": asdict(training.recipe),
+        "seconds": {part: round(value, 2) for part, value in training.seconds.items()},
+        "versions": {name: version(name) for name in packages},
+    }
 
 
 def predict_photos(
     model: Any, paths: Sequence[Path], batch_size: int = 32
 ) -> npt.NDArray[np.float32]:
     """Scores `float32 [photos, classes]` of readable photos, read in the runner's way."""
-    size = tuple(model.input_shape[1:3])
+    height, width = model.input_shape[1:3]
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[tf.TensorSpec((None, height, width, 3), tf.uint8)]
+    )
+    def score(pixels: Any) -> Any:
+        return model(tf.cast(pixels, tf.float32), training=False)
+
+    batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
     return np.concatenate(
         [
-            model.predict_on_batch(
-                np.stack(
-                    [read_photo(path, size) for path in paths[start : start + batch_size]]
-                ).astype(np.float32)
-            )
-            for start in range(0, len(paths), batch_size)
+            score(np.stack([read_photo(path, (height, width)) for path in batch])).numpy()
+            for batch in batches
         ]
     )
 
@@ -161,7 +280,7 @@ def _extract(
 ) -> Features:
     """Extract features with a progress bar; each photo's views follow from the seed."""
 
-    def views_of(path: Path, photo: int) -> Iterator[npt.NDArray[np.uint8]]:
+    def views_of(path: Path, photo: int) -> Iterator[View]:
         rng = np.random.default_rng([recipe.seed, photo])
         return make_views(path, recipe.image_size, views, rng)
 

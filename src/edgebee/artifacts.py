@@ -10,13 +10,21 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from edgebee.errors import OutputError
 
-__all__ = ["prepare_folder", "write_bytes", "write_json", "write_text", "write_through"]
+__all__ = [
+    "output_folder",
+    "prepare_folder",
+    "write_bytes",
+    "write_json",
+    "write_text",
+    "write_through",
+]
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -36,6 +44,23 @@ def prepare_folder(folder: Path) -> Path:
             f"{folder}: cannot write there ({error.strerror}); choose another folder with --output"
         ) from error
     return folder
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[Path]:
+    """`prepare_folder`, and if the block fails, take away the empty folders that it made.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield prepare_folder(folder)
+    except BaseException:
+        for path in new:
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        raise
 
 
 def write_through(path: Path, write: Callable[[Path], object]) -> None:

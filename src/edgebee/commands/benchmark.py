@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from edgebee.benchmarks.measurement import Contender, Measurement
     from edgebee.train.dataset import Dataset
 
+KERAS_NAME = "model.keras"
+STALE_SECONDS = 10
+"""A `.tflite` so much older than the Keras model beside it was made from an earlier one: copying
+a folder takes less, training takes more."""
+
 
 @click.command("benchmark", short_help="What a .tflite file loses and gains against Keras.")
 @click.argument("folder", default="artifacts", type=click.Path(file_okay=False, path_type=Path))
@@ -27,13 +32,19 @@ def command(ctx: click.Context, *, folder: Path, data: str | None, threads: int 
         edgebee benchmark artifacts
     """  # noqa: D301
     best = run(folder, data=data, threads=threads, debug=bool(ctx.find_root().params.get("debug")))
-    click.echo(f"Next: edgebee classify -m {best} PHOTO", err=True)
+    if best is None:
+        click.echo(f"Next: edgebee convert {folder / KERAS_NAME} --quantize all", err=True)
+    else:
+        click.echo(f"Next: edgebee classify -m {best} PHOTO", err=True)
 
 
 def run(
     folder: Path, *, data: str | None = None, threads: int | None = None, debug: bool = False
-) -> Path:
-    """Measure, print the table and write `benchmark.json`; return the model to go on with.
+) -> Path | None:
+    """Measure, print the table and write `benchmark.json`.
+
+    Returns:
+        The `.tflite` file to go on with, int8 if there is one; None when there is none at all.
 
     Raises:
         EdgebeeError: see its tree.
@@ -42,17 +53,20 @@ def run(
     from edgebee.benchmarks.machine import describe_machine
     from edgebee.benchmarks.report import print_table, to_json
     from edgebee.commands.photos import photos_of_model
+    from edgebee.convert.keras_file import check_keras_file
     from edgebee.edge.classify import usable_cores
     from edgebee.errors import BenchmarkError
     from edgebee.tensorflow_runtime import start_tensorflow
 
     files = sorted(folder.glob("*.tflite"), key=lambda path: path.stat().st_size, reverse=True)
-    if not folder.is_dir() or not (files or (folder / "model.keras").is_file()):
+    if not folder.is_dir() or not (files or (folder / KERAS_NAME).is_file()):
         raise BenchmarkError(
             f"{folder}: no model.keras and no .tflite there; make them with: edgebee train, "
             "then edgebee convert"
         )
     prepare_folder(folder)
+    if (folder / KERAS_NAME).is_file():
+        check_keras_file(folder / KERAS_NAME)
     dataset = photos_of_model(folder, data)
     start_tensorflow(debug=debug)
     threads = min(threads or usable_cores(), usable_cores())
@@ -79,12 +93,27 @@ def run(
     kind = "drawings (no result)" if dataset.drawn else "photos"
     click.echo(
         f"{measurements[0].total} validation {kind} of {dataset.name}, {threads} "
-        f"thread{'s' if threads > 1 else ''}; times are medians a photo. "
+        f"thread{'s' if threads > 1 else ''}; times are a photo's, median and 95th percentile. "
         f"Written: {folder / 'benchmark.json'}",
         err=True,
     )
+    _warn_of_stale(folder / KERAS_NAME, files)
     int8 = folder / "model_int8.tflite"
-    return int8 if int8 in files else contenders[-1].path
+    return int8 if int8 in files else next(iter(files), None)
+
+
+def _warn_of_stale(keras_path: Path, files: list[Path]) -> None:
+    """Say which files were converted before the model was trained again."""
+    if not keras_path.is_file():
+        return
+    trained = keras_path.stat().st_mtime
+    stale = [file.name for file in files if trained - file.stat().st_mtime > STALE_SECONDS]
+    if stale:
+        click.echo(
+            f"warning: {', '.join(stale)}: older than {keras_path}, so of an earlier training; "
+            "run edgebee convert again",
+            err=True,
+        )
 
 
 def _load(folder: Path, files: list[Path], dataset: Dataset, threads: int) -> list[Contender]:
@@ -98,7 +127,7 @@ def _load(folder: Path, files: list[Path], dataset: Dataset, threads: int) -> li
     from edgebee.errors import BenchmarkError
 
     contenders = []
-    path = folder / "model.keras"
+    path = folder / KERAS_NAME
     if path.is_file():
         model = load_keras(path)
         if model.output_shape[1] != len(dataset.labels):

@@ -33,10 +33,11 @@ def command(ctx: click.Context, *, output: Path) -> None:
     step(2, "edgebee convert --quantize all")
     convert.run(output / "model.keras", convert.FORMATS, debug=debug)
     step(3, "edgebee benchmark")
-    model = benchmark.run(output, debug=debug)
+    benchmark.run(output, debug=debug)
     step(4, "edgebee classify")
     photo = load_dataset("sample").validation.paths[-1]
-    status = classify(["-m", str(model), str(photo)], prog="edgebee classify")
+    int8 = output / "model_int8.tflite"
+    status = classify(["-m", str(int8), str(photo)], prog="edgebee classify")
     click.echo(
         "\nThese were drawings, which prove the way and nothing else. "
         "Next, your own photos: edgebee train --data FOLDER_OF_CLASS_FOLDERS",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgebee.errors import TrainingError
+
+if TYPE_CHECKING:
+    from edgebee.train.recipe import Recipe
 
 
 @click.command("train", short_help="Photos in folders -> a Keras model.")
@@ -19,18 +23,26 @@ from edgebee.errors import TrainingError
     "--output", default="artifacts", show_default=True, help="Folder for the results.",
     type=click.Path(file_okay=False, path_type=Path),
 )  # fmt: skip
-@click.option("--epochs", default=10, show_default=True, help="With the whole base frozen.")
-@click.option("--fine-tune-epochs", default=5, show_default=True, help="With its top released.")
-@click.option("--fine-tune-at", default=100, show_default=True, help="First released layer.")
-@click.option("--image-size", default=224, show_default=True, help="Pixels a side.")
-@click.option("--batch-size", default=32, show_default=True)
-@click.option("--alpha", default=1.0, show_default=True, help="Width of MobileNetV2.")
+@click.option("--epochs", type=int, help="With the whole base frozen [default: 10].")
+@click.option("--fine-tune-epochs", type=int, help="With its top released [default: 5].")
+@click.option("--fine-tune-at", type=int, help="First released layer [default: 100].")
+@click.option("--image-size", type=int, help="Pixels a side [default: 224].")
+@click.option("--batch-size", type=int, help="Photos a step [default: 32].")
+@click.option("--alpha", type=float, help="Width of MobileNetV2 [default: 1.0].")
 @click.option("--learning-rate", type=float, help="Of the first phase.")
 @click.option("--fine-tune-learning-rate", type=float, help="Of the second phase.")
-@click.option("--seed", default=0, show_default=True, help="Same seed, same model.")
+@click.option("--views", type=int, help="Pictures made of each training photo.")
+@click.option("--dropout", type=float, help="Share of features dropped before the head.")
 @click.option(
-    "--weights", default="imagenet", show_default=True, help="imagenet, none or a weights file."
-)
+    "--anchor", type=float,
+    help="How strongly fine-tuning is held to the undamaged photo's features.",
+)  # fmt: skip
+@click.option(
+    "--patience", type=int,
+    help="End a phase after so many epochs without a better validation loss [default: never].",
+)  # fmt: skip
+@click.option("--seed", type=int, help="Same seed, same model [default: 0].")
+@click.option("--weights", help="imagenet, none or a weights file [default: imagenet].")
 @click.option(
     "--val-fraction", default=0.2, show_default=True,
     help="Part kept for validation when the folder has no val/.",
@@ -39,6 +51,7 @@ from edgebee.errors import TrainingError
     "--exclude", multiple=True, metavar="PATTERN",
     help="Leave out photos by name, such as '*.gif' (repeatable; see also .edgebeeignore).",
 )  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training was.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -46,11 +59,10 @@ def command(
     *,
     data: str,
     output: Path,
-    learning_rate: float | None,
-    fine_tune_learning_rate: float | None,
     val_fraction: float,
     exclude: tuple[str, ...],
-    **settings: object,
+    resume: bool,
+    **settings: Any,
 ) -> None:
     """Train a two-phase MobileNetV2 on photos in class folders.
 
@@ -60,59 +72,63 @@ def command(
     """  # noqa: D301
     from edgebee.train.recipe import Recipe
 
-    rates = {"learning_rate": learning_rate, "fine_tune_learning_rate": fine_tune_learning_rate}
-    settings |= {name: rate for name, rate in rates.items() if rate is not None}
+    given = {name: value for name, value in settings.items() if value is not None}
     try:
-        recipe = Recipe(**settings)  # type: ignore[arg-type]
+        recipe = Recipe(**given)
     except TrainingError as error:
         raise click.UsageError(str(error)) from error
-    run(data, output, recipe, val_fraction=val_fraction, exclude=exclude, debug=_debug(ctx))
-    click.echo(f"Next: edgebee convert {_model_argument(output)}--quantize int8", err=True)
+    debug = bool(ctx.find_root().params.get("debug"))
+    run(
+        data, output, recipe, val_fraction=val_fraction, exclude=exclude, resume=resume, debug=debug
+    )
+    model = "" if output == Path("artifacts") else f"{output / 'model.keras'} "
+    click.echo(f"Next: edgebee convert {model}--quantize int8", err=True)
 
 
 def run(
     data: str,
     output: Path,
-    recipe: object,
+    recipe: Recipe,
     *,
     val_fraction: float = 0.2,
     exclude: tuple[str, ...] = (),
+    resume: bool = False,
     debug: bool = False,
 ) -> None:
     """Load the photos, train and write the artifacts.
 
     Raises:
-        EdgebeeError: see its tree; nothing is written then.
+        EdgebeeError: see its tree; no artifact is written then.
     """
     from edgebee.artifacts import prepare_folder
     from edgebee.tensorflow_runtime import start_tensorflow
     from edgebee.train.dataset import load_dataset
 
-    seed: int = recipe.seed  # type: ignore[attr-defined]
-    dataset = load_dataset(data, val_fraction=val_fraction, seed=seed, exclude=exclude)
+    dataset = load_dataset(data, val_fraction=val_fraction, seed=recipe.seed, exclude=exclude)
     prepare_folder(output)
-    kind = "drawings, not photos" if dataset.drawn else "photos"
+    kind = "drawings (not photos)" if dataset.drawn else "photos"
+    labels = ", ".join(dataset.labels[:8]) + (", …" if len(dataset.labels) > 8 else "")
     click.echo(
-        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.validation)} validation "
-        f"{kind} of {', '.join(dataset.labels[:8])}{', …' if len(dataset.labels) > 8 else ''}",
+        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.validation)} "
+        f"validation {kind} of {labels}",
         err=True,
     )
     start_tensorflow(debug=debug)
     from edgebee.train.training import train, write_training
 
-    training = train(dataset, recipe, output, say=lambda line: click.echo(line, err=True))  # type: ignore[arg-type]
-    split = {"val_fraction": val_fraction, "seed": seed, "exclude": list(exclude)}
+    try:
+        training = train(dataset, recipe, output, resume=resume, say=_say)
+    except KeyboardInterrupt:
+        _say("\nInterrupted. The same command with --resume goes on from the last whole epoch.")
+        raise
+    split = {"val_fraction": val_fraction, "seed": recipe.seed, "exclude": list(exclude)}
     write_training(training, output, split)
+    validation = training.validation
     click.echo(
-        f"{output / 'model.keras'}: {training.correct} of {training.total} validation {kind} right"
+        f"{output / 'model.keras'}: {validation.correct} of {len(validation.paths)} "
+        f"validation {kind} right"
     )
 
 
-def _debug(ctx: click.Context) -> bool:
-    """Whether the whole command line was given `--debug`."""
-    return bool(ctx.find_root().params.get("debug"))
-
-
-def _model_argument(output: Path) -> str:
-    """How the next command has to name the model; the default needs no naming."""
-    return "" if output == Path("artifacts") else f"{output / 'model.keras'} "
+def _say(line: str) -> None:
+    click.echo(line, err=True)

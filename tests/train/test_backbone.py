@@ -1,0 +1,122 @@
+"""The backbone: its weights, and where it is cut for fine-tuning."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebee.errors import WeightsError
+from edgebee.train.backbone import build_backbone, build_classifier, cut_below, layers_above
+
+SIDE_PX = 96
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return build_backbone(SIDE_PX, 1.0, "imagenet")
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(0).uniform(-1, 1, (3, SIDE_PX, SIDE_PX, 3)).astype(np.float32)
+
+
+def test_the_bundled_weights_are_the_published_ones():
+    import edgebee.train
+
+    path = Path(edgebee.train.__file__).parent / "weights/mobilenet_v2_1.0_224_no_top.weights.h5"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest == "67f237619be09c65ee1b7bc5aba641fe2eedae49d43e46c286c0ba55480122dc"
+
+
+@pytest.mark.parametrize(
+    ("fine_tune_at", "layer"),
+    [
+        (0, "input_layer"),
+        (100, "block_10_project_BN"),  # 98 and 99 lie inside block 11, which is residual
+        (117, "block_13_expand"),
+        (153, "Conv_1_bn"),
+        (154, "out_relu"),  # nothing released
+        (999, "out_relu"),
+    ],
+)
+def test_the_cut_is_the_last_single_tensor_below_the_released_layers(
+    backbone, fine_tune_at, layer
+):
+    name = backbone.layers[cut_below(backbone, fine_tune_at)].name
+    assert name.startswith(layer)
+
+
+@pytest.mark.parametrize("fine_tune_at", [1, 50, 100, 117, 140, 154])
+def test_below_and_above_the_cut_together_are_the_backbone(backbone, pictures, fine_tune_at):
+    import keras
+
+    from edgebee.train.fused import FusedLayers
+
+    cut = cut_below(backbone, fine_tune_at)
+    below = keras.Model(backbone.input, backbone.layers[cut].output)
+    above = layers_above(backbone, cut)
+    boundary = below(pictures, training=False)
+    whole = np.asarray(backbone(pictures, training=False))
+    np.testing.assert_array_equal(np.asarray(above(boundary, training=False)), whole)
+    # Fused kernels add up in another order: a few of float32's last bits, on values up to 6.
+    np.testing.assert_allclose(np.asarray(FusedLayers(above)(boundary)), whole, atol=2e-4)
+
+
+def test_fused_layers_train_the_backbones_own_variables(backbone):
+    from edgebee.train.fused import FusedLayers
+
+    above = layers_above(backbone, cut_below(backbone, 140))
+    fused = {id(variable) for variable in FusedLayers(above).variables}
+    own = {id(variable) for variable in backbone.variables}
+    assert fused
+    assert fused <= own
+
+
+def test_a_classifier_takes_pixels_and_gives_scores_that_add_up(backbone):
+    import keras
+
+    head = keras.layers.Dense(3)
+    head.build((None, 1280))
+    model = build_classifier(backbone, head)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, SIDE_PX, SIDE_PX, 3))
+    scores = np.asarray(model(pixels.astype(np.float32)))
+    assert scores.shape == (2, 3)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)  # float32 rounding
+
+
+@pytest.mark.parametrize(
+    ("alpha", "weights", "message"),
+    [
+        (0.9, "imagenet", "widths 0.35, 0.5, 0.75, 1.0, 1.3, 1.4"),
+        (1.0, "nowhere.h5", "nowhere.h5: no such weights file"),
+        (1.0, __file__, "not weights of MobileNetV2"),
+    ],
+)
+def test_weights_that_cannot_be_had_are_refused(alpha, weights, message):
+    with pytest.raises(WeightsError, match=message):
+        build_backbone(SIDE_PX, alpha, weights)
+
+
+def test_weights_that_cannot_be_fetched_name_the_ways_on(monkeypatch, tmp_path):
+    # A proxy nobody listens to: what a machine without network sees, wherever this runs.
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    import keras
+
+    monkeypatch.setattr(keras.config, "keras_home", lambda: str(tmp_path), raising=False)
+    with pytest.raises(WeightsError, match="--alpha 1.0"):
+        build_backbone(SIDE_PX, 0.35, "imagenet")
+
+
+def test_random_weights_differ_and_local_ones_load(tmp_path):
+    random = build_backbone(SIDE_PX, 0.35, "none")
+    random.save_weights(tmp_path / "mine.weights.h5")
+    again = build_backbone(SIDE_PX, 0.35, str(tmp_path / "mine.weights.h5"))
+    np.testing.assert_array_equal(random.get_weights()[0], again.get_weights()[0])
+    assert not np.array_equal(
+        random.get_weights()[0], build_backbone(SIDE_PX, 0.35, "none").get_weights()[0]
+    )

@@ -1,0 +1,92 @@
+"""Feature extraction: the frozen base, run once per view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgebee.edge.classify import read_photo
+from edgebee.train.backbone import build_backbone, cut_below
+from edgebee.train.features import Activations, extract_features, freeze_base
+from edgebee.train.views import View
+
+SIDE_PX = 96
+
+
+@pytest.mark.parametrize("budget_bytes", [10**9, 0])
+def test_activations_give_back_what_was_put_in(tmp_path, budget_bytes):
+    values = np.random.default_rng(0).normal(size=(7, 3, 2, 4)).astype(np.float16)
+    stored = Activations(7, (3, 2, 4), tmp_path, budget_bytes)
+    for row in reversed(range(7)):
+        stored[row] = values[row]
+    assert stored.on_disk == (budget_bytes == 0)
+    taken = stored.take(np.array([5, 0, 5]))
+    assert taken.dtype == np.float32
+    np.testing.assert_array_equal(taken, values[[5, 0, 5]].astype(np.float32))
+    assert list(tmp_path.iterdir()) == []  # the file has no name, so nothing can be left behind
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    paths = [folder / f"{number}.jpg" for number in range(4)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (120, 150, 3), np.uint8)).resize((300, 240)).save(path)
+    return paths
+
+
+def two_views(path: Path, photo: int):
+    plain = read_photo(path, (SIDE_PX, SIDE_PX))
+    yield View(plain, 0)
+    yield View(plain[:, ::-1], 0)
+
+
+def test_stored_features_are_what_the_frozen_keras_layers_say(photos, tmp_path):
+    import keras
+
+    backbone = build_backbone(SIDE_PX, 1.0, "imagenet")
+    cut = cut_below(backbone, 100)
+    features = extract_features(
+        freeze_base(backbone, cut), photos, [0, 1, 0, 1], two_views, 2, tmp_path
+    )
+    pixels = np.stack(
+        [view.pixels for path in photos for view in two_views(path, 0)], dtype=np.float32
+    )
+    exits = keras.Model(backbone.input, [backbone.layers[cut].output, backbone.output])
+    boundary, maps = exits.predict(pixels / 127.5 - 1, verbose=0)
+    rows = np.arange(8)
+    # float16 keeps 11 bits: half a unit in 1000 of the largest values.
+    np.testing.assert_allclose(
+        features.boundary.take(rows), boundary, atol=np.abs(boundary).max() / 1000
+    )
+    np.testing.assert_allclose(features.pooled.take(rows), maps.mean((1, 2)), atol=0.005)
+    np.testing.assert_array_equal(features.undamaged, [[0, 0], [2, 2], [4, 4], [6, 6]])
+
+
+def test_a_photo_that_cannot_be_read_is_noted_and_left_out(photos, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(photos[0].read_bytes()[:500])
+    backbone = build_backbone(SIDE_PX, 0.35, "none")
+    features = extract_features(
+        freeze_base(backbone, cut_below(backbone, 100)),
+        [photos[0], broken, photos[1]],
+        [0, 0, 1],
+        two_views,
+        2,
+        tmp_path,
+    )
+    np.testing.assert_array_equal(features.photos, [0, 2])
+    assert list(features.unreadable) == [1]
+    assert str(broken) in features.unreadable[1]
+
+
+def test_the_same_photos_give_the_same_bits(photos, tmp_path):
+    base = freeze_base(build_backbone(SIDE_PX, 1.0, "imagenet"), 97)
+    runs = [extract_features(base, photos, [0] * 4, two_views, 2, tmp_path) for _ in range(2)]
+    np.testing.assert_array_equal(
+        runs[0].boundary.take(range(8)), runs[1].boundary.take(range(8))
+    )

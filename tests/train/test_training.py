@@ -1,0 +1,239 @@
+"""A whole training, on small sets of really drawn photos."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgebee.errors import TrainingError
+from edgebee.train.dataset import load_dataset
+from edgebee.train.drawings import draw_photo
+from edgebee.train.phases import Anchored, StoredBatches, class_weights
+from edgebee.train.recipe import Recipe
+from edgebee.train.training import predict_photos, train, write_training
+
+RECIPE = Recipe(epochs=2, fine_tune_epochs=2, image_size=96, views=3, seed=5)
+
+
+def draw_folder(folder, counts: dict[str, int]) -> None:
+    """Photos of each class: ants, bees, or plain noise for any other name."""
+    for label, count in counts.items():
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            rng = np.random.default_rng([ord(label[0]), number])
+            if label in {"ants", "bees"}:
+                picture = draw_photo(label, rng)
+            else:
+                noise = rng.integers(0, 256, (12, 16, 3), np.uint8)
+                picture = Image.fromarray(noise).resize((320, 240))
+            picture.save(folder / label / f"{number:02d}.jpg", quality=90)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "field"
+    draw_folder(folder, {"ants": 20, "bees": 20, "noise": 7})
+    (folder / "ants" / "broken.jpg").write_bytes((folder / "ants" / "00.jpg").read_bytes()[:900])
+    return load_dataset(str(folder))
+
+
+@pytest.fixture(scope="module")
+def said():
+    return []
+
+
+@pytest.fixture(scope="module")
+def training(dataset, tmp_path_factory, said):
+    output = tmp_path_factory.mktemp("artifacts")
+    result = train(dataset, RECIPE, output, say=said.append)
+    write_training(result, output, {"val_fraction": 0.2, "seed": 5, "exclude": []})
+    return result, output
+
+
+def test_both_phases_are_counted_through(training):
+    result, _ = training
+    assert [(epoch.epoch, epoch.phase) for epoch in result.epochs] == [
+        (1, "feature_extraction"),
+        (2, "feature_extraction"),
+        (3, "fine_tuning"),
+        (4, "fine_tuning"),
+    ]
+
+
+def test_any_number_of_classes_by_their_folders(training):
+    result, output = training
+    assert (output / "labels.txt").read_text() == "ants\nbees\nnoise\n"
+    assert result.model.output_shape == (None, 3)
+
+
+def test_noise_is_told_from_drawings(training):
+    result, _ = training
+    matrix = result.validation.confusion()
+    assert matrix[2, 2] == matrix[2].sum()  # nothing drawn looks like it
+    assert matrix.sum() == len(result.validation.paths)
+
+
+def test_what_could_not_be_read_is_said_and_recorded(training, said):
+    _, output = training
+    history = json.loads((output / "history.json").read_text())
+    assert list(history["data"]["left_out"]) == ["ants/broken.jpg"]
+    assert any("broken.jpg" in line and line.startswith("warning:") for line in said)
+
+
+def test_unbalanced_classes_are_weighted_and_said_aloud(training, said):
+    assert any(line.startswith("Unbalanced:") and "'noise'" in line for line in said)
+    weights = class_weights(np.array([0, 0, 0, 1]), 2)
+    np.testing.assert_allclose(weights, [2 / 3, 2])
+    assert weights[[0, 0, 0, 1]].mean() == pytest.approx(1)
+
+
+def test_the_history_says_what_a_program_needs(training):
+    result, output = training
+    history = json.loads((output / "history.json").read_text())
+    assert set(history["epochs"][0]) == {
+        "epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "seconds",
+    }  # fmt: skip
+    assert history["validation"]["correct"] == result.validation.correct
+    assert history["validation"]["total"] == len(result.validation.paths)
+    assert np.sum(history["validation"]["confusion"]) == history["validation"]["total"]
+    assert set(history["validation"]["calibration"]) == {
+        "temperature", "expected_error_before", "expected_error_after",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["training.png", "confusion.png", "mistakes.png"])
+def test_pictures_are_pictures(training, name):
+    _, output = training
+    with Image.open(output / name) as picture:
+        assert picture.format == "PNG"
+        assert np.asarray(picture.convert("L")).std() > 10  # not an empty page
+
+
+def test_no_checkpoint_and_no_part_is_left(training):
+    _, output = training
+    assert sorted(path.name for path in output.iterdir()) == [
+        "confusion.png", "history.json", "labels.txt", "mistakes.png", "model.keras",
+        "training.png",
+    ]  # fmt: skip
+
+
+def test_the_written_model_is_the_trained_one(training):
+    result, output = training
+    again = keras.models.load_model(output / "model.keras")
+    scores = predict_photos(again, result.validation.paths)
+    np.testing.assert_array_equal(scores, result.validation.scores)
+
+
+def test_the_same_seed_gives_the_same_weights(dataset, training, tmp_path):
+    result, _ = training
+    again = train(dataset, RECIPE, tmp_path, say=str)
+    for one, other in zip(result.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_another_seed_gives_other_weights(dataset, training, tmp_path):
+    result, _ = training
+    other = train(dataset, replace(RECIPE, seed=6), tmp_path, say=str)
+    assert not np.array_equal(result.model.get_weights()[-2], other.model.get_weights()[-2])
+
+
+@pytest.mark.parametrize("whole_epochs", [1, 2, 3])
+def test_a_resumed_training_ends_with_the_same_weights(dataset, training, tmp_path, whole_epochs):
+    class PulledPlug(Exception):  # noqa: N818
+        pass
+
+    from edgebee.train import training as room
+
+    result, _ = training
+    save = room.Checkpoints.save
+
+    def save_then_stop(self, checkpoint):
+        save(self, checkpoint)
+        if len(checkpoint.epochs) == whole_epochs:
+            raise PulledPlug
+
+    room.Checkpoints.save = save_then_stop
+    try:
+        with pytest.raises(PulledPlug):
+            train(dataset, RECIPE, tmp_path, say=str)
+    finally:
+        room.Checkpoints.save = save
+    resumed = train(dataset, RECIPE, tmp_path, resume=True, say=str)
+    assert [epoch.epoch for epoch in resumed.epochs] == [1, 2, 3, 4]
+    for one, other in zip(result.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_resuming_nothing_or_something_else_is_refused(dataset, tmp_path):
+    with pytest.raises(TrainingError, match="no interrupted training there"):
+        train(dataset, RECIPE, tmp_path, resume=True, say=str)
+
+
+def test_patience_ends_a_phase(dataset, tmp_path):
+    # A rate this small changes no loss that float32 could tell, so no epoch is better.
+    still = replace(RECIPE, epochs=9, fine_tune_epochs=0, learning_rate=1e-30, patience=2)
+    assert len(train(dataset, still, tmp_path, say=str).epochs) == 3
+
+
+def test_a_class_without_a_readable_photo_is_refused(dataset, tmp_path):
+    folder = tmp_path / "field"
+    shutil.copytree(dataset.root, folder)
+    for path in (folder / "noise").iterdir():
+        path.write_bytes(b"not a photo")
+    with pytest.raises(TrainingError, match="no readable photo of 'noise'"):
+        train(load_dataset(str(folder)), RECIPE, tmp_path, say=str)
+
+
+def test_epochs_show_what_their_phase_needs(dataset, tmp_path):
+    from edgebee.train.features import Activations, Features
+
+    pooled = Activations(12, (2,), tmp_path)
+    boundary = Activations(12, (1, 1, 3), tmp_path)
+    for row in range(12):
+        pooled[row], boundary[row] = np.full(2, row), np.full((1, 1, 3), row)
+    features = Features(
+        boundary=boundary,
+        pooled=pooled,
+        classes=np.array([0, 1, 0, 1]),
+        undamaged=np.array([[0, 1, 0], [3, 4, 4], [6, 7, 6], [9, 10, 10]]),
+        photos=np.array([0, 1, 3]),
+        unreadable={2: "gone"},
+    )
+
+    def epoch(phase, number, seed=1):
+        batches = StoredBatches(
+            features, class_count=2, batch_size=2, phase=phase, seed=seed, epoch=number
+        )
+        return [batches[place] for place in range(len(batches))]
+
+    shown = np.concatenate([x for x, _ in epoch("feature_extraction", 0)])[:, 0]
+    assert sorted(shown) == [0, 1, 2, 3, 4, 5, 9, 10, 11]  # every view of what could be read
+    anchors = {0: 0, 1: 1, 2: 0, 3: 3, 4: 4, 5: 4, 9: 9, 10: 10, 11: 10}
+    for number in range(8):
+        batches = epoch("fine_tuning", number)
+        rows = np.concatenate([x["boundary"] for x, _ in batches])[:, 0, 0, 0]
+        assert sorted(row // 3 for row in rows) == [0, 1, 3]  # one view of each
+        held = np.concatenate([x["anchor"] for x, _ in batches])[:, 0]
+        assert held.tolist() == [anchors[row] for row in rows]
+        classes = np.concatenate([y for _, y in batches]).argmax(axis=1)
+        assert classes.tolist() == [features.classes[int(row) // 3] for row in rows]
+    validation = np.concatenate([x for x, _ in epoch("feature_extraction", 5, seed=None)])[:, 0]
+    assert validation.tolist() == [0, 3, 9]
+
+
+def test_the_anchor_pulls_and_is_not_in_the_loss():
+    import tensorflow as tf
+
+    features, anchor = tf.Variable([[1.0, 2.0], [3.0, 5.0]]), tf.constant([[1.0, 1.0], [0.0, 5.0]])
+    with tf.GradientTape() as tape:
+        held = Anchored(0.5)([features, anchor])
+        loss = tf.reduce_sum(held)
+    np.testing.assert_array_equal(held, features)
+    # d/df of 0.5 * mean_n sum_c (f - a)^2, beside the 1 of the sum.
+    np.testing.assert_allclose(tape.gradient(loss, features), [[1, 1.5], [2.5, 1]])
