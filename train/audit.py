@@ -52,7 +52,7 @@ MAX_CONTRAST_OF_NOTHING = 3.0
 """Standard deviation of the grey values, of 255, up to which a picture shows nothing: a lens
 cap, a white wall. The flattest hymenoptera photo has 13."""
 
-PLACEHOLDER_FLAT_SHARE, PLACEHOLDER_COLOURS = 0.7, 12
+PLACEHOLDER_FLAT_SHARE, PLACEHOLDER_COLOURS = 0.7, 9
 """A picture this flat, of this few colours, was drawn by a program, as "image not found" is.
 
 The placeholder in hymenoptera has 0.82 and 4 (writing on grey); the photo that comes nearest,
@@ -276,7 +276,9 @@ def _files_beside(root: Path, photos: Sequence[_Photo]) -> tuple[list[str], list
         for parent, folders, files in os.walk(top):
             folders[:] = [name for name in folders if name[0] != "." and name != "__MACOSX"]
             found.update(_name(root, Path(parent, name)) for name in files if name[0] != ".")
-    excluded, loose, other = [], [], []
+    excluded: list[str] = []
+    loose: list[str] = []
+    other: list[str] = []
     for name in sorted(found - known):
         inside = name.startswith(tuple(f"{folder}/" for folder in class_folders))
         if is_photo(name.rpartition("/")[2]):

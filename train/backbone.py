@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.resources
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from edgebee.errors import WeightsError
 
-__all__ = ["build_backbone", "build_classifier", "cut_below", "layers_above"]
+__all__ = ["build_backbone", "build_classifier", "bundled_weights", "cut_below", "layers_above"]
 
 # Keras Applications' weights for width 1.0 at 224 px, Apache-2.0, (c) Google; see NOTICE.
 _BUNDLED_WEIGHTS = "mobilenet_v2_1.0_224_no_top.weights.h5"
@@ -38,12 +39,18 @@ def build_backbone(image_size: int, alpha: float, weights: str) -> Any:
         return _build_with_download(shape, alpha)
     backbone = build(input_shape=shape, alpha=alpha, include_top=False, weights=None)
     if weights == "imagenet":
-        bundled = importlib.resources.files("edgebee.train") / "weights" / _BUNDLED_WEIGHTS
-        with importlib.resources.as_file(bundled) as path:
+        with bundled_weights() as path:
             backbone.load_weights(path)
     elif weights != "none":
         _load_local(backbone, Path(weights))
     return backbone
+
+
+def bundled_weights() -> AbstractContextManager[Path]:
+    """The file with the ImageNet weights that ships with edgebee, for a `with` block."""
+    return importlib.resources.as_file(
+        importlib.resources.files("edgebee.train") / "weights" / _BUNDLED_WEIGHTS
+    )
 
 
 def _build_with_download(shape: tuple[int, int, int], alpha: float) -> Any:

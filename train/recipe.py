@@ -14,7 +14,7 @@ class Recipe:
     """Everything that decides the result of a training, besides the photos.
 
     The first block is the starting recipe's; the second was chosen by cross-validation
-    within the hymenoptera training photos (`python -m edgebee.benchmarks.cross_validate`).
+    within the hymenoptera training photos (`edgebee study settings`).
     """
 
     epochs: int = 10

@@ -4,7 +4,7 @@ A camera in a field gives blur, motion, sensor noise, dusk, strong compression, 
 and small subjects off the centre. The first view of a photo is plain, as the runner will
 see it; the others show it framed and lit differently, each with one of these damages.
 Which mix, and how strong, was chosen by cross-validation within the training photos
-(`python -m edgebee.benchmarks.cross_validate`).
+(`edgebee study settings`).
 
 Everything is done at the size of the model's input, in Pillow and NumPy, from one decoded
 photo, so that a view costs a millisecond or two.

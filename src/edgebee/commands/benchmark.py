@@ -49,57 +49,60 @@ def run(
     Raises:
         EdgebeeError: see its tree.
     """
-    from edgebee.artifacts import prepare_folder, write_json
-    from edgebee.benchmarks.machine import describe_machine
-    from edgebee.benchmarks.report import print_table, to_json
+    from edgebee.artifacts import prepare_folder
     from edgebee.commands.photos import photos_of_model
     from edgebee.convert.keras_file import check_keras_file
     from edgebee.edge.classify import usable_cores
     from edgebee.errors import BenchmarkError
     from edgebee.tensorflow_runtime import start_tensorflow
 
+    keras_path = folder / KERAS_NAME
     files = sorted(folder.glob("*.tflite"), key=lambda path: path.stat().st_size, reverse=True)
-    if not folder.is_dir() or not (files or (folder / KERAS_NAME).is_file()):
+    if not (files or keras_path.is_file()):
         raise BenchmarkError(
-            f"{folder}: no model.keras and no .tflite there; make them with: edgebee train, "
+            f"{folder}: no {KERAS_NAME} and no .tflite there; make them with: edgebee train, "
             "then edgebee convert"
         )
     prepare_folder(folder)
-    if (folder / KERAS_NAME).is_file():
-        check_keras_file(folder / KERAS_NAME)
+    if keras_path.is_file():
+        check_keras_file(keras_path)
     dataset = photos_of_model(folder, data)
     start_tensorflow(debug=debug)
     threads = min(threads or usable_cores(), usable_cores())
-    contenders = _load(folder, files, dataset, threads)
-    measurements = _measure_all(contenders, dataset)
-    keras = [one for one in measurements if one.contender.format == "keras"]
-    reference = keras[0] if keras else None
-    write_json(
-        folder / "benchmark.json",
-        to_json(
-            measurements,
-            reference,
-            machine=describe_machine(threads),
-            data={
-                "name": dataset.name,
-                "source": dataset.source,
-                "drawn": dataset.drawn,
-                "photos": measurements[0].total,
-                "labels": list(dataset.labels),
-            },
-        ),
-    )
+    measurements = _measure_all(_load(folder, files, dataset, threads), dataset)
+    _report(measurements, dataset, threads, folder / "benchmark.json")
+    _warn_of_stale(keras_path, files)
+    int8 = folder / "model_int8.tflite"
+    return int8 if int8 in files else next(iter(files), None)
+
+
+def _report(
+    measurements: list[Measurement], dataset: Dataset, threads: int, json_path: Path
+) -> None:
+    """Write `benchmark.json`, print the table on standard output and its conditions beside."""
+    from edgebee.artifacts import write_json
+    from edgebee.benchmarks.machine import describe_machine
+    from edgebee.benchmarks.report import print_table, to_json
+
+    reference = next((one for one in measurements if one.contender.format == "keras"), None)
+    photos = measurements[0].total
+    data = {
+        "name": dataset.name,
+        "source": dataset.source,
+        "drawn": dataset.drawn,
+        "photos": photos,
+        "labels": list(dataset.labels),
+    }
+    content = to_json(measurements, reference, machine=describe_machine(threads), data=data)
+    write_json(json_path, content)
     print_table(measurements, reference)
     kind = "drawings (no result)" if dataset.drawn else "photos"
     click.echo(
-        f"{measurements[0].total} validation {kind} of {dataset.name}, {threads} "
-        f"thread{'s' if threads > 1 else ''}; times are a photo's, median and 95th percentile. "
-        f"Written: {folder / 'benchmark.json'}",
+        f"{photos} validation {kind} of {dataset.name}, {threads} thread"
+        f"{'s' if threads > 1 else ''}; times are a photo's, median and 95th percentile. "
+        f"Written: {json_path}",
         err=True,
     )
-    _warn_of_stale(folder / KERAS_NAME, files)
-    int8 = folder / "model_int8.tflite"
-    return int8 if int8 in files else next(iter(files), None)
 
 
 def _warn_of_stale(keras_path: Path, files: list[Path]) -> None:

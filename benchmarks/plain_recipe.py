@@ -1,0 +1,110 @@
+"""The plain recipe: two-phase training as an ordinary Keras loop, to compare with.
+
+Photos squashed to a square, flipped and turned at random in every epoch, pushed through
+the whole base each time: what a careful beginner writes, with the usual learning rates.
+
+Imports TensorFlow at the top.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+__all__ = ["PlainTraining", "answer_plainly", "train_plainly"]
+
+SIDE_PX = 224
+BATCH_SIZE = 32
+EPOCHS, FINE_TUNE_EPOCHS, FINE_TUNE_AT = 10, 5, 100
+LEARNING_RATE, FINE_TUNE_LEARNING_RATE = 1e-4, 1e-5
+
+
+@dataclass(frozen=True)
+class PlainTraining:
+    """A finished plain training."""
+
+    model: Any
+    """Keras: `float32 [N, 224, 224, 3]` in 0..255 -> logits `[N, classes]`."""
+    seconds: float
+    """Building the model and training it; imports are not in it."""
+
+
+def train_plainly(
+    train: tuple[Sequence[Path], Sequence[int]],
+    validation: tuple[Sequence[Path], Sequence[int]],
+    class_count: int,
+    *,
+    weights: Path,
+    seed: int,
+) -> PlainTraining:
+    """Train on paths and class indices.
+
+    Args:
+        train: paths of photos that TensorFlow can decode, and the class index of each.
+        validation: the same for validation.
+        class_count: how many classes there are.
+        weights: file with the ImageNet weights of MobileNetV2 without top.
+        seed: of everything random.
+    """
+    keras.utils.set_random_seed(seed)
+    started = time.perf_counter()
+    training_batches = _batches(*train, shuffle_seed=seed)
+    validation_batches = _batches(*validation)
+    base = keras.applications.MobileNetV2(
+        input_shape=(SIDE_PX, SIDE_PX, 3), include_top=False, weights=str(weights)
+    )
+    base.trainable = False
+    pixels = keras.Input((SIDE_PX, SIDE_PX, 3))
+    varied = keras.layers.RandomRotation(0.2)(keras.layers.RandomFlip("horizontal")(pixels))
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(varied)
+    features = keras.layers.GlobalAveragePooling2D()(base(scaled, training=False))
+    logits = keras.layers.Dense(class_count)(keras.layers.Dropout(0.2)(features))
+    model = keras.Model(pixels, logits)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), loss=loss, metrics=["accuracy"])
+    model.fit(training_batches, epochs=EPOCHS, validation_data=validation_batches, verbose=0)
+    base.trainable = True
+    for layer in base.layers[:FINE_TUNE_AT]:
+        layer.trainable = False
+    model.compile(
+        keras.optimizers.RMSprop(FINE_TUNE_LEARNING_RATE), loss=loss, metrics=["accuracy"]
+    )
+    model.fit(
+        training_batches,
+        initial_epoch=EPOCHS,
+        epochs=EPOCHS + FINE_TUNE_EPOCHS,
+        validation_data=validation_batches,
+        verbose=0,
+    )
+    return PlainTraining(model, time.perf_counter() - started)
+
+
+def _batches(paths: Sequence[Path], classes: Sequence[int], shuffle_seed: int | None = None) -> Any:
+    """What `keras.utils.image_dataset_from_directory` makes, from lists."""
+
+    def read(path: Any, label: Any) -> Any:
+        picture = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+        return tf.image.resize(picture, (SIDE_PX, SIDE_PX)), label
+
+    photos = tf.data.Dataset.from_tensor_slices(([str(path) for path in paths], list(classes)))
+    if shuffle_seed is not None:
+        photos = photos.shuffle(len(paths), seed=shuffle_seed)
+    return (
+        photos.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(BATCH_SIZE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def answer_plainly(model: Any, pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.int64]:
+    """Class indices `[pictures]`, each picture squashed as in the training."""
+    squashed = tf.stack([tf.image.resize(picture, (SIDE_PX, SIDE_PX)) for picture in pictures])
+    return np.asarray(np.argmax(model(squashed, training=False), axis=1), np.int64)

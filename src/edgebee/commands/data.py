@@ -1,0 +1,40 @@
+"""`edgebee data`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group("data", short_help="Look at photos before they are believed.")
+def command() -> None:
+    """Look at photos before they are believed."""
+
+
+@command.command("check")
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--exclude", multiple=True, metavar="PATTERN", help="Leave out photos by name (repeatable)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json: bool) -> None:
+    """Look for what would spoil a model in DIR (a folder, hymenoptera or sample).
+
+    Exit status 1 when something would corrupt the result: the same photo in training and
+    validation, or under two labels.
+
+    \b
+    Example:
+        edgebee data check my_photos
+    """  # noqa: D301
+    import json
+
+    from edgebee.train.audit import audit_dataset, render_text, to_json
+    from edgebee.train.dataset import load_dataset
+
+    audit = audit_dataset(load_dataset(folder, exclude=exclude))
+    if as_json:
+        click.echo(json.dumps(to_json(audit), indent=2, ensure_ascii=False))
+    else:
+        click.echo(render_text(audit))
+    ctx.exit(1 if audit.corrupts else 0)

@@ -1,0 +1,125 @@
+"""What the tests share: a trained model, the photos, the command line.
+
+Nothing heavy is imported up here: the runner's tests also run where only NumPy, Pillow and
+a TFLite runtime are installed.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CALIBRATION_SAMPLES = 24
+"""Enough for the promises that are tested, a quarter of the default's time."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tests, and the processes they start, keep out of the user's cache folder."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        yield cache
+
+
+@pytest.fixture(scope="session")
+def hymenoptera() -> Path:
+    """The folder of real ants and bees, where EDGEBEE_DATA says that there is one."""
+    named = os.environ.get("EDGEBEE_DATA")
+    if not named:
+        pytest.skip("EDGEBEE_DATA names no folder with the hymenoptera photos")
+    candidates = [Path(named, "hymenoptera_data"), Path(named)]
+    found = [folder.resolve() for folder in candidates if (folder / "val" / "bees").is_dir()]
+    if not found:
+        pytest.skip(f"EDGEBEE_DATA={named} has no hymenoptera_data in it")
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def tensorflow_started() -> None:
+    """TensorFlow in this process, before edgebee starts it.
+
+    edgebee would put a filter behind descriptor 2, which pytest exchanges for every test.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    pytest.importorskip("tensorflow", reason="needs edgebee[train]")
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) -> Path:
+    """What `edgebee train` and `edgebee convert` leave: a really trained model, all formats.
+
+    Trained on the drawn sample, briefly. Do not write in it: take `copied_artifacts`.
+    """
+    from edgebee.commands import convert, train
+    from edgebee.train.recipe import Recipe
+
+    folder = tmp_path_factory.mktemp("trained") / "artifacts"
+    train.run("sample", folder, Recipe(epochs=2, fine_tune_epochs=1))
+    convert.run(folder / "model.keras", convert.FORMATS, samples=CALIBRATION_SAMPLES)
+    return folder
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command line that has come to its end."""
+
+    status: int
+    out: str
+    err: str
+    cpu_seconds: float = 0.0
+    """User and system time of the process; 0 when it ran in this one."""
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines of standard error, without empty ones."""
+        return [line for line in self.err.splitlines() if line.strip()]
+
+
+Edgebee = Callable[..., Finished]
+
+
+@pytest.fixture
+def edgebee(capsys: pytest.CaptureFixture[str]) -> Edgebee:
+    """Run the command line in this process, for what needs TensorFlow loaded once only."""
+    from edgebee.cli import edgebee as group
+
+    def run(*arguments: str | Path) -> Finished:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            group([str(argument) for argument in arguments], prog_name="edgebee")
+        captured = capsys.readouterr()
+        status = exit_.value.code
+        assert isinstance(status, int)
+        return Finished(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def edgebee_process() -> Edgebee:
+    """Run the command line as a process of its own, as a person does."""
+
+    def run(*arguments: str | Path, cwd: Path | None = None, **variables: str) -> Finished:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [sys.executable, "-m", "edgebee", *map(str, arguments)],
+            cwd=cwd,
+            env=os.environ | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Finished(done.returncode, done.stdout, done.stderr, cpu)
+
+    return run
