@@ -74,7 +74,7 @@ def read_calibration(
         samples: how many to draw; all, when there are fewer.
         size: height and width of the model's input, in pixels.
         seed: which photos.
-        progress: called after each photo.
+        progress: called after each photo that is used.
 
     Raises:
         ConversionError: no photo could be read.
@@ -87,9 +87,10 @@ def read_calibration(
             break
         try:
             read.append(read_photo(paths[place], size))
-            used.append(paths[place])
         except PhotoError as error:
             skipped.append(str(error))
+            continue
+        used.append(paths[place])
         progress()
     if not read:
         raise ConversionError("int8 needs training photos to calibrate on; name them with --data")

@@ -29,6 +29,8 @@ __all__ = ["StoredBatches", "TwoPhases", "class_weights"]
 
 PLAIN_SHARE = 0.4
 """Share of the photos that an epoch of fine-tuning shows as they are."""
+MOST_HELD_OUT_PHOTOS = 2_000
+"""Held-out photos tell one temperature; more of them would only take longer."""
 WARM_UP_SHARE = 0.1
 """Share of a fine-tuning's steps in which its learning rate rises to the full one."""
 
@@ -104,6 +106,28 @@ class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
         """Draw the next epoch."""
         self.epoch += 1
         self.order = self._draw()
+
+
+class _FoldBatches(StoredBatches):
+    """Batches for one head per fold, `[rows, folds, classes]`; none learns from its own fold."""
+
+    def __init__(
+        self, features: Features, fold_of: npt.NDArray[np.int64], class_count: int, recipe: Recipe
+    ) -> None:
+        super().__init__(
+            features,
+            class_count=class_count,
+            batch_size=recipe.batch_size,
+            phase="feature_extraction",
+            seed=recipe.seed,
+        )
+        self.fold_of = fold_of
+
+    def __getitem__(self, batch: int) -> tuple[Any, ...]:
+        shown, one_hot = super().__getitem__(batch)
+        rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        own = self.fold_of[rows // self.features.views][:, np.newaxis] == np.arange(FOLDS)
+        return shown, np.repeat(one_hot[:, np.newaxis], FOLDS, axis=1), (~own).astype(np.float32)
 
 
 def class_weights(classes: npt.NDArray[np.int64], class_count: int) -> npt.NDArray[np.float32]:
@@ -184,26 +208,30 @@ class TwoPhases:
         """Logits of training photos from heads that were not trained on them.
 
         The training photos are cut into folds; each fold's photos are asked of a head that
-        learned from the others, on the frozen base.
+        learned from the others, on the frozen base. The heads are trained at once, as one
+        layer in which an example counts nothing for the head of its own fold.
 
         Returns:
             Logits `[photos, classes]` of the plain views, and the right classes `[photos]`.
         """
-        photos = self.training.photos
-        fold_of = stratified_folds(self.training.classes[photos], FOLDS, self.recipe.seed)
-        logits = np.empty((len(photos), self.class_count), np.float32)
-        for fold in range(FOLDS):
-            held_out = photos[fold_of == fold]
-            kept = replace(self.training, photos=photos[fold_of != fold])
-            head = self._new_head()
-            model = _head_model(head, kept, self.recipe)
-            batches = self._batches(kept, "feature_extraction", epoch=0)
-            self._compile(model, "feature_extraction", len(batches))
-            model.fit(batches, epochs=max(1, self.recipe.epochs), shuffle=False, verbose=0)
-            kernel, bias = head.get_weights()
-            plain_views = self.training.pooled.take(held_out * self.training.views)
-            logits[fold_of == fold] = plain_views @ kernel + bias
-        return logits, self.training.classes[photos]
+        rng = np.random.default_rng(self.recipe.seed)
+        photos = np.sort(rng.permutation(self.training.photos)[:MOST_HELD_OUT_PHOTOS])
+        classes = self.training.classes[photos]
+        fold_of = np.zeros(len(self.training.classes), np.int64)
+        fold_of[photos] = stratified_folds(classes, FOLDS, self.recipe.seed)
+        heads = keras.layers.Dense(FOLDS * self.class_count, kernel_initializer="zeros")
+        model = _head_model(heads, self.training, self.recipe)
+        logits = keras.layers.Reshape((FOLDS, self.class_count))(model.output)
+        model = keras.Model(model.input, logits)
+        batches = _FoldBatches(
+            replace(self.training, photos=photos), fold_of, self.class_count, self.recipe
+        )
+        self._compile(model, "feature_extraction", len(batches))
+        model.fit(batches, epochs=max(1, self.recipe.epochs), shuffle=False, verbose=0)
+        kernel, bias = heads.get_weights()
+        every = self.training.pooled.take(photos * self.training.views) @ kernel + bias
+        of_fold = every.reshape(len(photos), FOLDS, self.class_count)
+        return of_fold[np.arange(len(photos)), fold_of[photos]], classes
 
     def _batches(self, features: Features, phase: Phase, epoch: int) -> StoredBatches:
         return StoredBatches(
@@ -234,8 +262,11 @@ class TwoPhases:
         model.compile(
             optimizer=keras.optimizers.Adam(rate),
             loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
+            # As an object: named by a string, it would be made while the step is traced, and
+            # the step traced again for its sake.
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             weighted_metrics=[],
+            jit_compile=False,  # on CPUs XLA's depthwise convolutions are several times slower
         )
         model.optimizer.build(model.trainable_variables)
 

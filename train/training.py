@@ -32,6 +32,8 @@ from edgebee.train.views import View, make_views
 
 __all__ = ["Training", "Validation", "predict_photos", "train", "write_training"]
 
+LEAST_PHOTOS_TO_CALIBRATE = 5 * FOLDS
+"""Below this a temperature would be guessed, not measured."""
 UNBALANCED_RATIO = 2.0
 """Classes are weighted when the largest has more than this many times the smallest's photos."""
 
@@ -176,7 +178,7 @@ def _release(backbone: Any, recipe: Recipe, say: Callable[[str], None]) -> None:
 
 def _temperature(phases: TwoPhases, training: Features) -> float:
     """The temperature of the scores, from held-out folds; 1 when there are too few photos."""
-    if np.bincount(training.classes[training.photos]).min() < FOLDS:
+    if len(training.photos) < LEAST_PHOTOS_TO_CALIBRATE:
         return 1.0
     return fit_temperature(*phases.held_out_logits())
 

@@ -108,7 +108,7 @@ def test_weights_that_cannot_be_fetched_name_the_ways_on(monkeypatch, tmp_path):
     import keras
 
     monkeypatch.setattr(keras.config, "keras_home", lambda: str(tmp_path), raising=False)
-    with pytest.raises(WeightsError, match="--alpha 1.0"):
+    with pytest.raises(WeightsError, match=r"--alpha 1\.0"):
         build_backbone(SIDE_PX, 0.35, "imagenet")
 
 

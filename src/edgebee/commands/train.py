@@ -10,7 +10,10 @@ import click
 from edgebee.errors import TrainingError
 
 if TYPE_CHECKING:
+    from edgebee.train.dataset import Dataset
     from edgebee.train.recipe import Recipe
+
+MOST_FINDINGS_SHOWN = 8
 
 
 @click.command("train", short_help="Photos in folders -> a Keras model.")
@@ -113,6 +116,8 @@ def run(
         f"validation {kind} of {labels}",
         err=True,
     )
+    if not dataset.drawn:
+        _look_at(dataset)
     start_tensorflow(debug=debug)
     from edgebee.train.training import train, write_training
 
@@ -128,6 +133,31 @@ def run(
         f"{output / 'model.keras'}: {validation.correct} of {len(validation.paths)} "
         f"validation {kind} right"
     )
+
+
+def _look_at(dataset: Dataset) -> None:
+    """Say briefly what is wrong with the photos; unreadable ones are named when left out."""
+    from tqdm import tqdm
+
+    from edgebee.train.audit import audit_dataset
+
+    count = len(dataset.train) + len(dataset.validation)
+    with tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar:
+        audit = audit_dataset(dataset, progress=bar.update)
+    named_later = {"unreadable", "truncated"}
+    findings = [
+        finding
+        for finding in audit.findings
+        if finding.severity != "note" and finding.kind not in named_later
+    ]
+    for finding in findings[:MOST_FINDINGS_SHOWN]:
+        _say(f"{finding.severity}: {finding.kind}: {', '.join(finding.paths)}: {finding.message}")
+    if len(findings) > MOST_FINDINGS_SHOWN:
+        _say(
+            f"… and {len(findings) - MOST_FINDINGS_SHOWN} more: edgebee data check {dataset.source}"
+        )
+    if audit.corrupts:
+        _say("The result will look better than it is: mend this, or leave photos out: --exclude")
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,42 @@
+"""`edgebee study`: the arithmetic of its tables, and its studies on drawings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from edgebee.commands.study import describe_counts, student_t_975
+
+
+def test_mean_spread_and_interval_by_hand():
+    # Mean 150, deviation 1 (squares 1, 1, 0 over 2), half-width 4.303 / sqrt(3) = 2.48.
+    assert describe_counts([149, 151, 150], 153) == (
+        "mean 150.0 of 153 (98.0%), standard deviation 1.00, "
+        "95 % interval of the mean 147.5 to 152.5"
+    )
+
+
+@pytest.mark.parametrize(("degrees", "expected"), [(1, 12.706), (4, 2.776), (10, 2.228)])
+def test_student_t(degrees, expected):
+    assert student_t_975(degrees) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["settings", "--data", "sample", "--folds", "2", "--try", "--epochs 1 --views 2 "
+          "--fine-tune-epochs 0 --image-size 96"], "`--epochs 1"),
+        (["size", "--photos", "60", "--classes", "3", "--", "--image-size", "96"], "ms a photo"),
+    ],
+    ids=["settings", "size"],
+)  # fmt: skip
+def test_a_study_prints_its_figures(arguments, expected):
+    done = subprocess.run(
+        [sys.executable, "-m", "edgebee", "study", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout

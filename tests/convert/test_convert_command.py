@@ -1,0 +1,397 @@
+"""`edgebee convert`: what it says, what it refuses, what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgebee.edge.classify import Classifier
+
+keras = pytest.importorskip("keras", reason="needs edgebee[train]")
+SIZE = (32, 48, 3)
+
+
+# ------------------------------------------------------------------ small models, small photos
+
+
+def sequential(shape, *layers):
+    return keras.Sequential([keras.Input(shape), *layers])
+
+
+def classifier(classes=2):
+    """The smallest honest classifier: mean colours to scores."""
+    layers = keras.layers
+    scores = layers.Dense(classes, activation="softmax", kernel_initializer="random_normal")
+    keras.utils.set_random_seed(0)
+    return sequential(SIZE, layers.Rescaling(1 / 255), layers.GlobalAveragePooling2D(), scores)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Class folders of noisy photos, eight a class."""
+    rng = np.random.default_rng(0)
+    for label, level in (("dark", 60), ("light", 190)):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(8):
+            pixels = rng.integers(level - 60, level + 60, (40, 50, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def folder(tmp_path, photos):
+    """What a training leaves, as far as `convert` looks: model, labels, which photos."""
+    folder = tmp_path / "trained"
+    folder.mkdir()
+    classifier().save(folder / "model.keras")
+    (folder / "labels.txt").write_text("dark\nlight\n")
+    write_history(folder, source=str(photos), val_fraction=0.25, seed=3, exclude=[])
+    return folder
+
+
+def write_history(folder, **data):
+    (folder / "history.json").write_text(json.dumps({"data": data}))
+
+
+def contents(folder):
+    """Every file below a folder with its bytes."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_refused(done, *words):
+    """Exit status 1, nothing on standard output, one line that says what and how to go on."""
+    assert done.status == 1
+    assert done.out == ""
+    (line,) = done.errors
+    assert line.startswith("Error: ")
+    for word in words:
+        assert str(word) in line
+    assert len(line) < 400 + len(str(words[0]))
+
+
+# ------------------------------------------------------------------ what it says
+
+
+def test_results_on_stdout_talk_on_stderr(edgebee, folder):
+    done = edgebee("convert", folder / "model.keras", "--quantize", "int8")
+    assert done.status == 0
+    assert done.out.startswith(f"{folder / 'model_int8.tflite'}: ")
+    assert len(done.out.splitlines()) == 1
+    assert done.errors == [
+        "int8 is calibrated on 12 training photos",
+        f"Next: edgebee benchmark {folder}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "made"),
+    [
+        ([], ["int8"]),
+        (["--quantize", "float16"], ["float16"]),
+        (["--quantize", "int8", "--quantize", "float32"], ["float32", "int8"]),
+        (["--quantize", "all"], ["dynamic", "float16", "float32", "int8"]),
+        (["--quantize", "all", "--quantize", "int8"], ["dynamic", "float16", "float32", "int8"]),
+    ],
+)
+def test_formats_asked_for_are_made_and_no_others(edgebee, folder, tmp_path, options, made):
+    done = edgebee("convert", folder / "model.keras", *options, "--output", tmp_path / "a" / "b")
+    assert done.status == 0
+    names = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
+    assert names == [f"model_{format_}.tflite" for format_ in made]
+    assert done.errors[-1].startswith(f"Next: edgebee classify -m {tmp_path / 'a' / 'b'}")
+
+
+def test_the_default_model_is_the_one_that_train_writes(edgebee, folder, monkeypatch):
+    folder.rename(folder.with_name("artifacts"))
+    monkeypatch.chdir(folder.parent)
+    done = edgebee("convert")
+    assert done.status == 0
+    assert Path("artifacts/model_int8.tflite").is_file()
+    assert done.errors[-1] == "Next: edgebee benchmark"
+
+
+def test_a_model_from_elsewhere_is_welcome(edgebee, folder, photos):
+    # Keras' older format, no history: whoever brings it names the photos.
+    classifier().save(folder / "mine.h5")
+    (folder / "history.json").unlink()
+    done = edgebee("convert", folder / "mine.h5", "--data", photos)
+    assert done.status == 0
+    answer = Classifier(folder / "model_int8.tflite")(photos / "dark" / "0.png")
+    assert set(answer.scores) == {"dark", "light"}
+
+
+# ------------------------------------------------------------------ which photos
+
+
+def set_colour(paths, value):
+    for path in paths:
+        Image.new("RGB", (50, 40), (value, value, value)).save(path)
+
+
+def test_calibration_never_sees_a_validation_photo(edgebee, folder, photos):
+    from edgebee.train.dataset import load_dataset
+
+    dataset = load_dataset(str(photos), val_fraction=0.25, seed=3)
+    made = []
+    for change in (None, dataset.validation, dataset.train):
+        if change is not None:
+            # The mean colour of a photo is all that this model looks at.
+            set_colour(change.paths, 255)
+        assert edgebee("convert", folder / "model.keras").status == 0
+        made.append((folder / "model_int8.tflite").read_bytes())
+    assert made[0] == made[1]
+    assert made[1] != made[2]
+
+
+@pytest.mark.parametrize("spelling", ["absolute", "relative", "with a detour"])
+def test_naming_the_training_photos_keeps_their_split(
+    edgebee, folder, photos, monkeypatch, spelling
+):
+    # Otherwise photos that the model has learned would be asked in the benchmark.
+    monkeypatch.chdir(photos.parent)
+    data = {"absolute": photos, "relative": "photos", "with a detour": "./trained/../photos/"}
+    assert edgebee("convert", folder / "model.keras").status == 0
+    expected = (folder / "model_int8.tflite").read_bytes()
+    assert edgebee("convert", folder / "model.keras", "--data", data[spelling]).status == 0
+    assert (folder / "model_int8.tflite").read_bytes() == expected
+
+
+def test_seed_and_samples_choose_the_photos(edgebee, folder, photos):
+    # Every photo in another grey, so that another choice is another range.
+    for number, path in enumerate(sorted(photos.rglob("*.png"))):
+        set_colour([path], 10 + 15 * number)
+
+    def made(*options):
+        assert edgebee("convert", folder / "model.keras", *options).status == 0
+        return (folder / "model_int8.tflite").read_bytes()
+
+    assert made("--samples", 2) == made("--samples", 2, "--seed", 0)
+    assert len({made("--samples", 2, "--seed", seed) for seed in range(4)}) > 1
+    assert made("--samples", 2) != made("--samples", 12)
+
+
+def test_a_damaged_photo_is_left_out_aloud(edgebee, folder, photos):
+    for path in photos.glob("dark/*"):
+        path.write_bytes(path.read_bytes()[:50])
+    done = edgebee("convert", folder / "model.keras")
+    assert done.status == 0
+    warnings = [line for line in done.errors if line.startswith("warning: ")]
+    assert len(warnings) == 6
+    assert all("dark" in line and line.endswith("left out") for line in warnings)
+    assert "int8 is calibrated on 6 training photos" in done.err
+
+
+# ------------------------------------------------------------------ what it refuses
+
+
+def two_inputs():
+    first, second = keras.Input(SIZE), keras.Input(SIZE)
+    pooled = keras.layers.GlobalAveragePooling2D()(first + second)
+    return keras.Model([first, second], keras.layers.Dense(2)(pooled))
+
+
+def two_outputs():
+    pixels = keras.Input(SIZE)
+    pooled = keras.layers.GlobalAveragePooling2D()(pixels)
+    return keras.Model(pixels, [keras.layers.Dense(2)(pooled), keras.layers.Dense(2)(pooled)])
+
+
+def not_numbers():
+    model = classifier()
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    return model
+
+
+class Unknown(keras.layers.Layer):
+    """A layer that no other program knows."""
+
+    def call(self, pixels):
+        return pixels
+
+
+WRONG_MODELS = {
+    "numbers in, not a picture": lambda: sequential((10,), keras.layers.Dense(2)),
+    "grey": lambda: sequential(
+        (32, 32, 1), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)
+    ),
+    "any size": lambda: sequential(
+        (None, None, 3), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)
+    ),
+    "a picture out, not scores": lambda: sequential(SIZE, keras.layers.Conv2D(2, 3)),
+    "two inputs": two_inputs,
+    "two outputs": two_outputs,
+    "more scores than labels": lambda: classifier(3),
+    "fewer scores than labels": lambda: classifier(1),
+    "a layer of one's own": lambda: sequential(
+        SIZE, Unknown(), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)
+    ),
+    "weights that are no numbers": not_numbers,
+}
+
+
+@pytest.mark.parametrize("case", WRONG_MODELS)
+@pytest.mark.parametrize("format_", ["float32", "int8"])
+def test_a_model_that_is_no_such_classifier(edgebee, folder, tmp_path, case, format_):
+    path = folder / "model.keras"
+    WRONG_MODELS[case]().save(path)
+    before = contents(tmp_path)
+    output = tmp_path / "new" / "output"
+    done = edgebee("convert", path, "--quantize", format_, "--output", output)
+    if done.errors[0].startswith("int8 is calibrated"):
+        pytest.fail("the photos were read before the model was looked at")
+    assert_refused(done, path)
+    assert contents(tmp_path) == before
+    assert not output.parent.exists()
+
+
+NO_MODELS = {
+    "text": b"this is no model\n",
+    "empty": b"",
+    "a photo": b"\xff\xd8\xff\xe0" + bytes(2000),
+    "the start of a model": None,
+}
+
+
+@pytest.mark.parametrize("case", NO_MODELS)
+def test_a_file_that_is_no_keras_model(edgebee, folder, tmp_path, case):
+    path = folder / "model.keras"
+    path.write_bytes(NO_MODELS[case] or path.read_bytes()[:-100])
+    before = contents(tmp_path)
+    assert_refused(edgebee("convert", path), path, "edgebee train")
+    assert contents(tmp_path) == before
+
+
+def test_a_zip_that_is_no_keras_model(edgebee, folder):
+    assert edgebee("convert", folder / "model.keras").status == 0
+    assert_refused(edgebee("convert", folder / "model_int8.tflite"), folder / "model_int8.tflite")
+
+
+def test_a_missing_model_names_the_command_that_makes_one(edgebee, tmp_path):
+    path = tmp_path / "nothing.keras"
+    assert_refused(edgebee("convert", path), path, "edgebee train")
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "empty"),
+        (b"dark\n\xff\n", "UTF-8"),
+        (b"dark\n", "1 labels"),
+        (b"dark\nlight\nmiddling\n", "middling"),
+        (None, "missing"),
+    ],
+)
+def test_labels_that_do_not_fit(edgebee, folder, content, word):
+    (folder / "history.json").unlink()
+    path = folder / "labels.txt"
+    path.unlink() if content is None else path.write_bytes(content)
+    before = contents(folder)
+    assert_refused(edgebee("convert", folder / "model.keras", "--quantize", "float32"), word)
+    assert contents(folder) == before
+
+
+def test_photos_of_other_classes_are_not_for_this_model(edgebee, folder, photos):
+    (photos / "dark").rename(photos / "dim")
+    done = edgebee("convert", folder / "model.keras")
+    assert_refused(done, folder / "labels.txt", "dim, light", "dark, light", "--data")
+
+
+def test_unknown_photos_are_not_guessed(edgebee, folder):
+    (folder / "history.json").unlink()
+    assert_refused(edgebee("convert", folder / "model.keras"), "history.json", "--data")
+
+
+DAMAGED_HISTORIES = {
+    "cut off": '{"data": {"sour',
+    "a list": "[]",
+    "no data": "{}",
+    "data that is a number": '{"data": 5}',
+    "a source that is a number": (
+        '{"data": {"source": 7, "val_fraction": 0.2, "seed": 0, "exclude": []}}'
+    ),
+    "a fraction that is text": (
+        '{"data": {"source": "sample", "val_fraction": "x", "seed": 0, "exclude": []}}'
+    ),
+    "not text": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED_HISTORIES)
+def test_a_damaged_history_can_be_done_without(edgebee, folder, photos, case):
+    content = DAMAGED_HISTORIES[case]
+    path = folder / "history.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = contents(folder)
+    assert_refused(edgebee("convert", folder / "model.keras"), path, "--data")
+    assert contents(folder) == before
+    assert edgebee("convert", folder / "model.keras", "--data", photos).status == 0
+
+
+# ------------------------------------------------------------------ where it writes
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file", "/proc"])
+def test_a_place_where_nothing_can_be_written(edgebee, folder, tmp_path, place):
+    occupied = tmp_path / "occupied"
+    occupied.write_text("mine")
+    outputs = {"a file": occupied, "below a file": occupied / "x", "/proc": Path("/proc/edgebee")}
+    done = edgebee("convert", folder / "model.keras", "--output", outputs[place])
+    if place == "a file":
+        assert done.status == 2  # seen by the command line itself
+    else:
+        assert_refused(done, outputs[place], "--output")
+    assert occupied.read_text() == "mine"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A really small file system, 2 MB."""
+    mount = shutil.which("mount")
+    if os.geteuid() != 0 or mount is None:
+        pytest.skip("only root can mount a small file system to fill")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk])
+    if mounted.returncode != 0:
+        pytest.skip("a file system cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_gets_nothing_half_written(edgebee, folder, small_disk):
+    layers = keras.layers
+    # 1.2 million weights: int8 (1.2 MB) fits, once; float32 (4.7 MB) never does.
+    model = folder / "model.keras"
+    sequential(SIZE, layers.Flatten(), layers.Dense(256), layers.Dense(2)).save(model)
+    done = edgebee("convert", model, "--quantize", "float32", "--output", small_disk)
+    assert_refused(done, small_disk / "model_float32.tflite", "No space left", "MB free")
+    assert list(small_disk.iterdir()) == []
+
+    int8 = small_disk / "model_int8.tflite"
+    done = edgebee("convert", model, "--quantize", "int8", "--output", small_disk, "--samples", 2)
+    assert done.status == 0
+    first = int8.read_bytes()
+
+    # There is no room for a second one beside the first: the first stays as it was.
+    done = edgebee("convert", model, "--quantize", "int8", "--output", small_disk, "--samples", 3)
+    assert done.status == 1
+    assert "No space left" in done.err
+    assert int8.read_bytes() == first
+    assert list(small_disk.iterdir()) == [int8]
+
+
+def test_an_existing_file_is_replaced_whole(edgebee, folder):
+    path = folder / "model_int8.tflite"
+    path.write_text("old")
+    leftover = folder / ".model_int8.99999part.tflite"  # of a run that was killed
+    leftover.write_text("half")
+    assert edgebee("convert", folder / "model.keras").status == 0
+    assert path.read_bytes()[4:8] == b"TFL3"
+    assert not leftover.exists()

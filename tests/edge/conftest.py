@@ -1,0 +1,72 @@
+"""The runner under test, its model, and pictures to show it.
+
+`import classify` gives the tests the installed `edgebee.edge.classify`; where edgebee is not
+installed, as on a Pi that has the two files alone, it gives `edge/classify.py` by its path.
+"""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNNER = ROOT / "edge" / "classify.py"
+MODEL = ROOT / "edge" / "models" / "hymenoptera_int8.tflite"
+
+
+def _runner() -> ModuleType:
+    if importlib.util.find_spec("edgebee"):
+        return importlib.import_module("edgebee.edge.classify")
+    spec = importlib.util.spec_from_file_location("classify", RUNNER)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["classify"] = module  # dataclasses look their module up while it is made
+    spec.loader.exec_module(module)
+    return module
+
+
+sys.modules["classify"] = _runner()
+
+
+@pytest.fixture(scope="session")
+def runner() -> Path:
+    """The runner's file."""
+    return RUNNER
+
+
+@pytest.fixture(scope="session")
+def model() -> Path:
+    """The model that ships: int8, labels and metadata inside."""
+    return MODEL
+
+
+@pytest.fixture(scope="session")
+def foreign_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network as if made elsewhere: no zip behind it, no mention of labels.txt."""
+    content = MODEL.read_bytes()
+    network = content[: content.rindex(b"PK\x03\x04")]  # where the appended zip starts
+    path = tmp_path_factory.mktemp("foreign") / "foreign.tflite"
+    path.write_bytes(network.replace(b"labels.txt", b"nothing.at"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def landscape() -> npt.NDArray[np.uint8]:
+    """`uint8 [901, 1203, 3]`: no two parts alike, detail as in a photo; no side divides by 8."""
+    random = np.random.default_rng(0)
+    coarse = Image.fromarray(random.integers(0, 256, (91, 121, 3), dtype=np.uint8))
+    return np.asarray(coarse.resize((1203, 901), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture
+def photo(tmp_path: Path, landscape: npt.NDArray[np.uint8]) -> Path:
+    """A JPEG file of `landscape`, made small."""
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(landscape).reduce(4).save(path)
+    return path

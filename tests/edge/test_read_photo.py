@@ -1,0 +1,346 @@
+"""How a photo becomes a tensor: the one preprocessing that everything in edgebee shares."""
+
+import io
+import random
+import struct
+import zlib
+
+import classify
+import numpy as np
+import pytest
+from PIL import Image
+
+Transpose = Image.Transpose
+# How the upright picture must be stored so that the EXIF orientation turns it upright again.
+STORED = {
+    1: None,
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_90,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_270,
+}
+LOSSLESS = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True}}
+FINE_JPEG = {"quality": 95, "subsampling": 0}
+
+
+def encode(image, format_, **options):
+    file = io.BytesIO()
+    image.save(file, format_, **options)
+    return file.getvalue()
+
+
+def plain(mode, colour, size=(40, 30)):
+    return Image.new(mode, size, colour)
+
+
+def difference(one, other):
+    """Mean and greatest difference in grey levels, 0-255."""
+    gap = np.abs(one.astype(int) - other.astype(int))
+    return gap.mean(), gap.max()
+
+
+# ---------------------------------------------------------------- geometry
+
+
+@pytest.mark.parametrize("size", [(224, 224), (96, 160), (160, 96), (1, 1)])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG"])
+def test_result_is_rgb_of_the_size_asked_for(landscape, format_, size):
+    pixels = classify.read_photo(encode(Image.fromarray(landscape), format_), size)
+    assert pixels.shape == (*size, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(600, 400), (400, 600), (500, 500), (1999, 333), (333, 1999)]
+)
+@pytest.mark.parametrize("format_", ["JPEG", "PNG"])
+def test_a_disc_in_the_middle_stays_there_and_stays_round(format_, width, height):
+    y, x = np.mgrid[:height, :width]
+    radius = min(width, height) / 4
+    inside = np.hypot(x - (width - 1) / 2, y - (height - 1) / 2) < radius
+    image = Image.fromarray(np.where(inside, 0, 255).astype(np.uint8)).convert("RGB")
+    dark = classify.read_photo(encode(image, format_))[..., 0] < 128
+    rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
+    # A quarter of the short side is 56 of 224 pixels; the edges may round either way.
+    for seen in (rows, columns):
+        assert (seen[0] + seen[-1]) / 2 == pytest.approx(111.5, abs=1)
+        assert len(seen) == pytest.approx(112, abs=2)
+
+
+def test_what_is_left_and_right_of_the_centre_square_is_cut_off():
+    stripes = np.zeros((100, 300, 3), np.uint8)
+    stripes[:, :100], stripes[:, 100:200], stripes[:, 200:] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    pixels = classify.read_photo(stripes)
+    # Resampling mixes nothing from outside the cut: even the outermost columns are pure green.
+    assert (pixels == (0, 255, 0)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 700), (30000, 2), (2, 30000), (10000, 10), (7, 5)])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG"])
+def test_tiny_and_very_long_pictures(format_, size):
+    pixels = classify.read_photo(encode(plain("RGB", (200, 30, 60), size), format_, quality=95))
+    assert difference(pixels, np.full((224, 224, 3), (200, 30, 60)))[1] <= 3  # JPEG's rounding
+
+
+# ---------------------------------------------------------------- orientation
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("size", [(224, 224), (100, 160), (160, 100)])
+@pytest.mark.parametrize("format_", LOSSLESS)
+def test_exif_orientation_gives_the_pixels_of_the_upright_picture(
+    landscape, format_, size, orientation
+):
+    upright = Image.fromarray(landscape).reduce(2)
+    stored = upright if orientation == 1 else upright.transpose(STORED[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = classify.read_photo(encode(stored, format_, exif=exif, **LOSSLESS[format_]), size)
+    # Filters are symmetric; a sum that lies between two levels may round the other way.
+    assert difference(turned, classify.read_photo(upright, size))[1] <= 1
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_exif_orientation_of_a_jpeg_that_is_scaled_while_decoding(landscape, orientation):
+    # 901 rows do not fill JPEG's blocks of 8, so that a stored side must not take the padding
+    # of the other for picture.
+    upright = Image.fromarray(landscape)
+    stored = upright if orientation == 1 else upright.transpose(STORED[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = classify.read_photo(encode(stored, "JPEG", exif=exif, **FINE_JPEG))
+    straight = classify.read_photo(encode(upright, "JPEG", **FINE_JPEG))
+    # The blocks start at another corner, which shifts what they round: under a level on average.
+    assert difference(turned, straight)[0] <= 1
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 77])
+def test_an_orientation_that_does_not_exist_changes_nothing(landscape, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(landscape).reduce(4)
+    pixels = classify.read_photo(encode(image, "PNG", exif=exif))
+    assert np.array_equal(pixels, classify.read_photo(image))
+
+
+def test_broken_exif_does_not_spoil_a_good_picture():
+    exif = b"Exif\x00\x00" + bytes(range(64))
+    pixels = classify.read_photo(encode(plain("RGB", "red"), "JPEG", exif=exif, quality=95))
+    assert difference(pixels, np.full((224, 224, 3), (255, 0, 0)))[1] <= 3  # JPEG's rounding
+
+
+# ---------------------------------------------------------------- modes
+
+
+def png_16_bit_rgb(red, green, blue):
+    """A 16-bit RGB PNG, which Pillow reads but does not write."""
+
+    def chunk(name, data):
+        body = name + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    row = b"\x00" + struct.pack(">HHH", red, green, blue) * 4
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * 4)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def grey_16(value):
+    return Image.fromarray(np.full((30, 40), value, np.uint16))
+
+
+def indexed(colour):
+    image = plain("P", 3)
+    image.putpalette([0, 0, 0] * 3 + list(colour))
+    return image
+
+
+HALF_RED = (255, 127, 127)  # red at half strength on white
+MODES = {
+    "L": (lambda: encode(plain("L", 90), "PNG"), (90, 90, 90)),
+    "1": (lambda: encode(plain("1", 1), "PNG"), (255, 255, 255)),
+    "P": (lambda: encode(indexed((9, 99, 199)), "PNG"), (9, 99, 199)),
+    "P, transparent": (lambda: encode(indexed((9, 99, 199)), "PNG", transparency=3), (255,) * 3),
+    "P, half transparent": (
+        lambda: encode(indexed((255, 0, 0)), "PNG", transparency=bytes([255] * 3 + [128])),
+        HALF_RED,
+    ),
+    "RGB, one colour transparent": (
+        lambda: encode(plain("RGB", (9, 99, 199)), "PNG", transparency=(9, 99, 199)),
+        (255, 255, 255),
+    ),
+    "RGBA": (lambda: encode(plain("RGBA", (255, 0, 0, 128)), "PNG"), HALF_RED),
+    "LA": (lambda: encode(plain("LA", (0, 128)), "PNG"), (127, 127, 127)),
+    "PA": (lambda: plain("LA", (0, 128)).convert("PA"), (127, 127, 127)),
+    "WebP with alpha": (
+        lambda: encode(plain("RGBA", (255, 0, 0, 128)), "WEBP", lossless=True),
+        HALF_RED,
+    ),
+    "CMYK JPEG": (lambda: encode(plain("CMYK", (255, 0, 0, 0)), "JPEG"), (0, 255, 255)),
+    "CMYK TIFF": (lambda: encode(plain("CMYK", (255, 0, 0, 0)), "TIFF"), (0, 255, 255)),
+    "grey JPEG": (lambda: encode(plain("L", 90), "JPEG"), (90, 90, 90)),
+    "16-bit grey PNG": (lambda: encode(grey_16(0x80FF), "PNG"), (0x80, 0x80, 0x80)),
+    "16-bit grey TIFF": (lambda: encode(grey_16(0x80FF), "TIFF"), (0x80, 0x80, 0x80)),
+    "16-bit grey, big-endian": (
+        lambda: Image.frombytes("I;16B", (4, 4), b"\x80\xff" * 16),
+        (0x80, 0x80, 0x80),
+    ),
+    "32-bit grey TIFF": (lambda: encode(plain("I", 0x80FF), "TIFF"), (0x80, 0x80, 0x80)),
+    "16-bit RGB PNG": (lambda: png_16_bit_rgb(0xFFFF, 0x8000, 0x1234), (0xFF, 0x80, 0x12)),
+    "YCbCr": (lambda: plain("RGB", (255, 0, 0)).convert("YCbCr"), (255, 0, 0)),
+    "HSV": (lambda: plain("RGB", (255, 0, 0)).convert("HSV"), (255, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_every_mode_becomes_rgb(name):
+    source, colour = MODES[name][0](), MODES[name][1]
+    expected = np.full((224, 224, 3), colour)
+    # Blending, YCbCr and JPEG each round to whole levels.
+    assert difference(classify.read_photo(source), expected)[1] <= 2
+
+
+@pytest.mark.parametrize("format_", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_frame_of_several_counts(format_):
+    later = [plain("RGB", "blue"), plain("RGB", "lime")]
+    options = {"lossless": True} if format_ == "WEBP" else {}
+    data = encode(plain("RGB", "red"), format_, save_all=True, append_images=later, **options)
+    assert (classify.read_photo(data) == (255, 0, 0)).all()
+
+
+# ---------------------------------------------------------------- scaling while decoding
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "levels"),
+    # From twice the size on, the decoder's scaling and the filter's differ by rounding alone.
+    # Just above the size they blur differently, which this much detail shows most.
+    [(1203, 901, 1.0), (1800, 1351, 1.0), (457, 913, 2.5), (225, 225, 0.01), (500, 375, 0.01)],
+)
+def test_a_jpeg_scaled_while_decoding_equals_one_decoded_in_full(landscape, width, height, levels):
+    image = Image.fromarray(landscape).resize((width, height), Image.Resampling.BICUBIC)
+    data = encode(image, "JPEG", **FINE_JPEG)
+    with Image.open(io.BytesIO(data)) as opened:
+        full = classify.read_photo(opened.convert("RGB"))
+    assert difference(classify.read_photo(data), full)[0] <= levels
+
+
+# ---------------------------------------------------------------- sources
+
+
+def test_every_kind_of_source_gives_the_same_pixels(tmp_path, landscape):
+    image = Image.fromarray(landscape)
+    path = tmp_path / "photo.png"
+    image.save(path)
+    expected = classify.read_photo(path)
+    for source in (str(path), path.read_bytes(), io.BytesIO(path.read_bytes()), image, landscape):
+        assert np.array_equal(classify.read_photo(source), expected)
+    with path.open("rb") as file:
+        assert np.array_equal(classify.read_photo(file), expected)
+        assert not file.closed
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "GIF"])
+def test_the_callers_image_is_left_as_it_is(landscape, format_):
+    data = encode(Image.fromarray(landscape), format_)
+    with Image.open(io.BytesIO(data)) as used, Image.open(io.BytesIO(data)) as untouched:
+        classify.read_photo(used)
+        assert (used.mode, used.size) == (untouched.mode, untouched.size)
+        assert used.tobytes() == untouched.tobytes()
+
+
+def test_the_callers_array_is_left_as_it_is(landscape):
+    small = landscape[:224, :224].copy()
+    before = small.copy()
+    pixels = classify.read_photo(small)
+    assert np.array_equal(pixels, before)  # of the right size already
+    assert not np.shares_memory(pixels, small)
+    assert np.array_equal(small, before)
+
+
+def test_an_array_may_be_a_view(landscape):
+    mirrored = classify.read_photo(landscape[:, ::-1])
+    assert np.array_equal(mirrored, classify.read_photo(landscape[:, ::-1].copy()))
+
+
+# ---------------------------------------------------------------- what is no photo
+
+
+def refused(source):
+    """The message of the PhotoError, which must be one line."""
+    with pytest.raises(classify.PhotoError) as caught:
+        classify.read_photo(source)
+    assert isinstance(caught.value, classify.EdgeError)
+    assert "\n" not in str(caught.value)
+    assert " at 0x" not in str(caught.value)  # the address of some object
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.3, 0.9])
+def test_a_truncated_jpeg_is_refused_by_name(tmp_path, photo, kept):
+    content = photo.read_bytes()
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(content[: int(len(content) * kept)])
+    assert refused(broken).startswith(f"{broken}: ")
+
+
+def test_what_is_missing_a_folder_or_text_is_refused_by_name(tmp_path):
+    text = tmp_path / "notes.jpg"
+    text.write_text("this is not a picture")
+    assert f"{text}: unreadable (not a picture)" in refused(text)
+    assert "No such file" in refused(tmp_path / "missing.jpg")
+    assert f"{tmp_path}: " in refused(tmp_path)
+    assert "not a picture" in refused(b"this is not a picture")
+
+
+def test_a_picture_too_large_to_hold_is_refused_unread():
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    body = b"IHDR" + header
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    assert "900000000 pixels" in refused(png)
+
+
+@pytest.mark.parametrize("mode", ["F", "LAB"])
+def test_values_of_unknown_meaning_are_refused(mode):
+    refused(encode(Image.new(mode, (8, 8)), "TIFF"))
+    refused(Image.new(mode, (8, 8)))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 8, 3), np.int64),
+        np.zeros((8, 8, 5), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+        np.zeros((2, 8, 8, 3), np.uint8),
+        np.zeros(8, np.uint8),
+    ],
+    ids=lambda array: f"{array.dtype}{list(array.shape)}",
+)
+def test_arrays_that_are_no_picture_are_refused(array):
+    refused(array)
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's remarks on what has been damaged here
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
+def test_damaged_files_are_read_or_refused_but_never_raise_anything_else(landscape, format_):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.fromarray(landscape).reduce(20)
+    good = encode(image, format_, **({} if format_ in ("GIF", "BMP") else {"exif": exif}))
+    chance = random.Random(0)
+    for _ in range(200):
+        damaged = bytearray(good)
+        # Mostly in the header, where a wrong byte is a wrong size, type or offset.
+        reach = min(len(good), 400 if chance.random() < 0.7 else len(good))
+        for _ in range(chance.choice((1, 2, 4, 8, 16))):
+            damaged[chance.randrange(reach)] = chance.choice((0, 1, 127, 128, 255))
+        try:
+            assert classify.read_photo(bytes(damaged), (24, 32)).shape == (24, 32, 3)
+        except classify.PhotoError as error:
+            assert "\n" not in str(error)
