@@ -72,9 +72,8 @@ def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
     """Read a photo the one way edgebee does: training, calibration, benchmark and Pi.
 
     The picture is turned upright (EXIF), its short side scaled to `size` and its centre cut
-    out: nothing is squashed. JPEG files are scaled while they are decoded, which is far faster.
-    Of an animation the first frame is read; what is transparent becomes white; 16-bit values
-    keep their upper 8 bits.
+    out: nothing is squashed. A JPEG is scaled while it is decoded. Of an animation the first
+    frame is read; what is transparent becomes white; 16-bit values keep their upper 8 bits.
 
     Args:
         source: a path, the bytes of a file, an open binary file, a Pillow image or
@@ -89,6 +88,8 @@ def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
     """
     try:
         if isinstance(source, np.ndarray):
+            if source.dtype != np.uint8 or source.shape[2:] != (3,) or not source.size:
+                raise ValueError(f"{source.dtype} {list(source.shape)}, not uint8 [H, W, 3]")
             source = Image.fromarray(source)
         if isinstance(source, Image.Image):
             return _fit(source, size, None)
@@ -332,7 +333,6 @@ def _line(path: Path, answer: Answer, as_json: bool) -> str:
 
 
 def _answer_all(args: argparse.Namespace) -> int:
-    """Print an answer or an error for each photo; return the exit status."""
     top_k = args.top_k or (None if args.json else 1)
     with _silent_runtime():
         classifier = Classifier(

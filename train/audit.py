@@ -37,7 +37,6 @@ KINDS: dict[str, Severity] = {
     "imbalance": "warning",
     "cmyk": "note",
     "16-bit": "note",
-    "float": "note",
     "palette": "note",
     "transparent": "note",
     "animated": "note",
@@ -204,8 +203,6 @@ def _remarks_on_header(header: Header, suffix: str) -> Iterator[tuple[str, str]]
         yield "cmyk", "printing colours (CMYK): turned into RGB without a colour profile"
     if header.mode.startswith("I"):
         yield "16-bit", "16-bit grey: the upper 8 bits are kept"
-    if header.mode == "F":
-        yield "float", "floating-point grey: values are cut off to 0-255"
     if header.mode in ("P", "PA"):
         yield "palette", "has a palette of 256 colours at most"
     if header.transparent:

@@ -37,8 +37,10 @@ def start_tensorflow(*, debug: bool = False) -> None:
     if not debug and "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         _filter_native_stderr()
-        # TensorFlow's Python side logs what the converter deprecates about itself.
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        # TensorFlow's Python side logs what the converter deprecates about itself, and how
+        # often Keras traces a function.
+        for name in ("absl", "tensorflow"):
+            logging.getLogger(name).setLevel(logging.ERROR)
     try:
         import tensorflow  # noqa: F401
     except ImportError as error:

@@ -182,8 +182,6 @@ def test_without_keras_nothing_is_said_of_agreement(edgebee, folder):
 
 
 def test_files_of_an_earlier_training_are_pointed_at(edgebee, folder):
-    done = edgebee("benchmark", folder)
-    assert "warning" not in done.err
     old = (folder / "model.keras").stat().st_mtime - 3600
     os.utime(folder / "model_int8.tflite", (old, old))
     done = edgebee("benchmark", folder)
@@ -231,13 +229,12 @@ def test_photos_of_other_classes(edgebee, folder, tmp_path):
     other = tmp_path / "photos"
     shutil.copytree(load_dataset("sample").root / "val", other)
     (other / "ants").rename(other / "wasps")
-    before = sorted(folder.iterdir())
     assert_refused(edgebee("benchmark", folder, "--data", other), "wasps", "ants", "--data")
     (folder / "labels.txt").unlink()
     (folder / "model.keras").unlink()
     done = edgebee("benchmark", folder, "--data", other)
     assert_refused(done, "model_int8.tflite", "knows ants, bees", "bees, wasps", "--data")
-    assert "benchmark.json" not in {path.name for path in before + sorted(folder.iterdir())}
+    assert not (folder / "benchmark.json").exists()
 
 
 DAMAGE = {

@@ -24,7 +24,8 @@ def _runner() -> ModuleType:
     if importlib.util.find_spec("edgebee"):
         return importlib.import_module("edgebee.edge.classify")
     spec = importlib.util.spec_from_file_location("classify", RUNNER)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["classify"] = module  # dataclasses look their module up while it is made
     spec.loader.exec_module(module)

@@ -1,0 +1,302 @@
+"""From pixels to an answer: the model file, its labels, ranking, and what is found by itself."""
+
+import dataclasses
+import importlib.util
+import os
+import shutil
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import classify
+import numpy as np
+import pytest
+
+# ---------------------------------------------------------------- ranking
+
+
+@pytest.mark.parametrize(
+    ("scores", "top_k", "order"),
+    [
+        ([0.2, 0.7, 0.1], None, [1, 0, 2]),
+        ([0.2, 0.7, 0.1], 2, [1, 0]),
+        ([0.2, 0.7, 0.1], 99, [1, 0, 2]),
+        ([0.5, 0.5, 0.9, 0.5], None, [2, 0, 1, 3]),  # ties keep their order
+        ([1.0], 1, [0]),
+    ],
+)
+def test_rank_gives_the_best_first(scores, top_k, order):
+    assert classify.rank(np.array(scores, np.float32), top_k) == order
+
+
+def test_usable_cores_are_those_this_process_may_run_on():
+    assert 1 <= classify.usable_cores() <= os.cpu_count()
+
+
+# ---------------------------------------------------------------- the model file
+
+
+def refused(action, *arguments):
+    """The message of the ModelError, which must be one line."""
+    with pytest.raises(classify.ModelError) as caught:
+        action(*arguments)
+    assert isinstance(caught.value, classify.EdgeError)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("load", [classify.make_interpreter, classify.Classifier])
+def test_what_is_no_model_is_refused_by_name_with_a_remedy(load, tmp_path):
+    missing, text = tmp_path / "missing.tflite", tmp_path / "text.tflite"
+    text.write_text("this is not a model")
+    assert refused(load, missing).startswith(f"{missing}: cannot be opened (No such file")
+    assert refused(load, tmp_path).startswith(f"{tmp_path}: cannot be opened")
+    assert refused(load, text).startswith(f"{text}: not a TFLite model; make one with: edgebee")
+
+
+@pytest.mark.parametrize("labels_beside", [False, True])
+@pytest.mark.parametrize("missing_bytes", [1, 100, 1000, 30_000, 1_000_000])
+def test_a_model_cut_short_is_refused_before_it_can_crash_the_runtime(
+    model, tmp_path, missing_bytes, labels_beside
+):
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(model.read_bytes()[:-missing_bytes])
+    if labels_beside:
+        (tmp_path / classify.LABELS_NAME).write_text("ants\nbees\n")
+    assert "cut short" in refused(classify.Classifier, broken)
+
+
+def test_a_model_the_runtime_rejects_is_refused_with_its_reason(model, tmp_path):
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(model.read_bytes()[:4] + b"TFL3")
+    message = refused(classify.make_interpreter, broken)
+    assert message.startswith(f"{broken}: damaged, or too new for this runtime (")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads the Linux way")
+def test_more_threads_than_cores_are_never_started(model, landscape):
+    before = len(os.listdir("/proc/self/task"))
+    classify.Classifier(model, threads=64)(landscape)
+    assert len(os.listdir("/proc/self/task")) - before < 2 * classify.usable_cores()
+
+
+# ---------------------------------------------------------------- labels
+
+
+def with_zip(foreign_model, path, **members):
+    """A copy of a model with a zip appended, as the TFLite metadata standard has it."""
+    path.write_bytes(foreign_model.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("_", "."), content)
+    return path
+
+
+def test_labels_inside_the_model_win_over_those_beside_it(foreign_model, tmp_path):
+    packed = with_zip(foreign_model, tmp_path / "m.tflite", labels_txt="wasp\nhornet\n")
+    (tmp_path / "labels.txt").write_text("other\nnames\n")
+    assert classify.read_labels(packed) == ("wasp", "hornet")
+
+
+def test_a_model_without_labels_inside_takes_those_beside_it(foreign_model, tmp_path):
+    plain = tmp_path / "plain.tflite"
+    shutil.copy(foreign_model, plain)
+    zipped = with_zip(foreign_model, tmp_path / "zipped.tflite", other_txt="no labels here")
+    (tmp_path / "labels.txt").write_text("wasp\nhornet\n")
+    assert classify.read_labels(plain) == ("wasp", "hornet")
+    assert classify.read_labels(zipped) == ("wasp", "hornet")
+    assert set(classify.Classifier(plain)(np.zeros((9, 9, 3), np.uint8)).scores) == {
+        "wasp",
+        "hornet",
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Wespe\nH\xc3\xb6rnchen\n",
+        b"Wespe\nH\xc3\xb6rnchen",
+        b"Wespe\r\nH\xc3\xb6rnchen\r\n",
+        b"\xef\xbb\xbfWespe\nH\xc3\xb6rnchen\n\n",  # as Windows' editor saves UTF-8
+    ],
+)
+def test_label_files_of_all_editors_are_read(foreign_model, tmp_path, content):
+    plain = shutil.copy(foreign_model, tmp_path)
+    (tmp_path / "labels.txt").write_bytes(content)
+    assert classify.read_labels(plain) == ("Wespe", "Hörnchen")
+
+
+def test_a_model_without_readable_labels_is_refused_with_the_remedy(foreign_model, tmp_path):
+    plain = shutil.copy(foreign_model, tmp_path)
+    assert "put a labels.txt" in refused(classify.read_labels, plain)
+    (tmp_path / "labels.txt").write_bytes(b"H\xf6rnchen\n")  # Latin-1
+    assert "UTF-8" in refused(classify.read_labels, plain)
+
+
+@pytest.mark.parametrize("labels", ["ants\n", "ants\nbees\nwasps\n", "ants\nants\n"])
+def test_labels_that_do_not_fit_the_scores_are_refused(foreign_model, tmp_path, labels):
+    plain = shutil.copy(foreign_model, tmp_path)
+    (tmp_path / "labels.txt").write_text(labels)
+    assert "label names" in refused(classify.Classifier, plain)
+
+
+# ---------------------------------------------------------------- the answer
+
+
+@pytest.fixture(scope="module")
+def classifier(model):
+    return classify.Classifier(model)
+
+
+def test_an_answer_holds_every_score_best_first(classifier, photo):
+    answer = classifier(photo)
+    assert set(answer.scores) == set(classifier.labels)
+    assert list(answer.scores.values()) == sorted(answer.scores.values(), reverse=True)
+    assert next(iter(answer.scores.items())) == (answer.label, answer.score)
+    # A softmax in 8 bits: each score may be off by half of 1/256, or by a whole step at 1.
+    assert sum(answer.scores.values()) == pytest.approx(1, abs=len(answer.scores) / 256)
+    assert answer.decode_ms > 0
+    assert answer.invoke_ms > 0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        answer.label = "another"
+
+
+def test_the_answer_is_that_of_the_three_steps_by_hand(classifier, photo):
+    pixels = classify.read_photo(photo, classifier.size)
+    scores = classify.invoke(classifier.interpreter, pixels)
+    assert scores.shape == (len(classifier.labels),)
+    assert scores.dtype == np.float32
+    assert classifier(photo).label == classifier.labels[classify.rank(scores)[0]]
+    assert classifier(photo).score == scores.max()
+
+
+def test_the_pixels_reach_the_model_as_they_are(classifier, photo):
+    # The contract of an int8 model: uint8 in, scale 1, zero point 0; uint8 out, scale 1/256.
+    pixels = classify.read_photo(photo, classifier.size)
+    scores = classify.invoke(classifier.interpreter, pixels)
+    entry = classifier.interpreter.get_input_details()[0]
+    output = classifier.interpreter.get_output_details()[0]
+    assert (entry["dtype"], entry["quantization"]) == (np.uint8, (1.0, 0))
+    assert np.array_equal(classifier.interpreter.get_tensor(entry["index"])[0], pixels)
+    raw = classifier.interpreter.get_tensor(output["index"])[0]
+    scale, zero_point = output["quantization"]
+    assert np.allclose(scores, (raw.astype(float) - zero_point) * scale, atol=1e-6)
+
+
+def test_the_same_photo_gives_the_same_scores_whatever_was_seen_before(classifier, photo):
+    first = classifier(photo).scores
+    classifier(np.zeros((50, 50, 3), np.uint8))
+    assert classifier(photo.read_bytes()).scores == first
+
+
+def test_top_k_limits_the_list_and_nothing_else(model, photo, classifier):
+    short = classify.Classifier(model, top_k=1)(photo)
+    assert list(short.scores) == [short.label]
+    assert short.score == classifier(photo).score
+
+
+def test_below_the_threshold_the_label_is_unknown(model, photo, classifier):
+    sure = classifier(photo)
+    assert classify.Classifier(model, threshold=sure.score)(photo).label == sure.label
+    unsure = classify.Classifier(model, threshold=sure.score + 0.001)(photo)
+    assert unsure.label == classify.UNKNOWN
+    assert unsure.score == sure.score
+    assert unsure.scores == sure.scores
+
+
+def test_classifiers_of_their_own_may_work_at_the_same_time(model, photo, classifier):
+    expected, answers = classifier(photo).scores, []
+
+    def work():
+        own = classify.Classifier(model, threads=1)
+        answers.extend(own(photo).scores for _ in range(3))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [expected] * 6
+
+
+# ---------------------------------------------------------------- found by itself
+
+
+@pytest.fixture
+def lone_runner(runner, tmp_path):
+    """The runner's file copied to a folder of its own and imported from there."""
+    folder = tmp_path / "lone"
+    folder.mkdir()
+    spec = importlib.util.spec_from_file_location("lone", shutil.copy(runner, folder))
+    lone = importlib.util.module_from_spec(spec)
+    sys.modules["lone"] = lone
+    yield spec.loader.exec_module(lone) or lone
+    del sys.modules["lone"]
+
+
+def touch(path, age_seconds):
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    os.utime(path, (1e9 - age_seconds, 1e9 - age_seconds))
+    return path
+
+
+def test_find_model_takes_the_newest_int8_model_of_the_artifacts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    artifacts = tmp_path / "artifacts"
+    touch(artifacts / "z_int8.tflite", 30)
+    newest = touch(artifacts / "model_int8.tflite", 20)
+    touch(artifacts / "model_float32.tflite", 10)
+    touch(artifacts / "labels.txt", 10)
+    touch(artifacts / ".model_int8.77part.tflite", 0)  # about to be written
+    assert classify.find_model().resolve() == newest
+
+
+def test_find_model_takes_the_model_that_ships_when_nothing_was_trained(
+    tmp_path, monkeypatch, model
+):
+    monkeypatch.chdir(tmp_path)
+    assert classify.find_model().samefile(model)
+
+
+def test_find_model_of_a_lone_runner_takes_what_lies_beside_it(lone_runner, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(lone_runner.ModelError, match="-m MODEL.tflite"):
+        lone_runner.find_model()
+    beside = touch(tmp_path / "lone" / "any.tflite", 0)
+    assert lone_runner.find_model() == beside
+    shipped = touch(tmp_path / "lone" / "models" / "shipped.tflite", 99)
+    assert lone_runner.find_model() == shipped
+
+
+def test_find_photos_walks_folders_in_order_and_passes_over_what_is_hidden(tmp_path):
+    for name in ("b.JPG", "a.png", "notes.txt", ".hidden.jpg", "sub.jpg/c.tiff", ".git/d.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [path.relative_to(tmp_path) for path in classify.find_photos([tmp_path])]
+    assert [str(path) for path in found] == ["a.png", "b.JPG", "sub.jpg/c.tiff"]
+
+
+def test_find_photos_gives_files_as_they_are_named(tmp_path):
+    named = [str(tmp_path / name) for name in ("photo.raw", ".hidden.jpg", "missing.jpg")]
+    for path in named[:2]:
+        Path(path).touch()
+    assert list(classify.find_photos(named)) == [Path(path) for path in named]
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path):
+    shut = tmp_path / "shut"
+    shut.mkdir(mode=0)
+    tmp_path.chmod(0o700)
+    root = os.geteuid() == 0
+    if root:  # who may read everything
+        os.seteuid(65534)
+    try:
+        assert list(classify.find_photos([shut])) == [shut]
+        with pytest.raises(classify.PhotoError, match="Permission denied"):
+            classify.read_photo(shut)
+    finally:
+        if root:
+            os.seteuid(0)
+        shut.chmod(0o700)

@@ -1,0 +1,449 @@
+"""The command line as a person meets it: help, typing errors, broken files, the whole demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edgebee.edge.classify
+
+# ------------------------------------------------------------------ help and typing errors
+
+HELP = [
+    ["--help"],
+    ["-h"],
+    ["--version"],
+    ["train", "--help"],
+    ["convert", "--help"],
+    ["benchmark", "--help"],
+    ["classify", "--help"],
+    ["demo", "--help"],
+]
+
+USAGE_ERRORS = [
+    ["trian"],
+    ["--bogus"],
+    ["train", "--bogus"],
+    ["train", "extra"],
+    ["train", "--epochs"],
+    ["train", "--epochs", "-1"],
+    ["train", "--epochs", "three"],
+    ["train", "--fine-tune-epochs", "-1"],
+    ["train", "--epochs", "0", "--fine-tune-epochs", "0"],
+    ["train", "--fine-tune-at", "-1"],
+    ["train", "--image-size", "5"],
+    ["train", "--batch-size", "0"],
+    ["train", "--alpha", "0"],
+    ["train", "--learning-rate", "-1"],
+    ["train", "--learning-rate", "nan"],
+    ["train", "--fine-tune-learning-rate", "0"],
+    ["train", "--seed", "-1"],
+    ["train", "--val-fraction", "2"],
+    ["train", "--output", __file__],
+    ["convert", "--quantize", "int4"],
+    ["convert", "--quantize"],
+    ["convert", "--samples", "0"],
+    ["convert", "--seed", "-1"],
+    ["convert", "/"],
+    ["convert", "one.keras", "two.keras"],
+    ["benchmark", "--threads", "0"],
+    ["benchmark", __file__],
+    ["classify"],
+    ["classify", "--bogus", "photo.jpg"],
+    ["classify", "--top-k", "0", "photo.jpg"],
+    ["classify", "--threads", "0", "photo.jpg"],
+    ["classify", "--threshold", "2", "photo.jpg"],
+    ["demo", "extra"],
+    ["demo", "--output", __file__],
+]
+
+CPU_SECONDS = 0.3
+"""TensorFlow takes ten times that, NumPy and Pillow a third."""
+
+
+def in_words(arguments):
+    return " ".join(argument.replace(__file__, "FILE") for argument in arguments)
+
+
+@pytest.mark.parametrize("arguments", HELP + USAGE_ERRORS, ids=in_words)
+def test_answers_at_once(edgebee_process, arguments, tmp_path):
+    # The best of three: on a busy machine caches are cold and the clock counts others' work.
+    best = min(_cpu_seconds_until_quick(edgebee_process, arguments, tmp_path))
+    assert best < CPU_SECONDS
+
+
+def _cpu_seconds_until_quick(edgebee_process, arguments, cwd):
+    for _ in range(3):
+        yield (seconds := edgebee_process(*arguments, cwd=cwd).cpu_seconds)
+        if seconds < CPU_SECONDS:
+            return
+
+
+@pytest.mark.parametrize("arguments", HELP + USAGE_ERRORS, ids=in_words)
+def test_answers_without_tensorflow(arguments, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "edgebee", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = (line for line in done.stderr.splitlines() if line.startswith("import time:"))
+    modules = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in lines}
+    assert "click" in modules  # else nothing was looked at
+    heavy = {"tensorflow", "keras", "matplotlib", "ai_edge_litert", "tflite_runtime", "scipy"}
+    assert not modules & heavy
+
+
+@pytest.mark.parametrize("arguments", HELP, ids=in_words)
+def test_help_goes_to_stdout(edgebee_process, arguments, tmp_path):
+    done = edgebee_process(*arguments, cwd=tmp_path)
+    assert (done.status, done.err) == (0, "")
+    assert done.out
+
+
+def test_help_lists_the_commands_in_the_order_of_the_work(edgebee_process):
+    help_ = edgebee_process("--help").out
+    listed = [line.split()[0] for line in help_.partition("Commands:")[2].splitlines() if line]
+    chain = [name for name in listed if name in {"train", "convert", "benchmark", "classify"}]
+    assert chain in (
+        ["train", "convert", "classify", "benchmark"],
+        ["train", "convert", "benchmark", "classify"],
+    )
+
+
+TRAIN_DEFAULTS = {
+    "--data": "hymenoptera", "--output": "artifacts", "--epochs": "10", "--fine-tune-epochs": "5",
+    "--fine-tune-at": "100", "--image-size": "224", "--batch-size": "32", "--alpha": "1.0",
+    "--val-fraction": "0.2", "--seed": "0", "--weights": "imagenet",
+}  # fmt: skip
+
+
+def test_help_states_the_defaults_of_the_starting_recipe(edgebee_process):
+    words = " ".join(edgebee_process("train", "--help").out.split())
+    for option, default in TRAIN_DEFAULTS.items():
+        description = words.partition(f" {option} ")[2].split(" --", 1)[0]
+        assert f"[default: {default}]" in description, option
+    assert " --learning-rate " in words
+    assert " --fine-tune-learning-rate " in words
+
+
+@pytest.mark.parametrize("arguments", USAGE_ERRORS, ids=in_words)
+def test_wrong_usage_is_status_2_and_writes_nothing(edgebee_process, arguments, tmp_path):
+    done = edgebee_process(*arguments, cwd=tmp_path)
+    assert done.status == 2
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    assert [line for line in done.errors if "rror: " in line] == done.errors[-1:]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("trian", "train"), ("benchmrk", "benchmark")])
+def test_a_mistyped_command_is_recognised(edgebee_process, typed, meant):
+    assert f"Did you mean '{meant}'?" in edgebee_process(typed).err
+
+
+# ------------------------------------------------------------------ expected failures
+
+
+def write_photos(folder, count=4):
+    folder.mkdir(parents=True)
+    for number in range(count):
+        Image.new("RGB", (40, 30), (20 * number, 90, 30)).save(folder / f"{number}.jpg")
+
+
+def missing_folder(folder):
+    return ["train", "--data", folder / "nothing"], folder / "nothing"
+
+
+def data_that_is_a_file(folder):
+    (folder / "photos.zip").write_text("not a folder")
+    return ["train", "--data", folder / "photos.zip"], folder / "photos.zip"
+
+
+def empty_class(folder):
+    write_photos(folder / "photos" / "ants")
+    (folder / "photos" / "bees").mkdir()
+    return ["train", "--data", folder / "photos"], "bees"
+
+
+def empty_class_in_validation(folder):
+    for half in ("train", "val"):
+        write_photos(folder / "photos" / half / "ants")
+        write_photos(folder / "photos" / half / "bees")
+    for photo in (folder / "photos" / "val" / "bees").iterdir():
+        photo.unlink()
+    return ["train", "--data", folder / "photos"], "val/bees"
+
+
+def one_class(folder):
+    write_photos(folder / "photos" / "ants")
+    return ["train", "--data", folder / "photos"], "one class only (ants)"
+
+
+def no_classes(folder):
+    write_photos(folder / "photos")
+    return ["train", "--data", folder / "photos"], folder / "photos"
+
+
+def output_below_a_file(folder):
+    (folder / "taken").write_text("mine")
+    return ["train", "--data", "sample", "--output", folder / "taken" / "x"], folder / "taken"
+
+
+def output_in_proc(folder):
+    return ["train", "--data", "sample", "--output", "/proc/edgebee"], "/proc/edgebee"
+
+
+def demo_in_proc(folder):
+    return ["demo", "--output", "/proc/edgebee"], "/proc/edgebee"
+
+
+def nothing_to_convert(folder):
+    return ["convert"], "edgebee train"
+
+
+def not_a_model(folder):
+    (folder / "model.keras").write_text("this is no model")
+    return ["convert", folder / "model.keras"], folder / "model.keras"
+
+
+def nothing_to_measure(folder):
+    return ["benchmark", folder], "edgebee train"
+
+
+FAILURES = [
+    missing_folder,
+    data_that_is_a_file,
+    empty_class,
+    empty_class_in_validation,
+    one_class,
+    no_classes,
+    output_below_a_file,
+    output_in_proc,
+    demo_in_proc,
+    nothing_to_convert,
+    not_a_model,
+    nothing_to_measure,
+]
+
+
+def everything_below(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__name__)
+def test_an_expected_failure_is_one_line_and_leaves_nothing(edgebee_process, tmp_path, failure):
+    arguments, named = failure(tmp_path)
+    before = everything_below(tmp_path)
+    done = edgebee_process(*arguments, cwd=tmp_path)
+    assert done.status == 1
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    assert [line for line in done.errors if line.startswith("Error: ")] == done.errors[-1:]
+    assert str(named) in done.errors[-1]
+    assert everything_below(tmp_path) == before
+
+
+def test_debug_shows_where_it_failed(edgebee_process, tmp_path):
+    done = edgebee_process("--debug", "train", "--data", tmp_path / "nothing")
+    assert done.status == 1
+    assert "Traceback" in done.err
+    assert done.errors[-1].startswith("edgebee.errors.DataError: ")
+
+
+def test_a_class_without_a_readable_photo(edgebee, tensorflow_started, tmp_path):
+    for label in ("ants", "bees"):
+        write_photos(tmp_path / "photos" / label, count=5)
+    for photo in (tmp_path / "photos" / "bees").iterdir():
+        photo.write_bytes(photo.read_bytes()[:30])
+    output = tmp_path / "output"
+    done = edgebee(
+        "train", "--data", tmp_path / "photos", "--output", output, "--image-size", "32",
+        "--weights", "none",
+    )  # fmt: skip
+    assert done.status == 1
+    assert done.out == ""
+    assert done.errors[-1].startswith("Error: ")
+    assert "'bees'" in done.errors[-1]
+    assert everything_below(output) == {}
+
+
+# ------------------------------------------------------------------ training, as it is told
+
+
+@pytest.fixture(scope="module")
+def told(edgebee_process, tmp_path_factory):
+    """A training on drawings with a truncated JPEG and a placeholder GIF among them."""
+    from edgebee.train.drawings import draw_photo
+
+    folder = tmp_path_factory.mktemp("told")
+    for index, label in enumerate(("ants", "bees")):
+        (folder / "photos" / label).mkdir(parents=True)
+        for number in range(10):
+            picture = draw_photo(label, np.random.default_rng([index, number]))
+            picture.save(folder / "photos" / label / f"{label} {number}.jpg", quality=90)
+    Image.new("L", (500, 374), 200).save(folder / "photos" / "ants" / "imageNotFound.gif")
+    whole = (folder / "photos" / "bees" / "bees 0.jpg").read_bytes()
+    (folder / "photos" / "bees" / "broken.jpg").write_bytes(whole[: len(whole) // 3])
+    done = edgebee_process(
+        "train", "--data", "photos", "--epochs", "2", "--fine-tune-epochs", "1", "--image-size",
+        "64", cwd=folder,
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    return done, folder
+
+
+def test_a_corrupt_photo_is_left_out_with_one_warning(told):
+    done, folder = told
+    (warning,) = [line for line in done.errors if "broken.jpg" in line]
+    assert warning.startswith("warning: ")
+    data = json.loads((folder / "artifacts" / "history.json").read_text())["data"]
+    (left_out,) = data["left_out"]
+    assert left_out == "bees/broken.jpg"
+
+
+def test_a_placeholder_is_pointed_at(told):
+    done, _ = told
+    (warning,) = [line for line in done.errors if "imageNotFound.gif" in line]
+    assert warning.startswith("warning: ")
+
+
+def test_phases_and_epochs_are_named(told):
+    done, _ = told
+    spoken = [line for line in done.errors if line.startswith(("Phase", "Epoch"))]
+    assert [line.split(",")[0].split(":")[0] for line in spoken] == [
+        "Phase 1", "Epoch 1/3", "Epoch 2/3", "Phase 2", "Epoch 3/3",
+    ]  # fmt: skip
+    for measure in ("loss: ", "accuracy: ", "val_loss: ", "val_accuracy: ", "/step"):
+        assert sum(measure in line for line in done.errors) >= 3
+
+
+def test_one_line_of_result_and_the_next_command(told):
+    done, _ = told
+    (result,) = done.out.splitlines()
+    assert result.startswith("artifacts/model.keras: ")
+    assert result.endswith(" validation photos right")
+    assert done.errors[-1] == "Next: edgebee convert --quantize int8"
+
+
+def test_libraries_keep_quiet(told):
+    done, _ = told
+    chatter = ("oneDNN", "cuda", "XNNPACK", "absl", "WARNING:", "I0000", "W0000", "tf.function")
+    assert not [line for line in done.errors if any(word in line for word in chatter)]
+
+
+def test_artifacts_are_there_and_nothing_else(told):
+    _, folder = told
+    names = {path.name for path in (folder / "artifacts").iterdir()}
+    assert {"model.keras", "labels.txt", "history.json", "training.png"} <= names
+    assert not [name for name in names if name.startswith(".")]
+    assert {path.name for path in folder.iterdir()} == {"photos", "artifacts"}
+    with Image.open(folder / "artifacts" / "training.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 400
+
+
+# ------------------------------------------------------------------ classify
+
+
+def lone_runner(*arguments, cwd):
+    script = Path(edgebee.edge.classify.__file__)
+    return subprocess.run(
+        [sys.executable, script, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def without_times(text):
+    return [
+        {key: value for key, value in json.loads(line).items() if key != "ms"}
+        for line in text.splitlines()
+    ]
+
+
+def test_classify_is_the_lone_runner(edgebee_process, tmp_path):
+    write_photos(tmp_path / "photos")
+    (tmp_path / "photos" / "broken.jpg").write_text("no photo")
+    arguments = ("--json", "-t", "0.6", "photos", "nothing.jpg")
+    ours = edgebee_process("classify", *arguments, cwd=tmp_path)
+    lone = lone_runner(*arguments, cwd=tmp_path)
+    assert ours.status == lone.returncode == 1
+    assert len(without_times(ours.out)) == 6
+    assert without_times(ours.out) == without_times(lone.stdout)
+    assert ours.err == lone.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--bogus"], []])
+def test_classify_speaks_as_the_lone_runner_does(edgebee_process, tmp_path, arguments):
+    ours = edgebee_process("classify", *arguments, cwd=tmp_path)
+    lone = lone_runner(*arguments, cwd=tmp_path)
+    assert ours.status == lone.returncode
+    same = [
+        " ".join(text.replace("edgebee classify", "X").replace("classify.py", "X").split())
+        for text in (ours.out + ours.err, lone.stdout + lone.stderr)
+    ]
+    assert same[0] == same[1]
+
+
+# ------------------------------------------------------------------ demo
+
+
+def without_network():
+    """The command that runs another with the network switched off, where that is allowed."""
+    unshare = shutil.which("unshare")
+    for command in ([unshare, "--net"], [unshare, "--map-root-user", "--net"]):
+        if unshare and subprocess.run([*command, "true"], capture_output=True).returncode == 0:
+            return command
+    pytest.skip("the network cannot be switched off for one process here")
+
+
+@pytest.mark.slow
+def test_demo_goes_the_whole_way_without_network(tmp_path):
+    offline = without_network()
+    ask = "import socket; socket.create_connection(('127.0.0.1', 9), 1)"
+    cut_off = subprocess.run([*offline, sys.executable, "-c", ask], capture_output=True, text=True)
+    assert "unreachable" in cut_off.stderr  # not even this machine can be reached
+    environment = {name: value for name, value in os.environ.items() if name != "EDGEBEE_DATA"}
+    done = subprocess.run(
+        [*offline, sys.executable, "-m", "edgebee", "demo"],
+        cwd=tmp_path,
+        env=environment | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    artifacts = tmp_path / "artifacts"
+    promised = {"model.keras", "labels.txt", "history.json", "training.png", "benchmark.json"} | {
+        f"model_{format_}.tflite" for format_ in ("float32", "float16", "dynamic", "int8")
+    }
+    assert promised <= {path.name for path in artifacts.iterdir()}
+    assert {path.name for path in tmp_path.iterdir()} == {"artifacts", "cache"}
+
+    benchmark = json.loads((artifacts / "benchmark.json").read_text())
+    assert benchmark["data"]["drawn"] is True
+    assert len(benchmark["models"]) == 5
+    # The drawings are told apart far better than by chance, or the demo shows nothing.
+    assert all(model["correct"] >= 0.8 * model["total"] for model in benchmark["models"])
+
+    answer = done.stdout.splitlines()[-1]
+    assert answer.startswith(str(tmp_path / "cache"))
+    assert ": bees 0." in answer
+    talk = [line for line in done.stderr.splitlines() if line.strip()]
+    assert "drawings" in talk[-1]
+    assert "edgebee train --data" in talk[-1]
+    for line in (*talk, *done.stdout.splitlines()):
+        if " validation " in line and ("right" in line or "models" in line):
+            assert "drawings" in line

@@ -1,0 +1,100 @@
+"""The whole chain on the real photos, and the model that ships held to its record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CLASSIFY = ROOT / "edge" / "classify.py"
+SHIPPED = ROOT / "edge" / "models" / "hymenoptera_int8.tflite"
+
+
+def runtimes() -> list:
+    """This environment's Python, and one with tflite-runtime where there is one."""
+    old = os.environ.get("EDGEBEE_TFLITE_RUNTIME_PYTHON")
+    missing = pytest.mark.skipif(
+        old is None, reason="EDGEBEE_TFLITE_RUNTIME_PYTHON names no Python"
+    )
+    return [
+        pytest.param(sys.executable, id="litert"),
+        pytest.param(old, id="tflite-runtime", marks=missing),
+    ]
+
+
+def count_alone(python: str, model: Path, photos: Path, folder: Path) -> tuple[int, int]:
+    """Right answers of classify.py and a model, alone in an empty folder; and of how many."""
+    shutil.copy(CLASSIFY, folder / "classify.py")
+    shutil.copy(model, folder / "model_int8.tflite")
+    done = subprocess.run(
+        [python, "classify.py", "-m", "model_int8.tflite", "--json", str(photos)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    right = [answer["label"] == Path(answer["path"]).parent.name for answer in answers]
+    return sum(right), len(right)
+
+
+@pytest.mark.hymenoptera
+@pytest.mark.parametrize("python", runtimes())
+def test_the_shipped_model_is_what_its_record_says(python, hymenoptera, tmp_path):
+    record = json.loads(SHIPPED.with_suffix(".json").read_text())
+    assert hashlib.sha256(SHIPPED.read_bytes()).hexdigest() == record["sha256"]
+    validation = record["validation"]["int8"]
+    count = count_alone(python, SHIPPED, hymenoptera / "val", tmp_path)
+    assert count == (validation["correct"], validation["total"])
+
+
+@pytest.fixture(scope="module")
+def chain(hymenoptera, tmp_path_factory) -> Path:
+    """`edgebee train`, `convert` and `benchmark` with their defaults."""
+    folder = tmp_path_factory.mktemp("chain")
+    for arguments in (["train"], ["convert", "--quantize", "int8"], ["benchmark"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "edgebee", *arguments],
+            cwd=folder,
+            env={**os.environ, "EDGEBEE_DATA": str(hymenoptera.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    return folder / "artifacts"
+
+
+@pytest.mark.slow
+@pytest.mark.hymenoptera
+def test_default_training_reaches_what_is_promised(chain):
+    history = json.loads((chain / "history.json").read_text())
+    phases = [epoch["phase"] for epoch in history["epochs"]]
+    assert phases == ["feature_extraction"] * 10 + ["fine_tuning"] * 5
+    models = {
+        one["format"]: one for one in json.loads((chain / "benchmark.json").read_text())["models"]
+    }
+    keras, int8 = models["keras"], models["int8"]
+    assert keras["total"] == int8["total"] == 153
+    assert keras["correct"] == history["validation"]["correct"]
+    assert keras["correct"] >= 146  # the starting recipe's best
+    assert abs(int8["correct"] - keras["correct"]) <= 2
+    assert int8["size_bytes"] <= 2_800_000
+
+
+@pytest.mark.slow
+@pytest.mark.hymenoptera
+@pytest.mark.parametrize("python", runtimes())
+def test_the_two_files_alone_count_as_the_benchmark_does(python, chain, hymenoptera, tmp_path):
+    models = {
+        one["format"]: one for one in json.loads((chain / "benchmark.json").read_text())["models"]
+    }
+    count = count_alone(python, chain / "model_int8.tflite", hymenoptera / "val", tmp_path)
+    assert count == (models["int8"]["correct"], models["int8"]["total"])
