@@ -24,8 +24,8 @@ def runtimes() -> list:
         old is None, reason="EDGEBEE_TFLITE_RUNTIME_PYTHON names no Python"
     )
     return [
-        pytest.param(sys.executable, id="litert"),
-        pytest.param(old, id="tflite-runtime", marks=missing),
+        pytest.param("litert", sys.executable, id="litert"),
+        pytest.param("tflite-runtime", old, id="tflite-runtime", marks=missing),
     ]
 
 
@@ -46,11 +46,11 @@ def count_alone(python: str, model: Path, photos: Path, folder: Path) -> tuple[i
 
 
 @pytest.mark.hymenoptera
-@pytest.mark.parametrize("python", runtimes())
-def test_the_shipped_model_is_what_its_record_says(python, hymenoptera, tmp_path):
+@pytest.mark.parametrize(("runtime", "python"), runtimes())
+def test_the_shipped_model_is_what_its_record_says(runtime, python, hymenoptera, tmp_path):
     record = json.loads(SHIPPED.with_suffix(".json").read_text())
     assert hashlib.sha256(SHIPPED.read_bytes()).hexdigest() == record["sha256"]
-    validation = record["validation"]["int8"]
+    validation = record["validation"]["int8"][runtime]
     count = count_alone(python, SHIPPED, hymenoptera / "val", tmp_path)
     assert count == (validation["correct"], validation["total"])
 
@@ -91,10 +91,14 @@ def test_default_training_reaches_what_is_promised(chain):
 
 @pytest.mark.slow
 @pytest.mark.hymenoptera
-@pytest.mark.parametrize("python", runtimes())
-def test_the_two_files_alone_count_as_the_benchmark_does(python, chain, hymenoptera, tmp_path):
-    models = {
-        one["format"]: one for one in json.loads((chain / "benchmark.json").read_text())["models"]
-    }
-    count = count_alone(python, chain / "model_int8.tflite", hymenoptera / "val", tmp_path)
-    assert count == (models["int8"]["correct"], models["int8"]["total"])
+@pytest.mark.parametrize(("runtime", "python"), runtimes())
+def test_the_two_files_alone_count_as_the_benchmark_does(
+    runtime, python, chain, hymenoptera, tmp_path
+):
+    models = json.loads((chain / "benchmark.json").read_text())["models"]
+    (int8,) = [one for one in models if one["format"] == "int8"]
+    correct, total = count_alone(python, chain / "model_int8.tflite", hymenoptera / "val", tmp_path)
+    assert total == int8["total"]
+    # LiteRT's int8 kernels (XNNPACK) and tflite-runtime's built-in ones round differently, which
+    # over 60 layers moves scores near 0.5 to the other side: 1 label of 153 in most models.
+    assert abs(correct - int8["correct"]) <= (0 if runtime == "litert" else 2)

@@ -41,6 +41,7 @@ def test_a_float_model_gets_the_values_0_to_255_and_its_scores_are_passed_on(tmp
     assert classifier(PATTERN).label == "label 2"  # the blue values are the greatest
 
 
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")  # TensorFlow's remark
 @pytest.mark.parametrize("kind", ["uint8", "int8"])
 def test_an_integer_model_of_either_sign_says_the_same(tmp_path, kind):
     path = write(tmp_path, channel_means, (1, 4, 6, 3), integer=getattr(tf, kind))

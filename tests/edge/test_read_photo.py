@@ -132,10 +132,13 @@ def test_an_orientation_that_does_not_exist_changes_nothing(landscape, orientati
     assert np.array_equal(pixels, classify.read_photo(image))
 
 
-def test_broken_exif_does_not_spoil_a_good_picture():
-    exif = b"Exif\x00\x00" + bytes(range(64))
-    pixels = classify.read_photo(encode(plain("RGB", "red"), "JPEG", exif=exif, quality=95))
-    assert difference(pixels, np.full((224, 224, 3), (255, 0, 0)))[1] <= 3  # JPEG's rounding
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", [b"", b"MM", bytes(range(64)), b"II*\x00\xff\xff\xff\xff"])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+def test_broken_exif_does_not_spoil_a_good_picture(format_, exif):
+    data = encode(plain("RGB", "red"), format_, exif=b"Exif\x00\x00" + exif, quality=95)
+    # JPEG and WebP round in their own colours.
+    assert difference(classify.read_photo(data), np.full((224, 224, 3), (255, 0, 0)))[1] <= 3
 
 
 # ---------------------------------------------------------------- modes
@@ -201,6 +204,8 @@ MODES = {
         (0x80, 0x80, 0x80),
     ),
     "32-bit grey TIFF": (lambda: encode(plain("I", 0x80FF), "TIFF"), (0x80, 0x80, 0x80)),
+    "32-bit grey, beyond 16": (lambda: plain("I", 0x12345), (255, 255, 255)),
+    "32-bit grey, below 0": (lambda: plain("I", -1), (0, 0, 0)),
     "16-bit RGB PNG": (lambda: png_16_bit_rgb(0xFFFF, 0x8000, 0x1234), (0xFF, 0x80, 0x12)),
     "YCbCr": (lambda: plain("RGB", (255, 0, 0)).convert("YCbCr"), (255, 0, 0)),
     "HSV": (lambda: plain("RGB", (255, 0, 0)).convert("HSV"), (255, 0, 0)),

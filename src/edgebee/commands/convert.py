@@ -141,10 +141,11 @@ def _calibrate(dataset: Dataset, samples: int, size: tuple[int, int], seed: int)
 
     photos = dataset.train
     count = min(samples, len(photos))
-    with tqdm(total=count, desc="reading photos to calibrate", disable=None) as bar:
+    with tqdm(total=count, desc="reading photos to calibrate", unit="photo", disable=None) as bar:
         calibration = read_calibration(
             photos.paths, photos.classes, samples=samples, size=size, seed=seed, progress=bar.update
         )
+        bar.total = len(calibration.paths)  # fewer when there are damaged photos
     for message in calibration.skipped:
         click.echo(f"warning: {message}; left out", err=True)
     kind = "drawings" if dataset.drawn else "photos"

@@ -1,0 +1,276 @@
+"""The command line: the runner's file and a model, alone in a folder, run as a person runs them."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import classify
+import numpy as np
+import pytest
+from PIL import Image
+
+TEXT_LINE = re.compile(r"(?P<path>.+): (?P<said>.+ \d\.\d{3}\)?)  \d+\.\d ms")
+
+
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory, runner, model):
+    """A folder with the two files that are copied to a Pi."""
+    folder = tmp_path_factory.mktemp("lone")
+    shutil.copy(runner, folder)
+    shutil.copy(model, folder)
+    return folder
+
+
+def start(lone, *arguments, python=(sys.executable,), **options):
+    command = [*python, "classify.py", *map(str, arguments)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # As on a Pi: output to a pipe or file is buffered, and Python's own settings are its defaults.
+    changed = {"PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONWARNINGS"}
+    environment = {name: value for name, value in os.environ.items() if name not in changed}
+    return subprocess.Popen(command, cwd=lone, **({"env": environment} | streams | options))
+
+
+def run(lone, *arguments, **options):
+    """Exit status, lines of standard output, lines of standard error."""
+    process = start(lone, *arguments, **options)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, (out or "").splitlines(), err.splitlines()
+
+
+@pytest.fixture
+def album(tmp_path, landscape):
+    """Two good photos, one of them a folder below, with a broken one between them."""
+    folder = tmp_path / "album"
+    (folder / "sub").mkdir(parents=True)
+    image = Image.fromarray(landscape).reduce(4)
+    image.save(folder / "a good one.jpg")
+    image.rotate(180).save(folder / "sub" / "c.png")
+    content = (folder / "a good one.jpg").read_bytes()
+    (folder / "b.jpg").write_bytes(content[: len(content) // 2])
+    (folder / "notes.txt").write_text("no photo, and not asked for one by one")
+    return folder
+
+
+@pytest.fixture
+def many(tmp_path, photo):
+    """More photos than anybody waits for."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(3000):
+        (folder / f"{number:04}.jpg").hardlink_to(photo)
+    return folder
+
+
+# ---------------------------------------------------------------- answers
+
+
+def test_a_photo_gives_one_line_of_text(lone, photo, model):
+    status, out, err = run(lone, photo)
+    assert (status, err) == (0, [])
+    (line,) = out
+    said = TEXT_LINE.fullmatch(line)
+    assert said["path"] == str(photo)
+    answer = classify.Classifier(model)(photo)
+    assert said["said"] == f"{answer.label} {answer.score:.3f}"
+
+
+def test_json_lines_of_a_folder_answer_every_good_photo_and_report_the_broken_one(lone, album):
+    status, out, err = run(lone, "--json", album)
+    assert status == 1
+    first, broken, last = map(json.loads, out)
+    good = [str(album / "a good one.jpg"), str(album / "sub" / "c.png")]
+    assert [first["path"], last["path"]] == good
+    for record in (first, last):
+        assert list(record) == ["path", "label", "score", "scores", "ms"]
+        assert (
+            record["score"] == record["scores"][record["label"]] == max(record["scores"].values())
+        )
+        assert len(record["scores"]) > 1
+        assert set(record["ms"]) == {"decode", "invoke"}
+        assert min(record["ms"].values()) > 0
+    assert list(broken) == ["path", "error"]
+    assert broken["path"] == str(album / "b.jpg")
+    assert broken["error"].startswith(broken["path"])
+    assert err == [f"error: {broken['error']}"]
+
+
+def test_text_answers_every_good_photo_and_reports_the_broken_one_apart(lone, album):
+    status, out, err = run(lone, album, album / "missing.jpg", "-k", "2", "-t", "1")
+    assert status == 1
+    assert [TEXT_LINE.fullmatch(line)["path"] for line in out] == [
+        str(album / "a good one.jpg"),
+        str(album / "sub" / "c.png"),
+    ]
+    # No score of 8 bits reaches 1, so all is unknown; the two best are listed all the same.
+    assert all(re.search(r": unknown \(\S+ \d\.\d{3}, \S+ \d\.\d{3}\)  ", line) for line in out)
+    assert [line.split(": ")[1] for line in err] == [
+        str(album / n) for n in ("b.jpg", "missing.jpg")
+    ]
+
+
+def test_odd_files_are_answered_without_remarks(lone, tmp_path, landscape):
+    # Pillow warns of both: a palette with transparency, and EXIF that is cut off.
+    small = Image.fromarray(landscape).reduce(4)
+    small.convert("P").save(tmp_path / "palette.png", transparency=bytes(range(256)))
+    tag = b"\x00\x01" + b"\x01\x0e\x00\x02" + b"\x00\x00\x00\xff" + b"\x00\x00\x01\x00"
+    exif = b"Exif\x00\x00" + b"MM\x00*\x00\x00\x00\x08" + tag  # 255 letters, where there are none
+    small.save(tmp_path / "exif.jpg", exif=exif)
+    status, out, err = run(lone, tmp_path)
+    assert (status, len(out), err) == (0, 2, [])
+
+
+def test_file_names_in_no_encoding_come_back_as_they_were(lone, tmp_path, photo):
+    name = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    os.rename(photo, name)  # noqa: PTH104 - pathlib takes no bytes
+    status, out, err = run(lone, "--json", tmp_path)
+    assert (status, err) == (0, [])
+    assert os.fsencode(json.loads(out[0])["path"]) == name
+    status, out, err = run(lone, tmp_path)
+    assert (status, len(out), err) == (0, 1, [])
+
+
+# ---------------------------------------------------------------- failures
+
+
+def test_models_that_cannot_be_used_are_one_line_each(lone, photo, tmp_path, model):
+    broken, text = tmp_path / "broken.tflite", tmp_path / "text.tflite"
+    broken.write_bytes(model.read_bytes()[:1_000_000])
+    text.write_text("this is not a model")
+    for path in (tmp_path / "missing.tflite", broken, text):
+        status, out, err = run(lone, "-m", path, photo)
+        assert (status, out, len(err)) == (1, [], 1)
+        assert err[0].startswith(f"error: {path}: ")
+
+
+def test_a_folder_without_photos_is_a_failure(lone, tmp_path):
+    status, out, err = run(lone, "--json", tmp_path)
+    assert (status, out, err) == (1, [], [f"error: no photos in {tmp_path}"])
+
+
+def test_wrong_usage_is_told_with_status_2(lone):
+    status, out, err = run(lone)
+    assert (status, out) == (2, [])
+    assert err[0].startswith("usage: classify.py")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["-k", "0"],
+        ["-k", "two"],
+        ["--threads", "0"],
+        ["--threads", "-1"],
+        ["-t", "-0.1"],
+        ["-t", "1.1"],
+        ["-t", "nan"],
+        ["--jsno"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_options_end_before_any_model_is_loaded(wrong, capsys):
+    with pytest.raises(SystemExit) as ended:
+        classify.main(["-m", "missing.tflite", *wrong, "photo.jpg"], prog="edgebee classify")
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("usage: edgebee classify")
+
+
+# ---------------------------------------------------------------- how it ends
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(lone, many):
+    process = start(lone, many)
+    assert TEXT_LINE.fullmatch(process.stdout.readline().rstrip())
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+
+
+def test_a_reader_that_was_never_there_ends_it_quietly(lone, album):
+    reading, writing = os.pipe()
+    os.close(reading)
+    for photos, told in ([album / "a good one.jpg"], 0), ([album / "b.jpg"], 1):
+        status, _, err = run(lone, "--json", *photos, stdout=writing)
+        assert (status, len(err)) == (0, told)  # what is wrong with b.jpg, and nothing else
+    os.close(writing)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line(lone, photo):
+    with Path("/dev/full").open("w") as full:
+        status, _, err = run(lone, photo, stdout=full)
+    assert (status, err) == (1, ["error: standard output: No space left on device"])
+
+
+def test_ctrl_c_ends_it_with_what_was_answered(lone, many):
+    process = start(lone, "--json", many)
+    lines = [process.stdout.readline()]
+    process.send_signal(signal.SIGINT)
+    rest, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    lines += rest.splitlines(keepends=True)
+    assert all(line.endswith("}\n") and json.loads(line)["label"] for line in lines)
+    assert len(lines) < 3000
+
+
+# ---------------------------------------------------------------- what it needs
+
+
+def test_the_file_is_short_and_imports_only_what_a_pi_has(runner):
+    source = runner.read_text()
+    assert source.count("\n") < 400  # to be read in ten minutes
+    imported = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            imported.add(node.module)
+    foreign = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names
+    assert foreign == {"numpy", "PIL"}
+
+
+def test_an_answer_loads_neither_tensorflow_nor_the_rest_of_edgebee(lone, photo):
+    script = (
+        "import runpy, sys; sys.argv = sys.argv[1:]\n"
+        "try: runpy.run_path('classify.py', run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)\n"
+    )
+    status, out, err = run(lone, photo, python=(sys.executable, "-c", script))
+    assert (status, len(out)) == (0, 1)
+    loaded = set(err[-1].split())
+    assert {"numpy", "PIL"} < loaded
+    assert not loaded & {"tensorflow", "keras", "matplotlib", "edgebee", "click"}
+
+
+def test_without_a_runtime_the_remedy_is_one_line(lone, photo, tmp_path):
+    # NumPy and Pillow of this environment and nothing else: no site-packages (-S).
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for name in ("numpy", "numpy.libs", "PIL", "pillow.libs"):
+        for module in (np, Image):
+            installed = Path(module.__file__).parents[1] / name
+            if installed.exists() and not (packages / name).exists():
+                (packages / name).symlink_to(installed)
+    environment = {"PYTHONPATH": str(packages), "PATH": os.environ["PATH"]}
+    status, out, err = run(lone, photo, python=(sys.executable, "-S"), env=environment)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "no TFLite runtime is installed: pip install ai-edge-litert" in err[0]
+
+
+def test_tflite_runtime_with_numpy_2_is_refused_before_it_crashes(lone, photo):
+    python = os.environ.get("EDGEBEE_TEST_TFLITE_NUMPY2")
+    if not python:
+        pytest.skip("EDGEBEE_TEST_TFLITE_NUMPY2 names no python with tflite-runtime and NumPy 2")
+    status, out, err = run(lone, photo, python=(python,))
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "pip install 'numpy<2'" in err[0]
