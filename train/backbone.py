@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
+import sys
+import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -64,9 +67,10 @@ def _build_with_download(shape: tuple[int, int, int], alpha: float) -> Any:
             "take one of them or --weights none"
         )
     try:
-        return keras.applications.MobileNetV2(
-            input_shape=shape, alpha=alpha, include_top=False, weights="imagenet"
-        )
+        with contextlib.redirect_stdout(sys.stderr):  # it prints what it downloads
+            return keras.applications.MobileNetV2(
+                input_shape=shape, alpha=alpha, include_top=False, weights="imagenet"
+            )
     except Exception as error:  # Keras raises a bare Exception when it cannot fetch
         if "fetch failure" not in str(error):
             raise
@@ -84,7 +88,9 @@ def _load_local(backbone: Any, path: Path) -> None:
             f"{path}: no such weights file; --weights takes a file, imagenet or none"
         )
     try:
-        backbone.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what does not fit is said below, in one line
+            backbone.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         first = str(error).strip().split("\n", 1)[0]
         raise WeightsError(

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from edgebee.errors import TrainingError
 from edgebee.train.checkpoint import Checkpoint
 from edgebee.train.features import Features
 from edgebee.train.fused import FusedLayers
@@ -344,7 +345,9 @@ def _head_model(head: Any, training: Features, recipe: Recipe) -> Any:
 
 def _dropout(recipe: Recipe, phase: int) -> Any:
     """Dropout whose draws follow from the seed, whatever ran before."""
-    return keras.layers.Dropout(recipe.dropout, seed=2 * recipe.seed + phase, name="dropout")
+    return keras.layers.Dropout(
+        recipe.dropout, seed=(2 * recipe.seed + phase) % 2**32, name="dropout"
+    )
 
 
 def _state(model: Any) -> list[Any]:
@@ -382,6 +385,11 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         recorded = self.phases.epochs
+        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
+            option = "--learning-rate"
+            if self.phase == "fine_tuning":
+                option = "--fine-tune-learning-rate"
+            raise TrainingError(f"epoch {epoch + 1}: the loss ran away; take a lower {option}")
         recorded.append(
             Epoch(
                 epoch=epoch + 1,

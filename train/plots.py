@@ -55,7 +55,7 @@ def plot_training(epochs: Sequence[Epoch], title: str) -> bytes:
             ha="right",
             color="0.25",
         )
-    above.legend(loc="lower left")
+    above.legend(loc="best")
     return _png(figure)
 
 

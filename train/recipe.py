@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from edgebee.errors import TrainingError
@@ -63,17 +64,19 @@ class Recipe:
                 raise TrainingError(f"{option} {value}: must be {least} or more")
         if self.total_epochs == 0:
             raise TrainingError("--epochs 0 --fine-tune-epochs 0: nothing to train")
+        if self.seed >= 2**32:
+            raise TrainingError(f"--seed {self.seed}: must be below {2**32}")
         if not 0 <= self.dropout < 1:
             raise TrainingError(f"--dropout {self.dropout}: must be 0 or more and below 1")
-        if self.anchor < 0:
+        if not 0 <= self.anchor < math.inf:
             raise TrainingError(f"--anchor {self.anchor}: must be 0 or more")
         for option, rate in (
             ("--alpha", self.alpha),
             ("--learning-rate", self.learning_rate),
             ("--fine-tune-learning-rate", self.fine_tune_learning_rate),
         ):
-            if not rate > 0:
-                raise TrainingError(f"{option} {rate}: must be above 0")
+            if not 0 < rate < math.inf:
+                raise TrainingError(f"{option} {rate}: must be a number above 0")
 
     @property
     def total_epochs(self) -> int:

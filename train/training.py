@@ -113,6 +113,11 @@ def train(
     clock = _Clock()
     with clock.part("prepare"):
         backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.weights)
+        if recipe.fine_tune_epochs and recipe.fine_tune_at >= len(backbone.layers):
+            raise TrainingError(
+                f"--fine-tune-at {recipe.fine_tune_at}: there are {len(backbone.layers)} layers; "
+                "release some of them, or take --fine-tune-epochs 0"
+            )
         cut = cut_below(backbone, recipe.fine_tune_at)
         base = freeze_base(backbone, cut)
     with clock.part("extract"):
@@ -132,7 +137,7 @@ def train(
         resumed=resumed,
     )
     with clock.part("feature_extraction"):
-        say(f"Phase 1, feature extraction: the base is frozen, {recipe.epochs} epochs")
+        say(f"Phase 1, feature extraction: the base is frozen, {_epochs(recipe.epochs)}")
         phases.extract_head()
     if recipe.fine_tune_epochs:
         with clock.part("fine_tuning"):
@@ -172,8 +177,12 @@ def _release(backbone: Any, recipe: Recipe, say: Callable[[str], None]) -> None:
     released = max(0, len(backbone.layers) - recipe.fine_tune_at)
     say(
         f"Phase 2, fine-tuning: {released} of {len(backbone.layers)} base layers released, "
-        f"{recipe.fine_tune_epochs} epochs"
+        f"{_epochs(recipe.fine_tune_epochs)}"
     )
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
 
 
 def _temperature(phases: TwoPhases, training: Features) -> float:

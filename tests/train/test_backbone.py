@@ -43,9 +43,7 @@ def test_the_bundled_weights_are_the_published_ones():
         (999, "out_relu"),
     ],
 )
-def test_the_cut_is_the_last_single_tensor_below_the_released_layers(
-    backbone, fine_tune_at, layer
-):
+def test_the_cut_is_the_last_single_tensor_below_the_released_layers(backbone, fine_tune_at, layer):
     name = backbone.layers[cut_below(backbone, fine_tune_at)].name
     assert name.startswith(layer)
 

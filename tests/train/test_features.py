@@ -87,6 +87,4 @@ def test_a_photo_that_cannot_be_read_is_noted_and_left_out(photos, tmp_path):
 def test_the_same_photos_give_the_same_bits(photos, tmp_path):
     base = freeze_base(build_backbone(SIDE_PX, 1.0, "imagenet"), 97)
     runs = [extract_features(base, photos, [0] * 4, two_views, 2, tmp_path) for _ in range(2)]
-    np.testing.assert_array_equal(
-        runs[0].boundary.take(range(8)), runs[1].boundary.take(range(8))
-    )
+    np.testing.assert_array_equal(runs[0].boundary.take(range(8)), runs[1].boundary.take(range(8)))

@@ -426,11 +426,7 @@ def test_what_is_not_a_zip_is_refused(server: Server) -> None:
 @pytest.mark.parametrize("named", ["photos", "photos/hymenoptera_data", "renamed"])
 @pytest.mark.parametrize("relative", [False, True])
 def test_the_folder_that_edgebee_data_names_wins(
-    server: Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    named: str,
-    relative: bool,
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, relative: bool
 ) -> None:
     unpack_by_hand(tmp_path / "cache" / "edgebee")
     own = unpack_by_hand(tmp_path / "photos")

@@ -137,13 +137,17 @@ def test_the_same_seed_gives_the_same_weights(dataset, training, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(dataset, training, tmp_path):
     result, _ = training
     other = train(dataset, replace(RECIPE, seed=6), tmp_path, say=str)
     assert not np.array_equal(result.model.get_weights()[-2], other.model.get_weights()[-2])
 
 
-@pytest.mark.parametrize("whole_epochs", [1, 2, 3])
+@pytest.mark.parametrize(
+    "whole_epochs",
+    [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)],
+)
 def test_a_resumed_training_ends_with_the_same_weights(dataset, training, tmp_path, whole_epochs):
     class PulledPlug(Exception):  # noqa: N818
         pass
@@ -179,6 +183,34 @@ def test_patience_ends_a_phase(dataset, tmp_path):
     # A rate this small changes no loss that float32 could tell, so no epoch is better.
     still = replace(RECIPE, epochs=9, fine_tune_epochs=0, learning_rate=1e-30, patience=2)
     assert len(train(dataset, still, tmp_path, say=str).epochs) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "option"),
+    [({"learning_rate": 1e30}, "--learning-rate"), ({"fine_tune_at": 154}, "--fine-tune-at 154")],
+)
+def test_a_training_that_cannot_work_says_which_option(dataset, tmp_path, change, option):
+    with pytest.raises(TrainingError, match=option):
+        train(dataset, replace(RECIPE, **change), tmp_path, say=str)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": -1},
+        {"image_size": 31},
+        {"seed": 2**32},
+        {"alpha": float("inf")},
+        {"learning_rate": float("nan")},
+        {"dropout": 1.0},
+        {"patience": 0},
+        {"epochs": 0, "fine_tune_epochs": 0},
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_work_are_refused(wrong):
+    with pytest.raises(TrainingError, match=next(iter(wrong)).replace("_", "-")):
+        Recipe(**wrong)
 
 
 def test_a_class_without_a_readable_photo_is_refused(dataset, tmp_path):

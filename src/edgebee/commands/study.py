@@ -138,7 +138,7 @@ def seeds_(data: str, seeds: int) -> None:
     floats, integers = [], []
     for seed in range(seeds):
         with trained(data, ["--seed", str(seed)]) as (folder, history):
-            _edgebee("convert", str(folder / "model.keras"), "--seed", str(seed))
+            _edgebee("convert", str(folder / "model.keras"))
             classify = Classifier(folder / "model_int8.tflite")
             answers = [classify.labels.index(classify(path).label) for path in photos.paths]
         validation = history["validation"]

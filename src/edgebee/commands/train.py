@@ -48,6 +48,7 @@ MOST_FINDINGS_SHOWN = 8
 @click.option("--weights", help="imagenet, none or a weights file [default: imagenet].")
 @click.option(
     "--val-fraction", default=0.2, show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Part kept for validation when the folder has no val/.",
 )  # fmt: skip
 @click.option(
@@ -103,31 +104,32 @@ def run(
     Raises:
         EdgebeeError: see its tree; no artifact is written then.
     """
-    from edgebee.artifacts import prepare_folder
+    from edgebee.artifacts import output_folder
     from edgebee.tensorflow_runtime import start_tensorflow
     from edgebee.train.dataset import load_dataset
 
+    if data == "sample":
+        _say("sample: drawings made on the spot, once")
     dataset = load_dataset(data, val_fraction=val_fraction, seed=recipe.seed, exclude=exclude)
-    prepare_folder(output)
     kind = "drawings (not photos)" if dataset.drawn else "photos"
     labels = ", ".join(dataset.labels[:8]) + (", …" if len(dataset.labels) > 8 else "")
-    click.echo(
-        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.validation)} "
-        f"validation {kind} of {labels}",
-        err=True,
-    )
-    if not dataset.drawn:
-        _look_at(dataset)
-    start_tensorflow(debug=debug)
-    from edgebee.train.training import train, write_training
+    with output_folder(output):
+        _say(
+            f"{dataset.name}: {len(dataset.train)} training and {len(dataset.validation)} "
+            f"validation {kind} of {labels}"
+        )
+        if not dataset.drawn:
+            _look_at(dataset)
+        start_tensorflow(debug=debug)
+        from edgebee.train.training import train, write_training
 
-    try:
-        training = train(dataset, recipe, output, resume=resume, say=_say)
-    except KeyboardInterrupt:
-        _say("\nInterrupted. The same command with --resume goes on from the last whole epoch.")
-        raise
-    split = {"val_fraction": val_fraction, "seed": recipe.seed, "exclude": list(exclude)}
-    write_training(training, output, split)
+        try:
+            training = train(dataset, recipe, output, resume=resume, say=_say)
+        except KeyboardInterrupt:
+            _say("\nInterrupted. The same command with --resume goes on from the last whole epoch.")
+            raise
+        split = {"val_fraction": val_fraction, "seed": recipe.seed, "exclude": list(exclude)}
+        write_training(training, output, split)
     validation = training.validation
     click.echo(
         f"{output / 'model.keras'}: {validation.correct} of {len(validation.paths)} "
