@@ -32,6 +32,8 @@ PLAIN_SHARE = 0.4
 """Share of the photos that an epoch of fine-tuning shows as they are."""
 MOST_HELD_OUT_PHOTOS = 2_000
 """Held-out photos tell one temperature; more of them would only take longer."""
+RUNAWAY_LOSS = 1e4
+"""Guessing among a million classes costs 14; a cross-entropy this high means divergence."""
 WARM_UP_SHARE = 0.1
 """Share of a fine-tuning's steps in which its learning rate rises to the full one."""
 
@@ -385,7 +387,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         recorded = self.phases.epochs
-        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
+        if not np.max([logs["loss"], logs["val_loss"]]) < RUNAWAY_LOSS:  # also when it is no number
             option = "--learning-rate"
             if self.phase == "fine_tuning":
                 option = "--fine-tune-learning-rate"
