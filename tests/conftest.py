@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+# A run in the background inherits an ignored Ctrl-C, and would pass that on to what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TENSORFLOW_LOG = "TF_CPP_MIN_LOG_LEVEL"
 os.environ.setdefault(TENSORFLOW_LOG, "2")  # read when TensorFlow loads, once
