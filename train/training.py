@@ -20,11 +20,12 @@ from edgebee.artifacts import write_bytes, write_json, write_text, write_through
 from edgebee.edge.classify import read_photo
 from edgebee.errors import TrainingError
 from edgebee.train.backbone import build_backbone, build_classifier, cut_below, layers_above
+from edgebee.train.batches import class_weights
 from edgebee.train.checkpoint import Checkpoints
 from edgebee.train.dataset import Dataset, Photos
 from edgebee.train.features import Features, FrozenBase, extract_features, freeze_base
 from edgebee.train.history import Epoch
-from edgebee.train.phases import TwoPhases, class_weights
+from edgebee.train.phases import TwoPhases
 from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
 from edgebee.train.recipe import Recipe
 from edgebee.train.temperature import FOLDS, expected_calibration_error, fit_temperature, softmax

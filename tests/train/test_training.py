@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from edgebee.errors import TrainingError
+from edgebee.train.batches import StoredBatches, class_weights
 from edgebee.train.dataset import load_dataset
 from edgebee.train.drawings import draw_photo
-from edgebee.train.phases import Anchored, StoredBatches, class_weights
+from edgebee.train.phases import Anchored
 from edgebee.train.recipe import Recipe
 from edgebee.train.training import predict_photos, train, write_training
 
