@@ -73,7 +73,13 @@ def train_plainly(
     # the comparison is with the plain recipe at its fastest.
     common = {"loss": loss, "metrics": ["accuracy"], "jit_compile": False}
     model.compile(keras.optimizers.Adam(LEARNING_RATE), **common)
-    model.fit(training_batches, epochs=EPOCHS, validation_data=validation_batches, verbose=0)
+    model.fit(
+        training_batches,
+        epochs=EPOCHS,
+        validation_data=validation_batches,
+        shuffle=False,  # the batches are shuffled already
+        verbose=0,
+    )
     base.trainable = True
     for layer in base.layers[:FINE_TUNE_AT]:
         layer.trainable = False
@@ -83,6 +89,7 @@ def train_plainly(
         initial_epoch=EPOCHS,
         epochs=EPOCHS + FINE_TUNE_EPOCHS,
         validation_data=validation_batches,
+        shuffle=False,
         verbose=0,
     )
     return PlainTraining(model, time.perf_counter() - started)

@@ -82,83 +82,71 @@ def _label_zip(labels: Sequence[str]) -> bytes:
 def _metadata_flatbuffer(description: str) -> bytes:
     """A `ModelMetadata` table: an RGB picture in, one score per line of `labels.txt` out."""
     build = flatbuffers.Builder(1024)
-
-    picture = _table(build, 2, {0: ("int8", _COLOR_SPACE_RGB)})  # ImageProperties
-    picture_content = _table(build, 2, {0: ("uint8", _IMAGE_PROPERTIES), 1: ("offset", picture)})
-    normalization = _table(
-        build, 2, {0: ("offset", _floats(build, 0.0)), 1: ("offset", _floats(build, 1.0))}
-    )
-    unit = _table(build, 2, {0: ("uint8", _NORMALIZATION_OPTIONS), 1: ("offset", normalization)})
-    stats = _table(
-        build, 2, {0: ("offset", _floats(build, 255.0)), 1: ("offset", _floats(build, 0.0))}
-    )
-    pixels = _table(
-        build,
-        7,  # TensorMetadata
-        {
-            0: ("offset", build.CreateString("pixels")),
-            1: ("offset", build.CreateString("RGB photo, 0-255, short side scaled, centre cut")),
-            3: ("offset", picture_content),
-            4: ("offset", _offsets(build, unit)),
-            5: ("offset", stats),
-        },
-    )
-
-    names = _table(
-        build,
-        5,  # AssociatedFile
-        {
-            0: ("offset", build.CreateString(LABELS_NAME)),
-            1: ("offset", build.CreateString("one label a line, in the order of the scores")),
-            2: ("int8", _TENSOR_AXIS_LABELS),
-        },
-    )
-    feature = _table(build, 0, {})  # FeatureProperties
-    score_content = _table(build, 2, {0: ("uint8", _FEATURE_PROPERTIES), 1: ("offset", feature)})
-    score_stats = _table(
-        build, 2, {0: ("offset", _floats(build, 1.0)), 1: ("offset", _floats(build, 0.0))}
-    )
-    scores = _table(
-        build,
-        7,  # TensorMetadata
-        {
-            0: ("offset", build.CreateString("scores")),
-            1: ("offset", build.CreateString("one score per label, 0-1, adding up to 1")),
-            3: ("offset", score_content),
-            5: ("offset", score_stats),
-            6: ("offset", _offsets(build, names)),
-        },
-    )
-
-    graph = _table(
-        build,
-        4,  # SubGraphMetadata
-        {2: ("offset", _offsets(build, pixels)), 3: ("offset", _offsets(build, scores))},
-    )
-    root = _table(
-        build,
-        8,  # ModelMetadata
-        {
-            0: ("offset", build.CreateString("edgebee image classifier")),
-            1: ("offset", build.CreateString(description)),
-            3: ("offset", _offsets(build, graph)),
-            7: ("offset", build.CreateString(_MIN_PARSER_VERSION)),
-        },
-    )
-    build.Finish(root, file_identifier=_METADATA_IDENTIFIER)
+    graph = {2: _offsets(build, _pixels(build)), 3: _offsets(build, _scores(build))}
+    root = {
+        0: build.CreateString("edgebee image classifier"),
+        1: build.CreateString(description),
+        3: _offsets(build, _table(build, 4, graph)),  # SubGraphMetadata
+        7: build.CreateString(_MIN_PARSER_VERSION),
+    }
+    build.Finish(_table(build, 8, root), file_identifier=_METADATA_IDENTIFIER)
     return bytes(build.Output())
 
 
-def _table(build: flatbuffers.Builder, slots: int, fields: dict[int, tuple[str, int]]) -> int:
-    """Write a table of scalar and offset fields by their number; return its offset."""
+def _pixels(build: flatbuffers.Builder) -> int:
+    """The `TensorMetadata` of the input: RGB, 0-255, mean 0, standard deviation 1."""
+    picture = _table(build, 2, {}, {0: _COLOR_SPACE_RGB})  # ImageProperties
+    normalization = {0: _floats(build, 0.0), 1: _floats(build, 1.0)}
+    options = _table(build, 2, normalization)
+    unit = _table(build, 2, {1: options}, {0: _NORMALIZATION_OPTIONS})  # ProcessUnit
+    fields = {
+        0: build.CreateString("pixels"),
+        1: build.CreateString("RGB photo, 0-255, short side scaled, centre cut"),
+        3: _table(build, 2, {1: picture}, {0: _IMAGE_PROPERTIES}),  # Content
+        4: _offsets(build, unit),
+        5: _stats(build, least=0.0, most=255.0),
+    }
+    return _table(build, 7, fields)
+
+
+def _scores(build: flatbuffers.Builder) -> int:
+    """The `TensorMetadata` of the output, which names the file with the labels."""
+    file = {
+        0: build.CreateString(LABELS_NAME),
+        1: build.CreateString("one label a line, in the order of the scores"),
+    }
+    names = _table(build, 5, file, {2: _TENSOR_AXIS_LABELS})  # AssociatedFile
+    feature = _table(build, 0, {})  # FeatureProperties
+    fields = {
+        0: build.CreateString("scores"),
+        1: build.CreateString("one score per label, 0-1, adding up to 1"),
+        3: _table(build, 2, {1: feature}, {0: _FEATURE_PROPERTIES}),  # Content
+        5: _stats(build, least=0.0, most=1.0),
+        6: _offsets(build, names),
+    }
+    return _table(build, 7, fields)
+
+
+def _stats(build: flatbuffers.Builder, *, least: float, most: float) -> int:
+    """A `Stats` table: the range of a tensor's values."""
+    return _table(build, 2, {0: _floats(build, most), 1: _floats(build, least)})
+
+
+def _table(
+    build: flatbuffers.Builder,
+    slots: int,
+    offsets: dict[int, int],
+    enums: dict[int, int] | None = None,
+) -> int:
+    """Write a table of offsets and one-byte enums by field number; return its offset.
+
+    The enums of the schema are `byte` and `ubyte`; for values below 128 those are the same.
+    """
     build.StartObject(slots)
-    for slot, (kind, value) in fields.items():
-        if kind == "offset":
-            build.PrependUOffsetTRelativeSlot(slot, value, 0)
-        elif kind == "uint8":
-            build.PrependUint8Slot(slot, value, 0)
-        else:
-            build.PrependInt8Slot(slot, value, 0)
+    for slot, value in offsets.items():
+        build.PrependUOffsetTRelativeSlot(slot, value, 0)
+    for slot, value in (enums or {}).items():
+        build.PrependUint8Slot(slot, value, 0)
     offset: int = build.EndObject()
     return offset
 

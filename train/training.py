@@ -114,12 +114,7 @@ def train(
     clock = _Clock()
     with clock.part("prepare"):
         backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.weights)
-        if recipe.fine_tune_epochs and recipe.fine_tune_at >= len(backbone.layers):
-            raise TrainingError(
-                f"--fine-tune-at {recipe.fine_tune_at}: there are {len(backbone.layers)} layers; "
-                "release some of them, or take --fine-tune-epochs 0"
-            )
-        cut = cut_below(backbone, recipe.fine_tune_at)
+        cut = _cut(backbone, recipe)
         base = freeze_base(backbone, cut)
     with clock.part("extract"):
         training = _extract(base, dataset.train, recipe, recipe.views, output, "training photos")
@@ -146,28 +141,38 @@ def train(
             phases.fine_tune(layers_above(backbone, cut))
     with clock.part("calibrate"):
         temperature = _temperature(phases, training)
-    with clock.part("validate"):
-        paths = tuple(dataset.validation.paths[photo] for photo in validation.photos)
-        classes = validation.classes[validation.photos]
         _divide_logits(phases.head, temperature)
-        model = build_classifier(backbone, phases.head)
-        scores = predict_photos(model, paths)
-        undivided = softmax(np.log(np.maximum(scores, 1e-30)) * temperature)
-    return Training(
-        model=model,
-        dataset=dataset,
-        recipe=recipe,
-        epochs=tuple(phases.epochs),
-        validation=Validation(
-            paths,
-            classes,
-            scores,
-            temperature,
-            expected_calibration_error(undivided, classes),
-            expected_calibration_error(scores, classes),
-        ),
-        left_out=left_out,
-        seconds=clock.seconds,
+    model = build_classifier(backbone, phases.head)
+    with clock.part("validate"):
+        validated = _validate(model, dataset.validation, validation, temperature)
+    epochs = tuple(phases.epochs)
+    return Training(model, dataset, recipe, epochs, validated, left_out, clock.seconds)
+
+
+def _cut(backbone: Any, recipe: Recipe) -> int:
+    """Where the stored activations are taken; refuses to release nothing."""
+    count = len(backbone.layers)
+    if recipe.fine_tune_epochs and recipe.fine_tune_at >= count:
+        raise TrainingError(
+            f"--fine-tune-at {recipe.fine_tune_at}: there are {count} layers; "
+            "release some of them, or take --fine-tune-epochs 0"
+        )
+    return cut_below(backbone, recipe.fine_tune_at)
+
+
+def _validate(model: Any, photos: Photos, features: Features, temperature: float) -> Validation:
+    """Ask the finished model about the validation photos, read anew."""
+    paths = tuple(photos.paths[photo] for photo in features.photos)
+    classes = features.classes[features.photos]
+    scores = predict_photos(model, paths)
+    undivided = softmax(np.log(np.maximum(scores, 1e-30)) * temperature)
+    return Validation(
+        paths=paths,
+        classes=classes,
+        scores=scores,
+        temperature=temperature,
+        calibration_error_before=expected_calibration_error(undivided, classes),
+        calibration_error_after=expected_calibration_error(scores, classes),
     )
 
 

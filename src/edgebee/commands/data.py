@@ -37,4 +37,7 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json:
         click.echo(json.dumps(to_json(audit), indent=2, ensure_ascii=False))
     else:
         click.echo(render_text(audit))
-    ctx.exit(1 if audit.corrupts else 0)
+    if audit.corrupts:
+        click.echo("Mend this, or leave photos out with --exclude or .edgebeeignore", err=True)
+        ctx.exit(1)
+    click.echo(f"Next: edgebee train --data {folder}", err=True)
