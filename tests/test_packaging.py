@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import edgebee
 
@@ -202,3 +203,44 @@ def test_the_installed_wheel_answers_out_of_the_box(wheel, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(("photo.jpg: ants 0.", "photo.jpg: bees 0."))
+
+
+@pytest.fixture(scope="module")
+def plain_install(tmp_path_factory) -> Path:
+    """The `edgebee` script of a fresh environment with the plain install, as on a Pi."""
+    folder = tmp_path_factory.mktemp("plain")
+    source = folder / "source"  # building leaves files behind, which do not belong in the checkout
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv", "artifacts"))
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    pip = [folder / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", source]
+    subprocess.run(pip, check=True)
+    return folder / "venv" / "bin" / "edgebee"
+
+
+@pytest.mark.slow
+def test_the_plain_install_answers_out_of_the_box(plain_install, tmp_path):
+    photo = tmp_path / "photo.jpg"
+    Image.new("RGB", (320, 240), "olive").save(photo)
+    done = subprocess.run(
+        [plain_install, "classify", photo],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{photo}: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments", [["train", "--data", "sample"], ["demo"], ["study", "plain", "--data", "sample"]]
+)
+def test_the_plain_install_names_what_a_command_needs(plain_install, arguments, tmp_path):
+    done = subprocess.run(
+        [plain_install, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    assert "pip install 'edgebee[train]'" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []

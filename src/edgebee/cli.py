@@ -16,6 +16,12 @@ COMMANDS = ("train", "convert", "classify", "benchmark", "data", "demo", "study"
 """In the order of the work. Each is a module of `edgebee.commands` with a `command`."""
 
 
+TRAIN_PACKAGES = frozenset(
+    {"flatbuffers", "keras", "matplotlib", "platformdirs", "pooch", "rich", "tensorflow", "tqdm"}
+)
+"""What the extra `train` brings; the plain install is the Pi's."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are modules, and whose expected failures are one line."""
 
@@ -54,6 +60,13 @@ class LazyGroup(click.Group):
             if ctx.params["debug"]:
                 raise
             raise click.ClickException(" ".join(str(error).split())) from error
+        except ModuleNotFoundError as error:
+            if ctx.params["debug"] or error.name not in TRAIN_PACKAGES:
+                raise
+            raise click.ClickException(
+                f"{error.name} is not installed: pip install 'edgebee[train]'; the plain install "
+                "is for classify alone"
+            ) from error
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:

@@ -31,7 +31,7 @@ def start_tensorflow(*, debug: bool = False) -> None:
     """Import TensorFlow, quietly unless `debug`.
 
     Raises:
-        EdgebeeError: it is not installed.
+        EdgebeeError: it is installed and broken.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if not debug and "tensorflow" not in sys.modules:
@@ -43,9 +43,12 @@ def start_tensorflow(*, debug: bool = False) -> None:
             logging.getLogger(name).setLevel(logging.ERROR)
     try:
         import tensorflow  # noqa: F401
+    except ModuleNotFoundError:  # the command line knows the remedy
+        raise
     except ImportError as error:
         raise EdgebeeError(
-            f"TensorFlow cannot be imported ({error}); pip install 'edgebee[train]'"
+            f"TensorFlow cannot be imported ({error}); install it anew: "
+            "pip install --force-reinstall tensorflow"
         ) from error
 
 
