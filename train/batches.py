@@ -36,7 +36,7 @@ class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
         phase: feature extraction shows the pooled features of every view in each epoch,
             fine-tuning the boundary of one view of each photo, and, beside it, the pooled
             features of the same view without damage.
-        seed: None shows view 0 alone in a fixed order, for validation.
+        seed: decides views and order.
         epoch: number of the first epoch to be drawn.
         weight_of_class: `[classes]`, how much an example counts in the loss.
     """
@@ -48,7 +48,7 @@ class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
         class_count: int,
         batch_size: int,
         phase: Phase,
-        seed: int | None = None,
+        seed: int,
         epoch: int = 0,
         weight_of_class: npt.NDArray[np.float32] | None = None,
     ) -> None:
@@ -63,8 +63,6 @@ class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def _draw(self) -> npt.NDArray[np.int64]:
         """Row numbers of this epoch, in the order they are shown."""
         photos, views = self.features.photos, self.features.views
-        if self.seed is None:
-            return photos * views
         rng = np.random.default_rng([self.seed, self.epoch])
         if self.phase == "feature_extraction":
             rows = (photos[:, np.newaxis] * views + np.arange(views)).ravel()

@@ -6,6 +6,7 @@ Imports Keras at the top: import it only where training happens.
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from edgebee.train.features import Features
 from edgebee.train.fused import FusedLayers
 from edgebee.train.history import Epoch, Phase
 from edgebee.train.recipe import Recipe
-from edgebee.train.temperature import FOLDS, stratified_folds
+from edgebee.train.temperature import FOLDS, cross_entropy, stratified_folds
 
 __all__ = ["TwoPhases"]
 
@@ -32,6 +33,8 @@ MOST_HELD_OUT_PHOTOS = 2_000
 """Held-out photos tell one temperature; more of them would only take longer."""
 RUNAWAY_LOSS = 1e4
 """Guessing among a million classes costs 14; a cross-entropy this high means divergence."""
+SCORING_BATCH_SIZE = 64
+"""Photos that are asked at once: enough to keep the cores busy, at most 30 MB of activations."""
 WARM_UP_SHARE = 0.1
 """Share of a fine-tuning's steps in which its learning rate rises to the full one."""
 
@@ -67,6 +70,7 @@ class TwoPhases:
         self.epochs: list[Epoch] = list(resumed.epochs) if resumed else []
         self.head = self._new_head()
         """From features to one logit per class; trained in place."""
+        self._released: Any = None  # boundary -> features, once fine-tuning has released layers
 
     def _new_head(self) -> Any:
         return keras.layers.Dense(
@@ -90,11 +94,28 @@ class TwoPhases:
         """
         anchor = keras.Input(self.training.pooled.shape[1:], name="anchor")
         pooled = keras.layers.GlobalAveragePooling2D()(FusedLayers(above)(above.input))
+        self._released = _traced(keras.Model(above.input, pooled))
         plain_views = self.training.photos * self.training.views
         spread = float(self.training.pooled.take(plain_views).var(axis=0).sum())
         held = Anchored(self.recipe.anchor / max(spread, 1e-6))([pooled, anchor])
         logits = self.head(_dropout(self.recipe, 1)(held))
         self._fit(keras.Model([above.input, anchor], logits, name="fine_tuning"), "fine_tuning")
+
+    def validation_logits(self) -> npt.NDArray[np.float32]:
+        """Logits `[photos, classes]` of the readable validation photos, by the model as it is.
+
+        From the stored activations: `float16` holds them to three digits, which moves a score
+        by less than 0.01, and nothing has to pass the frozen base again.
+        """
+        rows = self.validation.photos * self.validation.views
+        if self._released is None:
+            features = self.validation.pooled.take(rows)
+        else:
+            batches = np.array_split(rows, math.ceil(len(rows) / SCORING_BATCH_SIZE))
+            taken = [self._released(self.validation.boundary.take(batch)) for batch in batches]
+            features = np.concatenate(taken)
+        kernel, bias = self.head.get_weights()
+        return np.asarray(features @ kernel + bias, np.float32)
 
     def held_out_logits(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Logits of training photos from heads that were not trained on them.
@@ -125,11 +146,14 @@ class TwoPhases:
         of_fold = every.reshape(len(photos), FOLDS, self.class_count)
         return of_fold[np.arange(len(photos)), fold_of[photos]], classes
 
-    def _batches(self, features: Features, phase: Phase, epoch: int) -> StoredBatches:
+    def _batches(self, phase: Phase, epoch: int) -> StoredBatches:
+        recipe = self.recipe
         return StoredBatches(
-            features,
+            self.training,
             class_count=self.class_count,
-            batch_size=self.recipe.batch_size,
+            batch_size=(
+                recipe.batch_size if phase == "feature_extraction" else recipe.fine_tune_batch_size
+            ),
             phase=phase,
             seed=self.recipe.seed,
             epoch=epoch,
@@ -170,7 +194,7 @@ class TwoPhases:
             first, last = recipe.epochs, recipe.total_epochs
         done = [epoch for epoch in self.epochs if epoch.phase == phase]
         start = done[-1].epoch if done else first
-        batches = self._batches(self.training, phase, epoch=start)
+        batches = self._batches(phase, epoch=start)
         self._compile(model, phase, len(batches))
         if self.resumed and self.resumed.epochs[-1].phase == phase:
             _restore(model, self.resumed)
@@ -179,12 +203,6 @@ class TwoPhases:
         with contextlib.redirect_stdout(sys.stderr):
             model.fit(
                 batches,
-                validation_data=StoredBatches(
-                    self.validation,
-                    class_count=self.class_count,
-                    batch_size=recipe.batch_size,
-                    phase=phase,
-                ),
                 initial_epoch=start,
                 epochs=recipe.total_epochs,
                 shuffle=False,
@@ -228,6 +246,18 @@ class Anchored(keras.layers.Layer):  # type: ignore[misc]
         return input_shape[0]
 
 
+def _traced(model: Any) -> Any:
+    """A model as a function of `float32 [N, ...]` that is traced once, whatever N is."""
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
+    )
+    def run(entering: Any) -> Any:
+        return model(entering, training=False)
+
+    return run
+
+
 def _head_model(head: Any, training: Features, recipe: Recipe) -> Any:
     """Features to logits, with dropout before the head."""
     features = keras.Input(training.pooled.shape[1:], name="features")
@@ -261,9 +291,10 @@ def _out_of_patience(epochs: list[Epoch], patience: int | None) -> bool:
 
 
 class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Records epochs, saves the state, and ends a phase within the count of all epochs.
+    """Asks the validation photos, records epochs, saves the state, and ends a phase.
 
-    Both phases are fitted as epochs of the whole training, so that Keras prints `Epoch k/15`.
+    Both phases are fitted as epochs of the whole training, so that Keras prints `Epoch k/15`;
+    what is put into `logs` is printed with the rest.
     """
 
     def __init__(self, phases: TwoPhases, phase: Phase, last: int) -> None:
@@ -276,6 +307,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         recorded = self.phases.epochs
+        logs["val_loss"], logs["val_accuracy"] = self._validate()
         if not np.max([logs["loss"], logs["val_loss"]]) < RUNAWAY_LOSS:  # also when it is no number
             option = "--learning-rate"
             if self.phase == "fine_tuning":
@@ -297,3 +329,10 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         of_phase = [one for one in recorded if one.phase == self.phase]
         if epoch + 1 == self.last or _out_of_patience(of_phase, self.phases.recipe.patience):
             self.model.stop_training = True
+
+    def _validate(self) -> tuple[float, float]:
+        """Cross-entropy and accuracy on the validation photos."""
+        validation = self.phases.validation
+        logits = self.phases.validation_logits()
+        classes = validation.classes[validation.photos]
+        return cross_entropy(logits, classes), float((logits.argmax(axis=1) == classes).mean())

@@ -27,6 +27,7 @@ class Recipe:
     image_size: int = 224
     """Side of the square input, in pixels."""
     batch_size: int = 32
+    """Views in a step of feature extraction."""
     alpha: float = 1.0
     """Width of MobileNetV2: a factor on the channels of every layer."""
     seed: int = 0
@@ -35,7 +36,10 @@ class Recipe:
 
     learning_rate: float = 1e-3
     fine_tune_learning_rate: float = 1e-4
-    views: int = 4
+    fine_tune_batch_size: int = 16
+    """Views in a step of fine-tuning. More and smaller steps learn more from a few hundred photos,
+    at the price of the same computations."""
+    views: int = 8
     """Pictures made of each training photo: see `edgebee.train.views`."""
     dropout: float = 0.2
     """Share of the features that the head does without in a step."""
@@ -56,6 +60,7 @@ class Recipe:
             ("--fine-tune-at", self.fine_tune_at, 0),
             ("--image-size", self.image_size, 32),
             ("--batch-size", self.batch_size, 1),
+            ("--fine-tune-batch-size", self.fine_tune_batch_size, 1),
             ("--seed", self.seed, 0),
             ("--views", self.views, 1),
             ("--patience", self.patience, 1),

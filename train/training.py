@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -13,11 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from tqdm import tqdm
 
 from edgebee.artifacts import write_bytes, write_json, write_text, write_through
-from edgebee.edge.classify import read_photo
 from edgebee.errors import TrainingError
 from edgebee.train.backbone import build_backbone, build_classifier, cut_below, layers_above
 from edgebee.train.batches import class_weights
@@ -28,15 +26,31 @@ from edgebee.train.history import Epoch
 from edgebee.train.phases import TwoPhases
 from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
 from edgebee.train.recipe import Recipe
-from edgebee.train.temperature import FOLDS, expected_calibration_error, fit_temperature, softmax
+from edgebee.train.temperature import (
+    FOLDS,
+    expected_calibration_error,
+    fit_temperature,
+    softmax,
+    withholding_threshold,
+)
 from edgebee.train.views import View, make_views
 
-__all__ = ["Training", "Validation", "predict_photos", "train", "write_training"]
+__all__ = ["Training", "Validation", "train", "write_training"]
 
 LEAST_PHOTOS_TO_CALIBRATE = 5 * FOLDS
 """Below this a temperature would be guessed, not measured."""
 UNBALANCED_RATIO = 2.0
 """Classes are weighted when the largest has more than this many times the smallest's photos."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What held-out folds of the training photos say of the scores."""
+
+    temperature: float
+    """That the logits are divided by; 1 leaves them."""
+    threshold: float | None
+    """Score, 0-1, below which an answer is better withheld; None when it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +63,11 @@ class Validation:
     """`[photos]`, the right ones."""
     scores: npt.NDArray[np.float32]
     """`[photos, classes]`"""
-    temperature: float
-    """That the logits were divided by."""
-    calibration_error_before: float
-    calibration_error_after: float
+    calibrated: Calibrated
+    error_before: float
+    """Expected calibration error without the temperature, 0-1."""
+    error_after: float
+    """Expected calibration error with it."""
 
     @property
     def answers(self) -> npt.NDArray[np.int64]:
@@ -140,11 +155,11 @@ def train(
             _release(backbone, recipe, say)
             phases.fine_tune(layers_above(backbone, cut))
     with clock.part("calibrate"):
-        temperature = _temperature(phases, training)
-        _divide_logits(phases.head, temperature)
-    model = build_classifier(backbone, phases.head)
+        calibrated = _calibrate(phases, training)
+        _divide_logits(phases.head, calibrated.temperature)
     with clock.part("validate"):
-        validated = _validate(model, dataset.validation, validation, temperature)
+        validated = _validate(phases, dataset.validation, validation, calibrated)
+    model = build_classifier(backbone, phases.head)
     epochs = tuple(phases.epochs)
     return Training(model, dataset, recipe, epochs, validated, left_out, clock.seconds)
 
@@ -160,19 +175,20 @@ def _cut(backbone: Any, recipe: Recipe) -> int:
     return cut_below(backbone, recipe.fine_tune_at)
 
 
-def _validate(model: Any, photos: Photos, features: Features, temperature: float) -> Validation:
-    """Ask the finished model about the validation photos, read anew."""
-    paths = tuple(photos.paths[photo] for photo in features.photos)
+def _validate(
+    phases: TwoPhases, photos: Photos, features: Features, calibrated: Calibrated
+) -> Validation:
+    """Ask the finished model about the validation photos."""
+    logits = phases.validation_logits()
+    scores = softmax(logits).astype(np.float32)
     classes = features.classes[features.photos]
-    scores = predict_photos(model, paths)
-    undivided = softmax(np.log(np.maximum(scores, 1e-30)) * temperature)
     return Validation(
-        paths=paths,
+        paths=tuple(photos.paths[photo] for photo in features.photos),
         classes=classes,
         scores=scores,
-        temperature=temperature,
-        calibration_error_before=expected_calibration_error(undivided, classes),
-        calibration_error_after=expected_calibration_error(scores, classes),
+        calibrated=calibrated,
+        error_before=expected_calibration_error(softmax(logits * calibrated.temperature), classes),
+        error_after=expected_calibration_error(scores, classes),
     )
 
 
@@ -191,11 +207,13 @@ def _epochs(count: int) -> str:
     return "1 epoch" if count == 1 else f"{count} epochs"
 
 
-def _temperature(phases: TwoPhases, training: Features) -> float:
-    """The temperature of the scores, from held-out folds; 1 when there are too few photos."""
+def _calibrate(phases: TwoPhases, training: Features) -> Calibrated:
+    """Temperature and threshold from held-out folds; neither when there are too few photos."""
     if len(training.photos) < LEAST_PHOTOS_TO_CALIBRATE:
-        return 1.0
-    return fit_temperature(*phases.held_out_logits())
+        return Calibrated(1.0, None)
+    logits, classes = phases.held_out_logits()
+    temperature = fit_temperature(logits, classes)
+    return Calibrated(temperature, withholding_threshold(softmax(logits / temperature), classes))
 
 
 def _divide_logits(head: Any, temperature: float) -> None:
@@ -236,6 +254,7 @@ def write_training(training: Training, output: Path, split: dict[str, Any]) -> N
 def _describe(training: Training, split: dict[str, Any]) -> dict[str, Any]:
     """The content of `history.json`."""
     dataset, validation = training.dataset, training.validation
+    calibrated, threshold = validation.calibrated, validation.calibrated.threshold
     counts = {
         name: dict(zip(dataset.labels, photos.counts(len(dataset.labels)), strict=True))
         for name, photos in (("train", dataset.train), ("validation", dataset.validation))
@@ -251,9 +270,10 @@ def _describe(training: Training, split: dict[str, Any]) -> dict[str, Any]:
             "total": len(validation.paths),
             "confusion": validation.confusion().tolist(),
             "calibration": {
-                "temperature": round(validation.temperature, 4),
-                "expected_error_before": round(validation.calibration_error_before, 4),
-                "expected_error_after": round(validation.calibration_error_after, 4),
+                "temperature": round(calibrated.temperature, 4),
+                "threshold": None if threshold is None else round(threshold, 3),
+                "expected_error_before": round(validation.error_before, 4),
+                "expected_error_after": round(validation.error_after, 4),
             },
         },
         "labels": list(dataset.labels),
@@ -269,27 +289,6 @@ def _describe(training: Training, split: dict[str, Any]) -> dict[str, Any]:
         "seconds": {part: round(value, 2) for part, value in training.seconds.items()},
         "versions": {name: version(name) for name in packages},
     }
-
-
-def predict_photos(
-    model: Any, paths: Sequence[Path], batch_size: int = 32
-) -> npt.NDArray[np.float32]:
-    """Scores `float32 [photos, classes]` of readable photos, read in the runner's way."""
-    height, width = model.input_shape[1:3]
-
-    @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[tf.TensorSpec((None, height, width, 3), tf.uint8)]
-    )
-    def score(pixels: Any) -> Any:
-        return model(tf.cast(pixels, tf.float32), training=False)
-
-    batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
-    return np.concatenate(
-        [
-            score(np.stack([read_photo(path, (height, width)) for path in batch])).numpy()
-            for batch in batches
-        ]
-    )
 
 
 def _extract(

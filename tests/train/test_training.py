@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgebee.edge.classify import read_photo
 from edgebee.errors import TrainingError
 from edgebee.train.batches import StoredBatches, class_weights
 from edgebee.train.dataset import load_dataset
 from edgebee.train.drawings import draw_photo
 from edgebee.train.phases import Anchored
 from edgebee.train.recipe import Recipe
-from edgebee.train.training import predict_photos, train, write_training
+from edgebee.train.training import train, write_training
 
 RECIPE = Recipe(epochs=2, fine_tune_epochs=2, image_size=96, views=3, seed=5)
 
@@ -104,7 +105,7 @@ def test_the_history_says_what_a_program_needs(training):
     assert history["validation"]["total"] == len(result.validation.paths)
     assert np.sum(history["validation"]["confusion"]) == history["validation"]["total"]
     assert set(history["validation"]["calibration"]) == {
-        "temperature", "expected_error_before", "expected_error_after",
+        "temperature", "threshold", "expected_error_before", "expected_error_after",
     }  # fmt: skip
 
 
@@ -127,8 +128,11 @@ def test_no_checkpoint_and_no_part_is_left(training):
 def test_the_written_model_is_the_trained_one(training):
     result, output = training
     again = keras.models.load_model(output / "model.keras")
-    scores = predict_photos(again, result.validation.paths)
-    np.testing.assert_array_equal(scores, result.validation.scores)
+    pixels = np.stack([read_photo(path, (96, 96)) for path in result.validation.paths])
+    scores = again(pixels.astype(np.float32), training=False)
+    # Validation asks the layers above the cut on stored activations, which float16 holds to
+    # three digits.
+    np.testing.assert_allclose(scores, result.validation.scores, atol=0.01)
 
 
 def test_the_same_seed_gives_the_same_weights(dataset, training, tmp_path):
@@ -239,9 +243,9 @@ def test_epochs_show_what_their_phase_needs(dataset, tmp_path):
         unreadable={2: "gone"},
     )
 
-    def epoch(phase, number, seed=1):
+    def epoch(phase, number):
         batches = StoredBatches(
-            features, class_count=2, batch_size=2, phase=phase, seed=seed, epoch=number
+            features, class_count=2, batch_size=2, phase=phase, seed=1, epoch=number
         )
         return [batches[place] for place in range(len(batches))]
 
@@ -256,8 +260,6 @@ def test_epochs_show_what_their_phase_needs(dataset, tmp_path):
         assert held.tolist() == [anchors[row] for row in rows]
         classes = np.concatenate([y for _, y in batches]).argmax(axis=1)
         assert classes.tolist() == [features.classes[int(row) // 3] for row in rows]
-    validation = np.concatenate([x for x, _ in epoch("feature_extraction", 5, seed=None)])[:, 0]
-    assert validation.tolist() == [0, 3, 9]
 
 
 def test_the_anchor_pulls_and_is_not_in_the_loss():
