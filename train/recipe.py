@@ -43,7 +43,7 @@ class Recipe:
     """Pictures made of each training photo: see `edgebee.train.views`."""
     dropout: float = 0.2
     """Share of the features that the head does without in a step."""
-    anchor: float = 5.0
+    anchor: float = 20.0
     """How strongly fine-tuning is held to what the frozen base says of the undamaged photo."""
     patience: int | None = None
     """A phase ends after so many epochs without a better validation loss; None: never."""
