@@ -1,0 +1,150 @@
+"""Is a `.tflite` file sound enough to be handed to a runtime?
+
+tflite-runtime 2.14 does not look before it follows an offset: a damaged file ends the process
+with a segmentation fault, which no Python code can catch. So the file is walked here first:
+every offset inside the file, every index inside its list, every constant as long as its shape
+says. A file whose damage lies in its weights alone is sound in this sense; only a hash tells.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+from edgebee.edge.flatbuffer import FlatbufferError, Table, each_table, read_root
+from edgebee.edge.schema import OPERATORS, TENSOR_TYPES
+
+__all__ = ["check_structure", "operator_name", "operator_number", "parse"]
+
+FORMAT_VERSION = 3
+"""`Model.version` since 2017; runtimes refuse any other."""
+MAX_ELEMENTS = 2**31 - 1
+"""Elements of a tensor; runtimes count them in 32 bits."""
+_OPTIONAL = -1  # an operator's input that is left out
+
+
+def parse(content: bytes) -> Table:
+    """The root table of a file whose structure is sound. Raises FlatbufferError."""
+    model = read_root(content)
+    for _ in each_table(model):
+        pass
+    if model["version"] != FORMAT_VERSION:
+        raise FlatbufferError(f"format version {model['version']}, not {FORMAT_VERSION}")
+    buffers = model["buffers"]
+    _check_buffers(model, buffers)
+    graphs = model["subgraphs"]
+    if not graphs:
+        raise FlatbufferError("no graph in it")
+    for number, graph in enumerate(graphs):
+        try:
+            _check_graph(graph, buffers, len(model["operator_codes"]))
+        except FlatbufferError as error:
+            raise FlatbufferError(f"graph {number}: {error}" if number else str(error)) from error
+    return model
+
+
+def check_structure(content: bytes, name: str | os.PathLike[str] = "the model") -> None:
+    """Refuse a damaged `.tflite` file before a runtime crashes on it.
+
+    Args:
+        content: the whole file; a zip behind the flatbuffer does no harm.
+        name: what to call it in the message.
+
+    Raises:
+        ModelError: it is no TFLite model, or its structure is damaged.
+    """
+    try:
+        parse(content)
+    except FlatbufferError as error:
+        from edgebee.edge.classify import ModelError
+
+        where = os.fspath(name)
+        if str(error) == "not a TFLite model":
+            raise ModelError(f"{where}: {error}; make one with: edgebee convert") from error
+        raise ModelError(f"{where}: damaged ({error}); copy it again") from error
+
+
+def operator_number(code: Table) -> int:
+    """The number of an `OperatorCode`'s operator.
+
+    Files from before TensorFlow 2.4 have it in a byte; newer ones have both, and the larger counts
+    (`GetBuiltinCode` in TFLite's `schema_utils.cc`).
+    """
+    return int(max(code["builtin_code"], code["deprecated_builtin_code"]))
+
+
+def operator_name(code: Table) -> str:
+    """`CONV_2D`, or a custom operator's own name, or `operator 999` if edgebee knows none."""
+    number = operator_number(code)
+    if number < 0 or number >= len(OPERATORS):
+        return f"operator {number}"
+    if OPERATORS[number] == "CUSTOM":
+        return str(code["custom_code"].decode("utf-8", "replace")) or "CUSTOM"
+    return OPERATORS[number]
+
+
+def _check_buffers(model: Table, buffers: list[Table]) -> None:
+    """Weights behind the flatbuffer (files over 2 GB), and what the metadata point to."""
+    for number, buffer in enumerate(buffers):
+        if buffer["offset"] > 1 and buffer["offset"] + buffer["size"] > len(model.content):
+            raise FlatbufferError(f"buffer {number} ends behind the end of the file")
+    for entry in model["metadata"]:
+        if entry["buffer"] >= len(buffers):
+            raise FlatbufferError(f"metadata point to buffer {entry['buffer']} of {len(buffers)}")
+
+
+def _check_graph(graph: Table, buffers: list[Table], kinds: int) -> None:
+    tensors = graph["tensors"]
+    for number, tensor in enumerate(tensors):
+        try:
+            _check_tensor(tensor, buffers)
+        except FlatbufferError as error:
+            raise FlatbufferError(f"tensor {number}: {error}") from error
+    _check_indices("the graph's input or output", graph["inputs"] + graph["outputs"], len(tensors))
+    for number, operator in enumerate(graph["operators"]):
+        if operator["opcode_index"] >= kinds:
+            raise FlatbufferError(f"operator {number}: no kind {operator['opcode_index']}")
+        inputs = [index for index in operator["inputs"] if index != _OPTIONAL]
+        used = (*inputs, *operator["outputs"], *_present(operator["intermediates"]))
+        _check_indices(f"operator {number}", used, len(tensors))
+
+
+def _present(indices: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(index for index in indices if index != _OPTIONAL)
+
+
+def _check_indices(what: str, indices: tuple[int, ...], tensors: int) -> None:
+    for index in indices:
+        if not 0 <= index < tensors:
+            raise FlatbufferError(f"{what}: tensor {index} of {tensors}")
+
+
+def _check_tensor(tensor: Table, buffers: list[Table]) -> None:
+    """A known type, a shape that can be, and a constant as long as both say."""
+    shape, number = tensor["shape"], tensor["buffer"]
+    if tensor["type"] not in TENSOR_TYPES:
+        raise FlatbufferError(f"type {tensor['type']}")
+    if min(shape, default=0) < 0 or math.prod(shape) > MAX_ELEMENTS:
+        raise FlatbufferError(f"shape {list(shape)}")
+    if number >= len(buffers):
+        raise FlatbufferError(f"buffer {number} of {len(buffers)}")
+    stored = buffers[number].span("data")[1] or buffers[number]["size"]
+    name, bits = TENSOR_TYPES[tensor["type"]]
+    expected = (math.prod(shape) * bits + 7) // 8
+    if stored and bits and stored != expected and tensor["sparsity"] is None:
+        raise FlatbufferError(f"{stored} bytes for {name} {list(shape)}, which takes {expected}")
+    quantization = tensor["quantization"]
+    if quantization is not None:
+        _check_quantization(quantization, shape)
+
+
+def _check_quantization(quantization: Table, shape: tuple[int, ...]) -> None:
+    scales, axis = quantization["scale"], quantization["quantized_dimension"]
+    if not scales or quantization["details_type"]:
+        return
+    if len(quantization["zero_point"]) not in {0, 1, len(scales)}:
+        raise FlatbufferError(f"{len(scales)} scales, {len(quantization['zero_point'])} zeros")
+    if len(scales) > 1 and not (0 <= axis < len(shape) and shape[axis] == len(scales)):
+        raise FlatbufferError(f"{len(scales)} scales along axis {axis} of {list(shape)}")
+    if not math.isfinite(sum(scales)):
+        raise FlatbufferError("a scale that is no number")
