@@ -24,6 +24,8 @@ class Calibration:
     """`[samples, H, W, 3]`, RGB, 0-255, with both 0 and 255 in it."""
     paths: tuple[Path, ...]
     """Where they come from, in the same order."""
+    classes: tuple[int, ...]
+    """The class of each."""
     skipped: tuple[str, ...]
     """What could not be read, one message each."""
 
@@ -80,7 +82,7 @@ def read_calibration(
         ConversionError: no photo could be read.
     """
     read: list[npt.NDArray[np.uint8]] = []
-    used: list[Path] = []
+    used: list[int] = []
     skipped: list[str] = []
     for place in draw_order(classes, seed):
         if len(read) == samples:
@@ -90,10 +92,15 @@ def read_calibration(
         except PhotoError as error:
             skipped.append(str(error))
             continue
-        used.append(paths[place])
+        used.append(place)
         progress()
     if not read:
         raise ConversionError("int8 needs training photos to calibrate on; name them with --data")
     pixels = np.stack(read)
     pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255
-    return Calibration(pixels, tuple(used), tuple(skipped))
+    return Calibration(
+        pixels,
+        tuple(paths[place] for place in used),
+        tuple(classes[place] for place in used),
+        tuple(skipped),
+    )
