@@ -90,7 +90,7 @@ def _tables() -> dict[str, Mapping[str, int]]:
     known = {
         name: version for version, names in _TFLITE_RUNTIME_2_14.items() for name in names.split()
     }
-    tables = {"tflite-runtime==2.14.0": known}
+    tables: dict[str, Mapping[str, int]] = {"tflite-runtime==2.14.0": known}
     for version, added in _LITERT.items():
         pairs = (pair.split(":") for pair in added.split())
         known = known | {name: int(number) for name, number in pairs}
@@ -153,7 +153,8 @@ def resolve_runtime(spec: str) -> str:
     match = _SPEC.fullmatch(spec.strip())
     if match is None:
         raise UnknownRuntimeError(
-            f"{spec}: not a runtime that edgebee knows; name one as {' or '.join(RUNTIMES[::2])}"
+            f"{spec or 'nothing'}: not a runtime that edgebee knows; those are {RUNTIMES[0]} and "
+            "ai-edge-litert from 1.0.0 to 2.3.0"
         )
     package = match[1].lower()
     releases = [name for name in _TABLES if name.startswith(f"{package}==")]
