@@ -15,9 +15,11 @@ from typing import Any
 
 from edgebee.edge.schema import NUMBERS, TABLES, UNIONS, Field
 
-__all__ = ["FILE_IDENTIFIER", "FlatbufferError", "Table", "each_table", "read_root"]
+__all__ = ["IDENTIFIERS", "NO_MODEL", "FlatbufferError", "Table", "each_table", "read_root"]
 
-FILE_IDENTIFIER = b"TFL3"
+IDENTIFIERS = {"Model": b"TFL3", "ModelMetadata": b"M001"}
+"""Root table -> the file identifier, from the 5th byte on."""
+NO_MODEL = "not a TFLite model"
 MAX_TABLES = 500_000
 """More than any model edgebee could run has; keeps a made-up file from taking minutes."""
 _SMALLEST = 16  # root offset, file identifier, an empty vtable and its table
@@ -129,11 +131,14 @@ def _number(content: bytes, letter: str, size: int, place: int, name: str) -> An
     return _STRUCTS[letter].unpack_from(content, place)[0]
 
 
-def read_root(content: bytes) -> Table:
-    """The `Model` table of a `.tflite` file. Raises FlatbufferError if it has none."""
-    if len(content) < _SMALLEST or content[4:8] != FILE_IDENTIFIER:
-        raise FlatbufferError("not a TFLite model")
-    return Table(content, "Model", _number(content, "I", 4, 0, "the file's head"))
+def read_root(content: bytes, name: str = "Model") -> Table:
+    """The root table: `Model` of a `.tflite` file, `ModelMetadata` of the metadata inside.
+
+    Raises FlatbufferError if it has none.
+    """
+    if len(content) < _SMALLEST or content[4:8] != IDENTIFIERS[name]:
+        raise FlatbufferError(NO_MODEL if name == "Model" else f"no {name}")
+    return Table(content, name, _number(content, "I", 4, 0, "the file's head"))
 
 
 def each_table(root: Table) -> Iterator[Table]:

@@ -14,9 +14,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgebee.edge.classify import EdgeError, ModelError
-from edgebee.edge.flatbuffer import FlatbufferError
-from edgebee.edge.structure import operator_name, parse
+from edgebee.edge.classify import EdgeError
+from edgebee.edge.structure import operator_name, parse_or_refuse
 
 __all__ = [
     "RUNTIMES",
@@ -188,10 +187,7 @@ def list_operators(content: bytes) -> tuple[tuple[str, int], ...]:
     Raises:
         ModelError: not a TFLite model, or a damaged one.
     """
-    try:
-        codes = parse(content)["operator_codes"]
-    except FlatbufferError as error:
-        raise ModelError(f"the model: damaged ({error}); copy it again") from error
+    codes = parse_or_refuse(content)["operator_codes"]
     return tuple(sorted({(operator_name(code), code["version"]) for code in codes}))
 
 

@@ -118,9 +118,26 @@ _DECLARED = {
     "composite_attributes:[ubyte]",
     "StablehloCaseOptions": "branch_subgraph_indices:[int]",
     "Options": "",  # any other: plain numbers, which edgebee does not look into
+    # The metadata: a flatbuffer of its own inside the model (`metadata_schema.fbs` 1.5.0).
+    "ModelMetadata": "name:string description:string version:string "
+    "subgraph_metadata:[SubGraphMetadata] author:string license:string "
+    "associated_files:[AssociatedFile] min_parser_version:string",
+    "SubGraphMetadata": "name:string description:string inputs:[TensorMetadata] "
+    "outputs:[TensorMetadata] associated_files:[AssociatedFile]",
+    "TensorMetadata": "name:string description:string dimension_names:[uint] content:Content "
+    "process_units:[ProcessUnit] stats:Stats associated_files:[AssociatedFile]",
+    "Content": "properties_type:ubyte properties:ContentProperties",
+    "ImageProperties": "color_space:byte",
+    "ProcessUnit": "options_type:ubyte options:ProcessUnitOptions",
+    "NormalizationOptions": "mean:[float] std:[float]",
+    "ScoreThresholdingOptions": "global_score_threshold:float",
+    "Stats": "max:[float] min:[float]",
+    "AssociatedFile": "name:string description:string type:byte locale:string version:string",
 }
 
 UNIONS: dict[str, dict[int, str]] = {
+    "ContentProperties": {2: "ImageProperties"},
+    "ProcessUnitOptions": {1: "NormalizationOptions", 3: "ScoreThresholdingOptions"},
     "QuantizationDetails": {
         1: "CustomQuantization", 2: "BlockwiseQuantization", 3: "MultiAxisQuantization"},
     "SparseIndexVector": {1: "Int32Vector", 2: "Uint16Vector", 3: "Uint8Vector"},

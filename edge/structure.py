@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 import os
 
-from edgebee.edge.flatbuffer import FlatbufferError, Table, each_table, read_root
+from edgebee.edge.flatbuffer import NO_MODEL, FlatbufferError, Table, each_table, read_root
 from edgebee.edge.schema import OPERATORS, TENSOR_TYPES
 
-__all__ = ["check_structure", "operator_name", "operator_number", "parse"]
+__all__ = ["check_structure", "operator_name", "operator_number", "parse", "parse_or_refuse"]
 
 FORMAT_VERSION = 3
 """`Model.version` since 2017; runtimes refuse any other."""
@@ -53,15 +53,20 @@ def check_structure(content: bytes, name: str | os.PathLike[str] = "the model") 
     Raises:
         ModelError: it is no TFLite model, or its structure is damaged.
     """
+    parse_or_refuse(content, name)
+
+
+def parse_or_refuse(content: bytes, name: str | os.PathLike[str] = "the model") -> Table:
+    """`check_structure`, giving the root table of what is sound. Raises ModelError."""
     try:
-        parse(content)
+        return parse(content)
     except FlatbufferError as error:
+        # Only here, since the module loads NumPy and Pillow.
         from edgebee.edge.classify import ModelError
 
-        where = os.fspath(name)
-        if str(error) == "not a TFLite model":
-            raise ModelError(f"{where}: {error}; make one with: edgebee convert") from error
-        raise ModelError(f"{where}: damaged ({error}); copy it again") from error
+        remedy = "make one with: edgebee convert" if str(error) == NO_MODEL else "copy it again"
+        problem = str(error) if str(error) == NO_MODEL else f"damaged ({error})"
+        raise ModelError(f"{os.fspath(name)}: {problem}; {remedy}") from error
 
 
 def operator_number(code: Table) -> int:
