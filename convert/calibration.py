@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.convert.calibration_audit import CalibrationAudit, audit_calibration
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.errors import ConversionError
 
-__all__ = ["Calibration", "draw_order", "read_calibration"]
+__all__ = ["Calibration", "draw_order", "photo_name", "read_calibration"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,37 @@ class Calibration:
     """The class of each."""
     skipped: tuple[str, ...]
     """What could not be read, one message each."""
+    audit: CalibrationAudit | None = None
+    """What was seen in them, once somebody has looked."""
+
+    def audited(self, root: Path, labels: Sequence[str]) -> Calibration:
+        """Itself with an audit.
+
+        Args:
+            root: the data set's folder; photos are named by their place below it.
+            labels: names of all classes.
+
+        Raises:
+            ConversionError: these photos would ruin the model.
+        """
+        if self.audit is not None:
+            return self
+        names = self.names(root)
+        return replace(self, audit=audit_calibration(self.pixels, names, self.classes, labels))
+
+    def names(self, root: Path) -> tuple[str, ...]:
+        """The photos by their place below the data set's folder, with `/`."""
+        return tuple(photo_name(root, path) for path in self.paths)
 
     def representative_dataset(self) -> Iterator[list[npt.NDArray[np.float32]]]:
         """What the TFLite converter asks for: one `float32 [1, H, W, 3]` at a time."""
         for picture in self.pixels:
             yield [picture[np.newaxis].astype(np.float32)]
+
+
+def photo_name(root: Path, path: Path) -> str:
+    """A photo's name below its data set's folder, with `/`."""
+    return (path.relative_to(root) if path.is_relative_to(root) else Path(path.name)).as_posix()
 
 
 def draw_order(classes: Sequence[int], seed: int) -> list[int]:

@@ -52,10 +52,7 @@ class CalibrationAudit:
 
 
 def audit_calibration(
-    pictures: npt.NDArray[Any],
-    names: Sequence[str],
-    classes: Sequence[int],
-    labels: Sequence[str],
+    pictures: npt.NDArray[Any], names: Sequence[str], classes: Sequence[int], labels: Sequence[str]
 ) -> CalibrationAudit:
     """Audit the photos that int8 will be calibrated on.
 

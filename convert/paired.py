@@ -77,7 +77,7 @@ def mcnemar_p(lost: int, gained: int) -> float:
     """
     changed = lost + gained
     tail = sum(math.comb(changed, count) for count in range(min(lost, gained) + 1))
-    return min(1.0, 2 * tail / 2**changed)
+    return min(1.0, float(2 * tail / 2**changed))
 
 
 def newcombe_interval(both: int, lost: int, gained: int, neither: int) -> tuple[float, float]:
@@ -121,7 +121,7 @@ def _correlation(both: int, lost: int, gained: int, neither: int) -> float:
     margins = (both + lost) * (gained + neither) * (both + gained) * (lost + neither)
     if margins == 0:
         return 0.0
-    excess = both * neither - lost * gained
+    excess = float(both * neither - lost * gained)
     if excess > 0:
-        excess = max(excess - total / 2, 0)
-    return float(excess / math.sqrt(margins))
+        excess = max(excess - total / 2, 0.0)
+    return excess / math.sqrt(margins)
