@@ -122,16 +122,15 @@ class Unsupported:
     @property
     def remedy(self) -> str:
         """What to do about it."""
+        again = f"edgebee convert --target-runtime '{self.runtime}'"
+        update = self.update
+        return f"{again}, or there: {update}" if update else again
+
+    @property
+    def update(self) -> str:
+        """How to get a runtime that knows it, where the machine can have one; empty if none does."""
         able = _first_able(self.operator, self.version)
-        update = (
-            f"pip install '{able.replace('==', '>=')}'" if able else "no runtime listed here has it"
-        )
-        if self.operator == "FULLY_CONNECTED" and self.version == 12:
-            return (
-                "convert it with edgebee, or without per-channel quantization of dense layers; or "
-                f"there: {update}"
-            )
-        return f"convert it with an older converter, or there: {update}"
+        return f"pip install '{able.replace('==', '>=')}'" if able else ""
 
     def __str__(self) -> str:
         knows = "no version of it" if self.highest is None else f"up to version {self.highest}"

@@ -86,6 +86,8 @@ _DECLARED = {
     "SqueezeOptions": "squeeze_dims:[int]",
     "StridedSliceOptions": "begin_mask:int end_mask:int ellipsis_mask:int new_axis_mask:int "
     "shrink_axis_mask:int offset:bool",
+    "SpaceToDepthOptions": "block_size:int",
+    "DepthToSpaceOptions": "block_size:int",
     "SplitOptions": "num_splits:int",
     "PackOptions": "values_count:int axis:int",
     "UnpackOptions": "num:int axis:int",
@@ -144,8 +146,9 @@ UNIONS: dict[str, dict[int, str]] = {
     "BuiltinOptions": {
         1: "Conv2DOptions", 2: "DepthwiseConv2DOptions", 3: "ConcatEmbeddingsOptions",
         5: "Pool2DOptions", 8: "FullyConnectedOptions", 10: "ConcatenationOptions",
-        17: "ReshapeOptions", 30: "SqueezeOptions", 32: "StridedSliceOptions", 35: "SplitOptions",
-        49: "TransposeConvOptions", 59: "PackOptions", 64: "UnpackOptions",
+        17: "ReshapeOptions", 19: "SpaceToDepthOptions", 30: "SqueezeOptions",
+        32: "StridedSliceOptions", 35: "SplitOptions", 49: "TransposeConvOptions",
+        59: "PackOptions", 64: "UnpackOptions", 94: "DepthToSpaceOptions",
         111: "VarHandleOptions", 115: "BucketizeOptions"},
     "BuiltinOptions2": {
         2: "StablehloBroadcastInDimOptions", 3: "StablehloSliceOptions",

@@ -20,6 +20,17 @@ FORMAT_VERSION = 3
 """`Model.version` since 2017; runtimes refuse any other."""
 MAX_ELEMENTS = 2**31 - 1
 """Elements of a tensor; runtimes count them in 32 bits."""
+MAX_STEP = 2**15
+"""Pixels of a stride, dilation or window; kernels multiply these in 32 bits."""
+_STEPPING = {
+    "CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions", "AVERAGE_POOL_2D": "Pool2DOptions",
+    "MAX_POOL_2D": "Pool2DOptions", "L2_POOL_2D": "Pool2DOptions",
+    "SPACE_TO_DEPTH": "SpaceToDepthOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions",
+}  # fmt: skip
+"""Operators that divide by their settings, and the table in which these are."""
+_STEPS = ("stride_w", "stride_h", "dilation_w_factor", "dilation_h_factor", "filter_width",
+          "filter_height", "block_size")  # fmt: skip
 _OPTIONAL = -1  # an operator's input that is left out
 
 
@@ -32,12 +43,13 @@ def parse(content: bytes) -> Table:
         raise FlatbufferError(f"format version {model['version']}, not {FORMAT_VERSION}")
     buffers = model["buffers"]
     _check_buffers(model, buffers)
+    kinds = [operator_name(code) for code in model["operator_codes"]]
     graphs = model["subgraphs"]
     if not graphs:
         raise FlatbufferError("no graph in it")
     for number, graph in enumerate(graphs):
         try:
-            _check_graph(graph, buffers, len(model["operator_codes"]))
+            _check_graph(graph, buffers, kinds)
         except FlatbufferError as error:
             raise FlatbufferError(f"graph {number}: {error}" if number else str(error)) from error
     return model
@@ -98,20 +110,45 @@ def _check_buffers(model: Table, buffers: list[Table]) -> None:
             raise FlatbufferError(f"metadata point to buffer {entry['buffer']} of {len(buffers)}")
 
 
-def _check_graph(graph: Table, buffers: list[Table], kinds: int) -> None:
+def _check_graph(graph: Table, buffers: list[Table], kinds: list[str]) -> None:
     tensors = graph["tensors"]
     for number, tensor in enumerate(tensors):
         try:
             _check_tensor(tensor, buffers)
         except FlatbufferError as error:
             raise FlatbufferError(f"tensor {number}: {error}") from error
-    _check_indices("the graph's input or output", graph["inputs"] + graph["outputs"], len(tensors))
+    ends = (*graph["inputs"], *_present(graph["outputs"]))
+    _check_indices("the graph's input or output", ends, len(tensors))
+    constant = {
+        number for number, tensor in enumerate(tensors) if buffers[tensor["buffer"]].span("data")[1]
+    }
+    made = constant | set(graph["inputs"])
+    read: set[int] = set()
     for number, operator in enumerate(graph["operators"]):
-        if operator["opcode_index"] >= kinds:
+        if operator["opcode_index"] >= len(kinds):
             raise FlatbufferError(f"operator {number}: no kind {operator['opcode_index']}")
-        inputs = [index for index in operator["inputs"] if index != _OPTIONAL]
-        used = (*inputs, *operator["outputs"], *_present(operator["intermediates"]))
-        _check_indices(f"operator {number}", used, len(tensors))
+        name = f"operator {number}, {kinds[operator['opcode_index']]}"
+        inputs, outputs = set(_present(operator["inputs"])), set(operator["outputs"])
+        _check_indices(
+            name, (*inputs, *outputs, *_present(operator["intermediates"])), len(tensors)
+        )
+        read |= inputs
+        if outputs & (made | read) or len(outputs) != len(operator["outputs"]):
+            raise FlatbufferError(f"{name}: writes what is made or read elsewhere")
+        made |= outputs
+        _check_steps(name, kinds[operator["opcode_index"]], operator)
+
+
+def _check_steps(name: str, kind: str, operator: Table) -> None:
+    """Whole, positive strides and windows, where a kernel divides by them."""
+    if kind not in _STEPPING:
+        return
+    options = operator["builtin_options"]
+    if options is None or options.name != _STEPPING[kind]:
+        raise FlatbufferError(f"{name}: without its settings")
+    for step in _STEPS:
+        if step in options.fields and not 1 <= options[step] <= MAX_STEP:
+            raise FlatbufferError(f"{name}: {step} {options[step]}")
 
 
 def _present(indices: tuple[int, ...]) -> tuple[int, ...]:
