@@ -68,8 +68,9 @@ def find_layer_errors(
         disable_per_channel_for_dense_layers=True,
     )
     with warnings.catch_warnings():
-        # The debugger uses TensorFlow's own interpreter, which points at its successor.
-        warnings.filterwarnings("ignore", r"\s*tf\.lite\.Interpreter is deprecated")
+        # The debugger uses TensorFlow's own interpreter, which points at its successor, and
+        # keeps every tensor, which takes memory.
+        warnings.filterwarnings("ignore", r"\s*Warning: (tf\.lite\.Interpreter|Enabling)")
         debugger = tf.lite.experimental.QuantizationDebugger(
             quant_debug_model_content=instrumented,
             debug_dataset=dataset,

@@ -10,6 +10,7 @@ Inference: Principles and Empirical Evaluation" (arXiv:2004.09602, 2020).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -73,11 +74,13 @@ def _activations(
     """Values that each tensor takes, a sample of each photo's."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    interpreter = Interpreter(
-        model_content=calibrated,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Warning: Enabling `experimental_preserve_all_tensors`")
+        interpreter = Interpreter(
+            model_content=calibrated,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
     interpreter.allocate_tensors()
     entry = interpreter.get_input_details()[0]["index"]
     values: dict[int, list[npt.NDArray[np.float32]]] = {index: [] for index in tensors}
