@@ -128,7 +128,7 @@ class Unsupported:
 
     @property
     def update(self) -> str:
-        """How to get a runtime that knows it, where the machine can have one; empty if none does."""
+        """How to get a runtime that knows it, where one can be had; empty if none does."""
         able = _first_able(self.operator, self.version)
         return f"pip install '{able.replace('==', '>=')}'" if able else ""
 
