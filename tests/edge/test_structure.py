@@ -214,7 +214,7 @@ def test_a_file_cut_anywhere_is_refused(content):
             parse(content[:length])
 
 
-def test_many_ways_to_one_table_are_walked_once(content):
+def test_many_ways_to_one_table_are_not_all_walked(content):
     # Offsets are four bytes: a small file could otherwise stand for a tree of any size.
     count, place = 300_000, len(content) + -len(content) % 4
     end = place + 4 + 4 * count
@@ -224,9 +224,9 @@ def test_many_ways_to_one_table_are_walked_once(content):
     vector_at = field_at(read_root(content), "operator_codes")
     longer = content.ljust(place, b"\0") + vector + table
     started = time.process_time()
-    root = parse(with_number(longer, vector_at, "I", place - vector_at))
-    assert time.process_time() - started < 10  # twice three hundred thousand steps, not their power
-    assert len(root["operator_codes"]) == count
+    with pytest.raises(FlatbufferError, match="more than 100000 tables"):
+        parse(with_number(longer, vector_at, "I", place - vector_at))
+    assert time.process_time() - started < 5
 
 
 # ------------------------------------------------------------------ mutants
