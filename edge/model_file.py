@@ -32,6 +32,8 @@ MAX_FILE_BYTES = 2**31 - 1
 """A flatbuffer's offsets do not reach further."""
 MAX_MEMBER_BYTES = 4_000_000
 """Of a file in the zip, unpacked: a thousand times what labels take, far from filling a Pi."""
+LONGEST = 500
+"""Characters of a name or description that are shown."""
 _LABEL_FILES = {2, 3}  # AssociatedFileType: TENSOR_AXIS_LABELS, TENSOR_VALUE_LABELS
 _COLOUR_SPACES = {1: "RGB", 2: "grey"}  # ColorSpaceType
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError, ValueError,
@@ -136,7 +138,7 @@ def parse_model_file(content: bytes, name: str) -> ModelFile:
     manifest = _manifest(archive, problems)
     labels = _labels(archive, metadata, manifest, problems)
     _check_labels(labels, outputs, metadata, problems)
-    _check_network(content, manifest, problems)
+    _check_network(content, archive, manifest, problems)
     return ModelFile(
         path=name,
         size_bytes=len(content),
@@ -157,10 +159,13 @@ def parse_model_file(content: bytes, name: str) -> ModelFile:
     )
 
 
-def _text(raw: bytes, longest: int = 500) -> str:
+def _text(raw: bytes) -> str:
+    return _clean(raw[: 4 * LONGEST].decode("utf-8", "replace"))
+
+
+def _clean(text: str) -> str:
     """A string from the file for a terminal: no control characters, not endless."""
-    decoded = raw[:longest].decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else " " for letter in decoded).strip()
+    return "".join(letter if letter.isprintable() else " " for letter in text[:LONGEST]).strip()
 
 
 def _buffer(content: bytes, buffer: Table) -> bytes:
@@ -184,9 +189,7 @@ def _tensor(tensor: Table) -> Tensor:
 
 def _operators(model: Table) -> tuple[Operator, ...]:
     """Every kind that is used or listed, the most frequent first."""
-    codes = [
-        (_text(operator_name(code).encode()), code["version"]) for code in model["operator_codes"]
-    ]
+    codes = [(_clean(operator_name(code)), code["version"]) for code in model["operator_codes"]]
     counted = Counter(dict.fromkeys(codes, 0))
     for graph in model["subgraphs"]:
         counted.update(codes[operator["opcode_index"]] for operator in graph["operators"])
@@ -248,10 +251,7 @@ def _open_zip(content: bytes, problems: list[str]) -> tuple[dict[str, int], zipf
         return {}, None
     try:
         archive = zipfile.ZipFile(stream)
-        return {
-            _text(entry.filename.encode("utf-8", "replace")): entry.file_size
-            for entry in archive.infolist()
-        }, archive
+        return {_clean(entry.filename): entry.file_size for entry in archive.infolist()}, archive
     except _ZIP_FAULTS as error:
         problems.append(f"the zip behind it is damaged ({error})")
         return {}, None
@@ -300,9 +300,9 @@ def _labels(
         if raw is None:
             continue
         lines = raw.decode("utf-8-sig", "replace").splitlines()
-        return tuple(_text(line.encode()) for line in lines if line.strip())
+        return tuple(_clean(line) for line in lines if line.strip())
     named = manifest.get("labels")
-    return tuple(_text(str(label).encode()) for label in named) if isinstance(named, list) else ()
+    return tuple(_clean(str(label)) for label in named) if isinstance(named, list) else ()
 
 
 def _check_labels(
@@ -322,10 +322,17 @@ def _check_labels(
         )
 
 
-def _check_network(content: bytes, manifest: Mapping[str, Any], problems: list[str]) -> None:
-    """Weights differ from those that were packed: the structure alone does not show that."""
-    network = manifest.get("network")
-    if not isinstance(network, dict) or not isinstance(network.get("bytes"), int):
+def _check_network(
+    content: bytes,
+    archive: zipfile.ZipFile | None,
+    manifest: Mapping[str, Any],
+    problems: list[str],
+) -> None:
+    """Weights that differ from those that were packed: the structure alone does not show that."""
+    recorded = manifest.get("flatbuffer_sha256")
+    if archive is None or not isinstance(recorded, str) or not archive.infolist():
         return
-    if hashlib.sha256(content[: network["bytes"]]).hexdigest() != network.get("sha256"):
-        problems.append("its weights are not those that it was made with: damaged; copy it again")
+    # `zipfile` counts offsets from the start of the file, so the first member's is the zip's.
+    start = min(entry.header_offset for entry in archive.infolist())
+    if hashlib.sha256(content[:start]).hexdigest() != recorded:
+        problems.append("its SHA-256 is not the one that it was made with: damaged, copy it again")

@@ -35,7 +35,7 @@ def command(ctx: click.Context, *, model: Path, as_json: bool) -> None:
 
     file = read_model_file(model)
     if as_json:
-        click.echo(json.dumps(as_dict(file), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(as_dict(file), indent=2))
     else:
         click.echo("\n".join(lines(file)))
     for problem in file.problems:
@@ -99,7 +99,8 @@ def lines(file: ModelFile) -> Iterator[str]:
 
 def _manifest(manifest: Mapping[str, Any]) -> Iterator[str]:
     """`edgebee.json`, one line per entry, whatever a later version may have put in it."""
-    for section, content in manifest.items():
+    for name, content in manifest.items():
+        section = _value(name)
         if section == "labels":
             continue
         if section == "golden" and isinstance(content, dict):
@@ -107,8 +108,8 @@ def _manifest(manifest: Mapping[str, Any]) -> Iterator[str]:
             count = len(samples) if isinstance(samples, list) else 0
             yield _row("golden", f"{count} samples, tolerance {content.get('tolerance')}")
         elif isinstance(content, dict):
-            for name, value in content.items():
-                yield _row(f"{section}", f"{name}: {_value(value)}")
+            for key, value in content.items():
+                yield _row(section, f"{_value(key)}: {_value(value)}")
         else:
             yield _row(section, _value(content))
 
