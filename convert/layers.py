@@ -19,6 +19,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
+from edgebee.errors import ConversionError
+
 __all__ = ["LayerError", "find_layer_errors", "names_around"]
 
 
@@ -55,6 +57,9 @@ def find_layer_errors(
         calibrated: from `edgebee.convert.quantize.calibrate`.
         pictures: `[photos, H, W, 3]`.
         float_layers: names of tensors whose layers stay in float.
+
+    Raises:
+        ConversionError: the runtime has no kernel for so quantized a layer.
     """
 
     def dataset() -> Iterator[list[npt.NDArray[np.float32]]]:
@@ -67,18 +72,20 @@ def find_layer_errors(
         denylisted_nodes=list(float_layers) or None,
         disable_per_channel_for_dense_layers=True,
     )
-    with warnings.catch_warnings():
-        # The debugger uses TensorFlow's own interpreter, which points at its successor, and
-        # keeps every tensor, which takes memory.
-        warnings.filterwarnings("ignore", r"\s*Warning: (tf\.lite\.Interpreter|Enabling)")
-        debugger = tf.lite.experimental.QuantizationDebugger(
-            quant_debug_model_content=instrumented,
-            debug_dataset=dataset,
-            debug_options=tf.lite.experimental.QuantizationDebugOptions(
-                layer_direct_compare_metrics={"channel_error": channel_error}
-            ),
-        )
-    debugger.run()
+    options = tf.lite.experimental.QuantizationDebugOptions(
+        layer_direct_compare_metrics={"channel_error": channel_error}
+    )
+    try:
+        with warnings.catch_warnings():
+            # The debugger uses TensorFlow's own interpreter, which points at its successor, and
+            # keeps every tensor, which takes memory.
+            warnings.filterwarnings("ignore", r"\s*Warning: (tf\.lite\.Interpreter|Enabling)")
+            debugger = tf.lite.experimental.QuantizationDebugger(
+                quant_debug_model_content=instrumented, debug_dataset=dataset, debug_options=options
+            )
+            debugger.run()
+    except RuntimeError as error:
+        raise ConversionError(f"the layers cannot be run in int8 one by one ({error})") from error
     table = io.StringIO()
     debugger.layer_statistics_dump(table)
     found = [

@@ -13,6 +13,7 @@ from edgebee.convert.calibration import Calibration
 from edgebee.convert.layers import LayerError, find_layer_errors, names_around
 from edgebee.convert.quantize import Format, InputType, calibrate, quantize_int8, quantize_int16x8
 from edgebee.convert.ranges import RangeMethod, clip_ranges
+from edgebee.errors import ConversionError
 
 __all__ = ["Rung", "climb"]
 
@@ -78,7 +79,11 @@ def _float_layers(
     worst: list[LayerError] = []
     kept: list[str] = []
     for _ in range(_MAX_FLOAT_LAYERS):
-        layers = find_layer_errors(calibrated, pictures, kept)
+        try:
+            layers = find_layer_errors(calibrated, pictures, kept)
+        except ConversionError as error:
+            say(str(error))
+            return
         if not layers:
             return
         if not worst:

@@ -37,7 +37,9 @@ def write_photos(folder: Path, per_class: int, *, seed: int = 0) -> Path:
     return folder
 
 
-def red_or_blue(*, loud: float = 0.0, spikes: float = 0.0, stages: int = 1) -> Any:
+def red_or_blue(
+    *, loud: float = 0.0, spikes: float = 0.0, stages: int = 1, wide: bool = False
+) -> Any:
     """A model whose inner tensors are hard on int8.
 
     Args:
@@ -46,6 +48,7 @@ def red_or_blue(*, loud: float = 0.0, spikes: float = 0.0, stages: int = 1) -> A
         spikes: the brightness beyond white's last level is multiplied by so much, in a channel
             that is unused too: one pixel of a photo in white makes the range that wide.
         stages: the loud channel goes through so many layers.
+        wide: a dense layer of 6147 weights follows, large enough for `dynamic` to quantize it.
     """
     pixels = keras.Input((SIZE_PX, SIZE_PX, 3))
     x = layers.Rescaling(1 / 255)(pixels)
@@ -54,6 +57,8 @@ def red_or_blue(*, loud: float = 0.0, spikes: float = 0.0, stages: int = 1) -> A
         x = layers.Conv2D(4, 1, activation="relu", name=f"stage_{stage}")(x)
     x = layers.Conv2D(3, 1, activation="relu", name="gather")(x)
     x = layers.GlobalAveragePooling2D()(x)
+    if wide:
+        x = layers.Dense(3 * 683, use_bias=False, name="wide")(x)
     model = keras.Model(pixels, layers.Dense(2, activation="softmax", name="head")(x))
 
     kernel = np.zeros((1, 1, 3, 4), np.float32)
@@ -71,5 +76,8 @@ def red_or_blue(*, loud: float = 0.0, spikes: float = 0.0, stages: int = 1) -> A
     gather[0, 0, :3] = np.eye(3)
     model.get_layer("gather").set_weights([gather, np.zeros(3, np.float32)])
     head = np.array([[-60, 60], [0, 0], [60, -60]], np.float32)
+    if wide:
+        model.get_layer("wide").set_weights([np.tile(np.eye(3, dtype=np.float32), 683)])
+        head = np.tile(head, (683, 1)) / 683
     model.get_layer("head").set_weights([head, np.zeros(2, np.float32)])
     return model
