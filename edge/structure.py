@@ -32,6 +32,12 @@ _STEPPING = {
 _STEPS = ("stride_w", "stride_h", "dilation_w_factor", "dilation_h_factor", "filter_width",
           "filter_height", "block_size")  # fmt: skip
 _OPTIONAL = -1  # an operator's input that is left out
+_MAY_LACK = {
+    "CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "CONV_3D": 2, "TRANSPOSE_CONV": 3,
+    "CONV_3D_TRANSPOSE": 3, "SVDF": 4, "LSTM": 1, "UNIDIRECTIONAL_SEQUENCE_LSTM": 1,
+    "BIDIRECTIONAL_SEQUENCE_LSTM": 1, "BIDIRECTIONAL_SEQUENCE_RNN": 1,
+}  # fmt: skip
+"""Operator -> the first of its inputs that may be left out, such as a bias; custom ones: any."""
 
 
 def parse(content: bytes) -> Table:
@@ -128,6 +134,7 @@ def _check_graph(graph: Table, buffers: list[Table], kinds: list[str]) -> None:
         if operator["opcode_index"] >= len(kinds):
             raise FlatbufferError(f"operator {number}: no kind {operator['opcode_index']}")
         name = f"operator {number}, {kinds[operator['opcode_index']]}"
+        _check_inputs(name, kinds[operator["opcode_index"]], operator["inputs"])
         inputs, outputs = set(_present(operator["inputs"])), set(operator["outputs"])
         _check_indices(
             name, (*inputs, *outputs, *_present(operator["intermediates"])), len(tensors)
@@ -137,6 +144,13 @@ def _check_graph(graph: Table, buffers: list[Table], kinds: list[str]) -> None:
             raise FlatbufferError(f"{name}: writes what is made or read elsewhere")
         made |= outputs
         _check_steps(name, kinds[operator["opcode_index"]], operator)
+
+
+def _check_inputs(name: str, kind: str, inputs: tuple[int, ...]) -> None:
+    """Nothing left out that a kernel takes for given."""
+    needed = _MAY_LACK.get(kind, len(inputs)) if kind in OPERATORS else 0
+    if _OPTIONAL in inputs[:needed] or (kind in _MAY_LACK and len(inputs) < needed):
+        raise FlatbufferError(f"{name}: an input is missing")
 
 
 def _check_steps(name: str, kind: str, operator: Table) -> None:
