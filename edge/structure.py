@@ -31,6 +31,8 @@ _STEPPING = {
 """Operators that divide by their settings, and the table in which these are."""
 _STEPS = ("stride_w", "stride_h", "dilation_w_factor", "dilation_h_factor", "filter_width",
           "filter_height", "block_size")  # fmt: skip
+_PADDINGS = (0, 1)  # SAME and VALID
+_EIGHT_BIT = {number for number, (name, _) in TENSOR_TYPES.items() if name in {"int8", "uint8"}}
 _OPTIONAL = -1  # an operator's input that is left out
 _MAY_LACK = {
     "CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "CONV_3D": 2, "TRANSPOSE_CONV": 3,
@@ -134,11 +136,11 @@ def _check_graph(graph: Table, buffers: list[Table], kinds: list[str]) -> None:
         if operator["opcode_index"] >= len(kinds):
             raise FlatbufferError(f"operator {number}: no kind {operator['opcode_index']}")
         name = f"operator {number}, {kinds[operator['opcode_index']]}"
-        _check_inputs(name, kinds[operator["opcode_index"]], operator["inputs"])
         inputs, outputs = set(_present(operator["inputs"])), set(operator["outputs"])
         _check_indices(
             name, (*inputs, *outputs, *_present(operator["intermediates"])), len(tensors)
         )
+        _check_inputs(name, kinds[operator["opcode_index"]], operator["inputs"], tensors)
         read |= inputs
         if outputs & (made | read) or len(outputs) != len(operator["outputs"]):
             raise FlatbufferError(f"{name}: writes what is made or read elsewhere")
@@ -146,9 +148,11 @@ def _check_graph(graph: Table, buffers: list[Table], kinds: list[str]) -> None:
         _check_steps(name, kinds[operator["opcode_index"]], operator)
 
 
-def _check_inputs(name: str, kind: str, inputs: tuple[int, ...]) -> None:
+def _check_inputs(name: str, kind: str, inputs: tuple[int, ...], tensors: list[Table]) -> None:
     """Nothing left out that a kernel takes for given."""
     needed = _MAY_LACK.get(kind, len(inputs)) if kind in OPERATORS else 0
+    if kind == "DEPTHWISE_CONV_2D" and inputs and tensors[inputs[0]]["type"] in _EIGHT_BIT:
+        needed += 1  # the bias, which both runtimes' integer kernels read unseen
     if _OPTIONAL in inputs[:needed] or (kind in _MAY_LACK and len(inputs) < needed):
         raise FlatbufferError(f"{name}: an input is missing")
 
@@ -163,6 +167,8 @@ def _check_steps(name: str, kind: str, operator: Table) -> None:
     for step in _STEPS:
         if step in options.fields and not 1 <= options[step] <= MAX_STEP:
             raise FlatbufferError(f"{name}: {step} {options[step]}")
+    if "padding" in options.fields and options["padding"] not in _PADDINGS:
+        raise FlatbufferError(f"{name}: padding {options['padding']}")
 
 
 def _present(indices: tuple[int, ...]) -> tuple[int, ...]:

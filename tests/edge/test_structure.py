@@ -171,6 +171,23 @@ def stride_of_nothing(content, root):
     return with_number(content, field_at(settings, "stride_w"), "i", 0)
 
 
+def unknown_padding(content, root):
+    steps = root["subgraphs"][0]["operators"]
+    settings = [step["builtin_options"] for step in steps]
+    stored = [one for one in settings if one and one.name == "Conv2DOptions" and one["padding"]]
+    return with_number(content, field_at(stored[0], "padding"), "b", 3)
+
+
+def weights_left_out(content, root):
+    start, _ = first_step(root, "Conv2DOptions").span("inputs")
+    return with_number(content, start + 4, "i", -1)
+
+
+def bias_left_out(content, root):
+    start, _ = first_step(root, "DepthwiseConv2DOptions").span("inputs")
+    return with_number(content, start - 4, "I", 2)
+
+
 def settings_of_another_kind(content, root):
     step = first_step(root, "DepthwiseConv2DOptions")
     return with_number(content, field_at(step, "builtin_options_type"), "B", 9)
@@ -186,7 +203,8 @@ def metadata_nowhere(content, root):
         cut, root_outside, field_list_outside, other_version, endless_vector, string_without_end,
         negative_size, enormous_size, unknown_type, no_such_buffer, shorter_constant,
         no_such_tensor, no_such_kind, writes_into_the_weights, scales_that_do_not_fit,
-        scale_that_is_no_number, stride_of_nothing, settings_of_another_kind, metadata_nowhere,
+        scale_that_is_no_number, stride_of_nothing, unknown_padding, weights_left_out,
+        bias_left_out, settings_of_another_kind, metadata_nowhere,
     ],
 )  # fmt: skip
 def test_damage_is_refused_with_the_file_and_the_remedy(content, damage):
