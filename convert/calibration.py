@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.convert.calibration_audit import CalibrationAudit, audit_calibration
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.errors import ConversionError
 
-__all__ = ["Calibration", "draw_order", "read_calibration"]
+__all__ = ["Calibration", "draw_order", "photo_name", "read_calibration"]
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,41 @@ class Calibration:
     """`[samples, H, W, 3]`, RGB, 0-255, with both 0 and 255 in it."""
     paths: tuple[Path, ...]
     """Where they come from, in the same order."""
+    classes: tuple[int, ...]
+    """The class of each."""
     skipped: tuple[str, ...]
     """What could not be read, one message each."""
+    audit: CalibrationAudit | None = None
+    """What was seen in them, once somebody has looked."""
+
+    def audited(self, root: Path, labels: Sequence[str]) -> Calibration:
+        """Itself with an audit.
+
+        Args:
+            root: the data set's folder; photos are named by their place below it.
+            labels: names of all classes.
+
+        Raises:
+            ConversionError: these photos would ruin the model.
+        """
+        if self.audit is not None:
+            return self
+        names = self.names(root)
+        return replace(self, audit=audit_calibration(self.pixels, names, self.classes, labels))
+
+    def names(self, root: Path) -> tuple[str, ...]:
+        """The photos by their place below the data set's folder, with `/`."""
+        return tuple(photo_name(root, path) for path in self.paths)
 
     def representative_dataset(self) -> Iterator[list[npt.NDArray[np.float32]]]:
         """What the TFLite converter asks for: one `float32 [1, H, W, 3]` at a time."""
         for picture in self.pixels:
             yield [picture[np.newaxis].astype(np.float32)]
+
+
+def photo_name(root: Path, path: Path) -> str:
+    """A photo's name below its data set's folder, with `/`."""
+    return (path.relative_to(root) if path.is_relative_to(root) else Path(path.name)).as_posix()
 
 
 def draw_order(classes: Sequence[int], seed: int) -> list[int]:
@@ -80,7 +109,7 @@ def read_calibration(
         ConversionError: no photo could be read.
     """
     read: list[npt.NDArray[np.uint8]] = []
-    used: list[Path] = []
+    used: list[int] = []
     skipped: list[str] = []
     for place in draw_order(classes, seed):
         if len(read) == samples:
@@ -90,10 +119,15 @@ def read_calibration(
         except PhotoError as error:
             skipped.append(str(error))
             continue
-        used.append(paths[place])
+        used.append(place)
         progress()
     if not read:
         raise ConversionError("int8 needs training photos to calibrate on; name them with --data")
     pixels = np.stack(read)
     pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255
-    return Calibration(pixels, tuple(used), tuple(skipped))
+    return Calibration(
+        pixels,
+        tuple(paths[place] for place in used),
+        tuple(classes[place] for place in used),
+        tuple(skipped),
+    )

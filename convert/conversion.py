@@ -1,122 +1,272 @@
-"""A whole conversion: a Keras file in, `.tflite` files out.
+"""A whole conversion: a Keras model in, verified `.tflite` files out.
 
 Imports TensorFlow at the top: import it only where converting happens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from edgebee.artifacts import write_through
+from edgebee.convert import manifest
 from edgebee.convert.calibration import Calibration
-from edgebee.convert.keras_file import check_keras_file
+from edgebee.convert.golden import GoldenPicture, choose_pictures, draw_pictures, enlarge
+from edgebee.convert.keras_model import load_keras
 from edgebee.convert.metadata import pack_metadata
-from edgebee.convert.quantize import Format, quantize, trace
-from edgebee.edge.classify import Classifier
+from edgebee.convert.packed_file import check_packed
+from edgebee.convert.quantize import (
+    INTEGER_FORMATS,
+    Format,
+    InputType,
+    calibrate,
+    quantize_float,
+    quantize_int8,
+    quantize_int16x8,
+    trace,
+)
+from edgebee.convert.recovery import climb
+from edgebee.convert.verification import MAX_DROP_POINTS, HeldOut, Verification, run_model, verify
+from edgebee.edge.classify import ModelError
+from edgebee.edge.runtimes import RUNTIMES, check_operators
 from edgebee.errors import ConversionError
 
-__all__ = ["Converted", "convert", "load_keras", "write_model"]
+__all__ = ["Conversion", "Converted", "Origin", "Refused", "Settings", "load_keras", "write_model"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a conversion starts from, besides the model."""
+
+    labels: tuple[str, ...]
+    keras_sha256: str
+    data_sha256: str
+    data_root: Path
+    """Photos are recorded by their names below it."""
+    temperature: float | None = None
+    """The calibrated temperature that is in the graph already."""
+    threshold: float | None = None
+    """Below this score the runner says `unknown`."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to convert."""
+
+    io: InputType = "uint8"
+    """Type of int8's input and output."""
+    max_drop: float = MAX_DROP_POINTS
+    recover: bool = False
+    runtimes: tuple[str, ...] = RUNTIMES
+    """Every one of these must know the operators."""
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class Converted:
-    """One format of a model."""
+    """One format of a model that was verified."""
 
     format: Format
     content: bytes
-    """A TFLite file with metadata."""
+    """A TFLite file with metadata and manifest."""
+    verification: Verification
+    recovery: str | None = None
+    """The rung of the ladder that held, when plain int8 did not."""
 
 
-def load_keras(path: Path) -> Any:
-    """Load a Keras image classifier.
+@dataclass(frozen=True)
+class Refused:
+    """One format that must not be used."""
 
-    Returns:
-        A model `float32 [N, H, W, 3]` in 0..255 -> `float32 [N, classes]`.
+    format: Format
+    reason: str
+    """What was seen, in a line."""
+    short: str = ""
+    """The same without its uncertainty."""
 
-    Raises:
-        ConversionError: there is none, or it is something else.
+
+@dataclass
+class Conversion:
+    """A model on its way to several formats: traced once, calibrated once.
+
+    Attributes:
+        model: Keras, `float32 [N, H, W, 3]` in 0..255 -> `float32 [N, labels]`.
+        origin: where it comes from.
+        settings: how to convert.
+        held_out: photos to verify on.
+        calibration: photos to calibrate on; None when no integer format is asked for.
+        read_more: reads all training photos; None when `calibration` has them already.
+        say: takes a line of progress.
     """
-    check_keras_file(path)  # of a damaged file Keras would say that there is none
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        reason = str(error).strip().split("\n", 1)[0].split(". ", 1)[0]
-        raise ConversionError(
-            f"{path}: cannot be loaded here ({reason}); edgebee converts models that consist of "
-            "Keras' own layers"
-        ) from error
-    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if not (_is_picture(shapes[0]) and _is_scores(shapes[1])):
-        raise ConversionError(
-            f"{path}: takes {shapes[0]} and gives {shapes[1]}; "
-            "an image classifier takes [N, H, W, 3] and gives [N, classes]"
+
+    model: Any
+    origin: Origin
+    settings: Settings
+    held_out: HeldOut
+    calibration: Calibration | None = None
+    read_more: Callable[[], Calibration | None] = lambda: None
+    say: Callable[[str], object] = field(default=lambda line: None)
+
+    def run(self, formats: Sequence[Format]) -> Iterator[Converted | Refused]:
+        """Make each format in turn.
+
+        Raises:
+            ConversionError: the converter refuses the model, or the calibration photos would
+                ruin it.
+        """
+        for format_ in formats:
+            made = self._make(format_)
+            if isinstance(made, Refused) and format_ == "int8" and self.settings.recover:
+                self.say(f"int8 {made.reason}")
+                made = self._recover()
+            yield made
+
+    @cached_property
+    def _graph(self) -> Any:
+        return trace(self.model)
+
+    @cached_property
+    def _float32(self) -> bytes:
+        return quantize_float(self._graph, "float32")
+
+    @cached_property
+    def _audited(self) -> Calibration:
+        if self.calibration is None:
+            raise ConversionError("int8 needs training photos to calibrate on")
+        return self.calibration.audited(self.origin.data_root, self.origin.labels)
+
+    @cached_property
+    def _calibrated(self) -> bytes:
+        return calibrate(self._float32, self._audited)
+
+    @cached_property
+    def _weights_sha256(self) -> str:
+        return manifest.hash_weights(self.model)
+
+    @cached_property
+    def _golden(self) -> list[GoldenPicture]:
+        candidates = draw_pictures()
+        size = self.model.input_shape[1:3]
+        pixels = np.stack([enlarge(one.pixels, size) for one in candidates]).astype(np.float32)
+        return choose_pictures(candidates, np.asarray(self.model.predict_on_batch(pixels)))
+
+    def _make(self, format_: Format) -> Converted | Refused:
+        """One format by the plain way."""
+        if format_ == "float32":
+            content = self._float32
+        elif format_ == "int8":
+            content = quantize_int8(self._calibrated, self.settings.io)
+        elif format_ == "int16x8":
+            content = quantize_int16x8(self._calibrated)
+        else:
+            content = quantize_float(self._graph, format_)
+        return self._judge(format_, content, self.calibration, None)
+
+    def _recover(self) -> Converted | Refused:
+        """The first rung of the ladder that holds."""
+        tried = 0
+        rungs = climb(
+            self._float32, self._audited, self.read_more, io=self.settings.io, say=self.say
         )
-    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
-        raise ConversionError(
-            f"{path}: has weights that are no numbers, as a training with too high a learning "
-            "rate leaves them; train again with a lower --learning-rate"
+        for rung in rungs:
+            made = self._judge(rung.format, rung.content, rung.calibration, rung.name)
+            tried += 1
+            if isinstance(made, Converted):
+                self.say(f"{rung.name}: holds, {made.verification.short}")
+                return made
+            self.say(f"{rung.name}: does not hold, {made.short or made.reason}")
+        return Refused("int8", f"none of {tried} ways to recover it held; use float16")
+
+    def _judge(
+        self, format_: Format, content: bytes, calibration: Calibration | None, rung: str | None
+    ) -> Converted | Refused:
+        """Verify a flatbuffer, and pack it when it passes."""
+        too_new = check_operators(content, self.settings.runtimes)
+        if too_new:
+            return Refused(format_, "; ".join(str(one) for one in too_new[:3]))
+        try:
+            verification = verify(content, self.held_out)
+        except ModelError as error:
+            return Refused(format_, f"does not load: {str(error).split(': ', 1)[-1]}")
+        problem = verification.problem(self.settings.max_drop)
+        if problem is not None:
+            return Refused(format_, f"{problem}: {verification}", verification.short)
+        packed = self._pack(format_, content, calibration, verification, rung)
+        return Converted(format_, packed, verification, rung)
+
+    def _pack(
+        self,
+        format_: Format,
+        content: bytes,
+        calibration: Calibration | None,
+        verification: Verification,
+        rung: str | None,
+    ) -> bytes:
+        """Put labels, manifest and golden samples into the file."""
+        size, origin = self.model.input_shape[1:3], self.origin
+        pixels = np.stack([enlarge(one.pixels, size) for one in self._golden])
+        scores = {
+            "xnnpack": run_model(content, pixels),
+            "builtin": run_model(content, pixels, builtin_kernels=True),
+        }
+        pictures = {f"golden/{place}.png": one.png() for place, one in enumerate(self._golden)}
+        io = self.settings.io if format_ == "int8" else "float32"
+        record = {
+            "format_version": manifest.FORMAT_VERSION,
+            "labels": list(origin.labels),
+            "preprocessing": manifest.preprocessing_record(size, io),
+            "scores": {"temperature": origin.temperature, "threshold": origin.threshold},
+            "golden": manifest.golden_record(list(pictures), scores),
+            "provenance": {
+                "keras_sha256": origin.keras_sha256,
+                "weights_sha256": self._weights_sha256,
+                "data_sha256": origin.data_sha256,
+                "format": format_,
+                "io": io,
+                "seed": self.settings.seed,
+                "versions": manifest.versions_record(),
+                "calibration": self._calibration_record(format_, calibration),
+                "recovery": rung,
+            },
+            "verification": manifest.verification_record(verification, self.settings.max_drop),
+            "runtime": manifest.runtime_record(content),
+        }
+        return pack_metadata(
+            content,
+            origin.labels,
+            description=f"Tells {', '.join(origin.labels)} apart; made by edgebee.",
+            files={manifest.MANIFEST_NAME: manifest.encode_manifest(record), **pictures},
         )
-    return model
 
-
-def _is_picture(shape: Any) -> bool:
-    return isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3 and None not in shape[1:]
-
-
-def _is_scores(shape: Any) -> bool:
-    return isinstance(shape, tuple) and len(shape) == 2 and shape[1] is not None
-
-
-def convert(
-    model: Any,
-    labels: Sequence[str],
-    formats: Sequence[Format],
-    calibration: Calibration | None,
-    *,
-    description: str,
-) -> Iterator[Converted]:
-    """Convert a model to each format in turn, tracing it once.
-
-    Args:
-        model: from `load_keras`.
-        labels: one name per score.
-        formats: which.
-        calibration: needed by int8 alone.
-        description: a sentence that goes into the files.
-
-    Raises:
-        ConversionError: a format cannot be made.
-    """
-    if model.output_shape[1] != len(labels):
-        raise ConversionError(
-            f"the model gives {model.output_shape[1]} scores, but there are {len(labels)} labels: "
-            "labels.txt and the model do not belong together"
-        )
-    graph = trace(model)
-    for format_ in formats:
-        content = quantize(graph, format_, calibration)
-        yield Converted(format_, pack_metadata(content, labels, description=description))
+    def _calibration_record(
+        self, format_: Format, calibration: Calibration | None
+    ) -> dict[str, Any] | None:
+        if format_ not in INTEGER_FORMATS or calibration is None:
+            return None
+        root, labels = self.origin.data_root, self.origin.labels
+        audit = calibration.audited(root, labels).audit
+        assert audit is not None
+        return manifest.calibration_record(audit, calibration.names(root), labels)
 
 
 def write_model(converted: Converted, folder: Path) -> Path:
-    """Write `model_<format>.tflite`, once it has loaded and answered as the runner would.
+    """Write `model_<format>.tflite`, once what lies on the disk has proved itself.
 
     Raises:
         OutputError: it could not be written.
+        ConversionError: what was written is not what was verified.
         ModelError: it does not load or answer.
     """
     path = folder / f"model_{converted.format}.tflite"
 
     def write(part: Path) -> None:
         part.write_bytes(converted.content)
-        classifier = Classifier(part)
-        classifier(np.zeros((*classifier.size, 3), np.uint8))
+        check_packed(part)
 
     write_through(path, write)
     return path

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import zipfile
 from pathlib import Path
 
 from edgebee.errors import ConversionError
 
-__all__ = ["check_keras_file"]
+__all__ = ["check_keras_file", "saving_keras"]
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # of Keras' older format, `.h5`
 
@@ -30,6 +32,16 @@ def check_keras_file(path: Path) -> None:
         raise ConversionError(
             f"{path}: not a Keras model, or a damaged one; make one with: edgebee train"
         )
+
+
+def saving_keras(path: Path) -> str | None:
+    """The version of Keras that saved a `.keras` file; None when it does not say."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            said = json.loads(archive.read("metadata.json"))["keras_version"]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+    return said if isinstance(said, str) and re.fullmatch(r"[\w.+-]{1,40}", said) else None
 
 
 def _is_hdf5(path: Path) -> bool:

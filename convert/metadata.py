@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import flatbuffers
 
@@ -31,8 +31,14 @@ _TENSOR_AXIS_LABELS = 2  # enum AssociatedFileType
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: same labels, same bytes
 
 
-def pack_metadata(content: bytes, labels: Sequence[str], *, description: str) -> bytes:
-    """Put labels and normalization into a model.
+def pack_metadata(
+    content: bytes,
+    labels: Sequence[str],
+    *,
+    description: str,
+    files: Mapping[str, bytes] | None = None,
+) -> bytes:
+    """Put labels, normalization and files of our own into a model.
 
     The normalization says mean 0 and standard deviation 1: readers of the standard hand
     over pixels 0-255 as they are, and the graph rescales them itself.
@@ -41,9 +47,11 @@ def pack_metadata(content: bytes, labels: Sequence[str], *, description: str) ->
         content: a TFLite flatbuffer with one input and one output.
         labels: one name per score.
         description: a sentence on the model.
+        files: what else goes into the zip, by name.
 
     Returns:
-        The model with the metadata flatbuffer inside and a zip with `labels.txt` behind it.
+        The model with the metadata flatbuffer inside and a zip with `labels.txt` and `files`
+        behind it.
 
     Raises:
         ConversionError: the model gives another number of scores.
@@ -67,15 +75,19 @@ def pack_metadata(content: bytes, labels: Sequence[str], *, description: str) ->
     model.metadata = [*kept, entry]
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output()) + _label_zip(labels)
+    text = "".join(f"{label}\n" for label in labels)
+    return bytes(builder.Output()) + _zip({LABELS_NAME: text.encode(), **(files or {})})
 
 
-def _label_zip(labels: Sequence[str]) -> bytes:
-    """A zip with `labels.txt`, the same bytes for the same labels."""
+def _zip(files: Mapping[str, bytes]) -> bytes:
+    """A zip, the same bytes for the same files.
+
+    Nothing is compressed: readers of the standard take a file's bytes as they lie there.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        text = "".join(f"{label}\n" for label in labels)
-        archive.writestr(zipfile.ZipInfo(LABELS_NAME, _ZIP_EPOCH), text)
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), content)
     return buffer.getvalue()
 
 

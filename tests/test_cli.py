@@ -27,6 +27,8 @@ HELP = [
     ["convert", "--help"],
     ["benchmark", "--help"],
     ["classify", "--help"],
+    ["inspect", "--help"],
+    ["doctor", "--help"],
     ["demo", "--help"],
 ]
 
@@ -63,6 +65,12 @@ USAGE_ERRORS = [
     ["classify", "--top-k", "0", "photo.jpg"],
     ["classify", "--threads", "0", "photo.jpg"],
     ["classify", "--threshold", "2", "photo.jpg"],
+    ["inspect"],
+    ["inspect", "/"],
+    ["inspect", "one.tflite", "two.tflite"],
+    ["doctor", "--for", "amiga"],
+    ["doctor", "--threads", "0"],
+    ["doctor", "/"],
     ["demo", "extra"],
     ["demo", "--output", __file__],
 ]

@@ -12,7 +12,9 @@ from edgebee.errors import EdgebeeError
 
 __all__ = ["edgebee", "main"]
 
-COMMANDS = ("train", "convert", "classify", "benchmark", "data", "demo", "study")
+COMMANDS = (
+    "train", "convert", "classify", "benchmark", "inspect", "doctor", "data", "demo", "study",
+)  # fmt: skip
 """In the order of the work. Each is a module of `edgebee.commands` with a `command`."""
 
 

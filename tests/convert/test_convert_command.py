@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from PIL import Image
 from edgebee.edge.classify import Classifier
 
 keras = pytest.importorskip("keras", reason="needs edgebee[train]")
+from fragile_models import smooth_picture  # noqa: E402
+
 SIZE = (32, 48, 3)
 
 
@@ -26,21 +29,23 @@ def sequential(shape, *layers):
 
 
 def classifier(classes=2):
-    """The smallest honest classifier: mean colours to scores."""
+    """The smallest honest classifier: mean colours to scores; of two, the second is light."""
     layers = keras.layers
-    scores = layers.Dense(classes, activation="softmax", kernel_initializer="random_normal")
-    keras.utils.set_random_seed(0)
-    return sequential(SIZE, layers.Rescaling(1 / 255), layers.GlobalAveragePooling2D(), scores)
+    scores = layers.Dense(classes, activation="softmax")
+    model = sequential(SIZE, layers.Rescaling(1 / 255), layers.GlobalAveragePooling2D(), scores)
+    signs = np.where(np.arange(classes) % 2, 2.0, -2.0)
+    scores.set_weights([np.tile(signs, (3, 1)), -1.5 * signs])
+    return model
 
 
 @pytest.fixture
 def photos(tmp_path):
-    """Class folders of noisy photos, eight a class."""
+    """Class folders of softly spotted photos, sixteen a class."""
     rng = np.random.default_rng(0)
     for label, level in (("dark", 60), ("light", 190)):
         (tmp_path / "photos" / label).mkdir(parents=True)
-        for number in range(8):
-            pixels = rng.integers(level - 60, level + 60, (40, 50, 3), np.uint8)
+        for number in range(16):
+            pixels = smooth_picture(rng, (level, level, level))
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
     return tmp_path / "photos"
 
@@ -85,7 +90,7 @@ def test_results_on_stdout_talk_on_stderr(edgebee, folder):
     assert done.out.startswith(f"{folder / 'model_int8.tflite'}: ")
     assert len(done.out.splitlines()) == 1
     assert done.errors == [
-        "int8 is calibrated on 12 training photos",
+        "int8 is calibrated on 24 training photos",
         f"Next: edgebee benchmark {folder}",
     ]
 
@@ -98,13 +103,14 @@ def test_results_on_stdout_talk_on_stderr(edgebee, folder):
         (["--quantize", "int8", "--quantize", "float32"], ["float32", "int8"]),
         (["--quantize", "all"], ["dynamic", "float16", "float32", "int8"]),
         (["--quantize", "all", "--quantize", "int8"], ["dynamic", "float16", "float32", "int8"]),
+        (["--quantize", "int16x8"], ["int16x8"]),
     ],
 )
 def test_formats_asked_for_are_made_and_no_others(edgebee, folder, tmp_path, options, made):
     done = edgebee("convert", folder / "model.keras", *options, "--output", tmp_path / "a" / "b")
     assert done.status == 0
     names = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
-    assert names == [f"model_{format_}.tflite" for format_ in made]
+    assert names == ["SHA256SUMS", *(f"model_{format_}.tflite" for format_ in made)]
     assert done.errors[-1].startswith(f"Next: edgebee classify -m {tmp_path / 'a' / 'b'}")
 
 
@@ -130,9 +136,23 @@ def test_a_model_from_elsewhere_is_welcome(edgebee, folder, photos):
 # ------------------------------------------------------------------ which photos
 
 
-def set_colour(paths, value):
+def redraw(paths, level):
+    """Give photos another brightness."""
+    rng = np.random.default_rng(1)
     for path in paths:
-        Image.new("RGB", (50, 40), (value, value, value)).save(path)
+        Image.fromarray(smooth_picture(rng, (level, level, level))).save(path)
+
+
+def network(path):
+    """The model without the zip behind it, which also tells of the photos for verifying."""
+    with zipfile.ZipFile(path) as archive:
+        return path.read_bytes()[: archive.infolist()[0].header_offset]
+
+
+def manifest(path):
+    """What the file says of itself."""
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("edgebee.json"))
 
 
 def test_calibration_never_sees_a_validation_photo(edgebee, folder, photos):
@@ -143,9 +163,9 @@ def test_calibration_never_sees_a_validation_photo(edgebee, folder, photos):
     for change in (None, dataset.validation, dataset.train):
         if change is not None:
             # The mean colour of a photo is all that this model looks at.
-            set_colour(change.paths, 255)
+            redraw(change.paths, 240)
         assert edgebee("convert", folder / "model.keras").status == 0
-        made.append((folder / "model_int8.tflite").read_bytes())
+        made.append(network(folder / "model_int8.tflite"))
     assert made[0] == made[1]
     assert made[1] != made[2]
 
@@ -159,7 +179,7 @@ def test_naming_the_training_photos_keeps_their_split(
 
     monkeypatch.chdir(photos.parent)
     # In any other split one of these would be calibrated on, and be seen in the bytes.
-    set_colour(load_dataset(str(photos), val_fraction=0.25, seed=3).validation.paths, 255)
+    redraw(load_dataset(str(photos), val_fraction=0.25, seed=3).validation.paths, 240)
     data = {"absolute": photos, "relative": "photos", "with a detour": "./trained/../photos/"}
     assert edgebee("convert", folder / "model.keras").status == 0
     expected = (folder / "model_int8.tflite").read_bytes()
@@ -170,26 +190,26 @@ def test_naming_the_training_photos_keeps_their_split(
 def test_seed_and_samples_choose_the_photos(edgebee, folder, photos):
     # Every photo in another grey, so that another choice is another range.
     for number, path in enumerate(sorted(photos.rglob("*.png"))):
-        set_colour([path], 10 + 15 * number)
+        redraw([path], 20 + 7 * number)
 
     def made(*options):
         assert edgebee("convert", folder / "model.keras", *options).status == 0
-        return (folder / "model_int8.tflite").read_bytes()
+        return network(folder / "model_int8.tflite")
 
-    assert made("--samples", 2) == made("--samples", 2, "--seed", 0)
-    assert len({made("--samples", 2, "--seed", seed) for seed in range(4)}) > 1
-    assert made("--samples", 2) != made("--samples", 12)
+    assert made("--samples", 8) == made("--samples", 8, "--seed", 0)
+    assert len({made("--samples", 8, "--seed", seed) for seed in range(4)}) > 1
+    drawn = manifest(folder / "model_int8.tflite")["provenance"]["calibration"]["files"]
+    assert len(drawn) == 8
 
 
 def test_a_damaged_photo_is_left_out_aloud(edgebee, folder, photos):
-    for path in photos.glob("dark/*"):
+    for path in photos.glob("dark/1*"):
         path.write_bytes(path.read_bytes()[:50])
     done = edgebee("convert", folder / "model.keras")
     assert done.status == 0
     warnings = [line for line in done.errors if line.startswith("warning: ")]
-    assert len(warnings) == 6
+    assert len(warnings) == 7  # 1 and 10 to 15, for calibration or for verification
     assert all("dark" in line and line.endswith("left out") for line in warnings)
-    assert "int8 is calibrated on 6 training photos" in done.err
 
 
 # ------------------------------------------------------------------ what it refuses
@@ -287,18 +307,44 @@ def test_a_missing_model_names_the_command_that_makes_one(edgebee, tmp_path):
     [
         (b"", "empty"),
         (b"dark\n\xff\n", "UTF-8"),
-        (b"dark\n", "1 labels"),
+        (b"dark\n", "says dark;"),
         (b"dark\nlight\nmiddling\n", "middling"),
-        (None, "missing"),
+        (b"light\ndark\n", "says light, dark;"),
     ],
 )
 def test_labels_that_do_not_fit(edgebee, folder, content, word):
-    (folder / "history.json").unlink()
-    path = folder / "labels.txt"
-    path.unlink() if content is None else path.write_bytes(content)
+    (folder / "labels.txt").write_bytes(content)
     before = contents(folder)
     assert_refused(edgebee("convert", folder / "model.keras", "--quantize", "float32"), word)
     assert contents(folder) == before
+
+
+def test_without_labels_and_photos_the_scores_have_no_names(edgebee, folder):
+    (folder / "history.json").unlink()
+    (folder / "labels.txt").unlink()
+    before = contents(folder)
+    assert_refused(edgebee("convert", folder / "model.keras", "--quantize", "float32"), "missing")
+    assert contents(folder) == before
+
+
+def test_a_folder_without_photos(edgebee, folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = edgebee("convert", folder / "model.keras", "--data", tmp_path / "empty")
+    assert_refused(done, tmp_path / "empty")
+    assert not list(folder.glob("*.tflite"))
+
+
+def test_a_model_saved_by_another_keras_names_it(edgebee, folder):
+    # As a newer Keras would leave it: its version, and a layer that this one does not have.
+    path = folder / "model.keras"
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    files["metadata.json"] = b'{"keras_version": "3.99.0", "date_saved": "2031-01-01@00:00:00"}'
+    files["config.json"] = files["config.json"].replace(b"Rescaling", b"Requantizing")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    assert_refused(edgebee("convert", path), path, "3.99.0", keras.__version__)
 
 
 def test_photos_of_other_classes_are_not_for_this_model(edgebee, folder, photos):
@@ -373,23 +419,28 @@ def small_disk(tmp_path):
 def test_a_full_disk_gets_nothing_half_written(edgebee, folder, small_disk):
     layers = keras.layers
     # 1.2 million weights: int8 (1.2 MB) fits, once; float32 (4.7 MB) never does.
+    # All it does is to take the mean of them.
     model = folder / "model.keras"
-    sequential(SIZE, layers.Flatten(), layers.Dense(256), layers.Dense(2)).save(model)
+    wide, scores = layers.Dense(256), layers.Dense(2, activation="softmax")
+    large = sequential(SIZE, layers.Rescaling(1 / 255), layers.Flatten(), wide, scores)
+    wide.set_weights([np.full(wide.kernel.shape, 1 / wide.kernel.shape[0]), np.zeros(256)])
+    scores.set_weights([np.tile([-6 / 256, 6 / 256], (256, 1)), np.array([3.0, -3.0])])
+    large.save(model)
     done = edgebee("convert", model, "--quantize", "float32", "--output", small_disk)
     assert_refused(done, small_disk / "model_float32.tflite", "No space left", "MB free")
     assert list(small_disk.iterdir()) == []
 
     int8 = small_disk / "model_int8.tflite"
-    done = edgebee("convert", model, "--quantize", "int8", "--output", small_disk, "--samples", 2)
+    done = edgebee("convert", model, "--quantize", "int8", "--output", small_disk, "--samples", 8)
     assert done.status == 0
-    first = int8.read_bytes()
+    before = contents(small_disk)
+    assert set(before) == {int8, small_disk / "SHA256SUMS"}
 
     # There is no room for a second one beside the first: the first stays as it was.
-    done = edgebee("convert", model, "--quantize", "int8", "--output", small_disk, "--samples", 3)
+    done = edgebee("convert", model, "--quantize", "int8", "--output", small_disk, "--samples", 9)
     assert done.status == 1
     assert "No space left" in done.err
-    assert int8.read_bytes() == first
-    assert list(small_disk.iterdir()) == [int8]
+    assert contents(small_disk) == before
 
 
 def test_an_existing_file_is_replaced_whole(edgebee, folder):

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from edgebee.convert.calibration import Calibration
+    from edgebee.convert.conversion import Conversion, Settings
     from edgebee.convert.quantize import Format
+    from edgebee.convert.verification import HeldOut
     from edgebee.train.dataset import Dataset
 
 FORMATS: tuple[Format, ...] = ("float32", "float16", "dynamic", "int8")
+"""What `all` means: the formats that a Pi's processor has fast kernels for."""
+
+EVERY_FORMAT: tuple[Format, ...] = (*FORMATS, "int16x8")
 """As in `edgebee.convert.quantize`, which loads TensorFlow."""
+
+DEFAULT_SAMPLES = 100
+MAX_SAMPLES = 500
+"""`--recover` calibrates on no more; ranges do not change after a few hundred photos."""
+
+
+def _check_runtimes(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    if values:
+        from edgebee.edge.runtimes import UnknownRuntimeError, resolve_runtime
+
+        try:
+            for value in values:
+                resolve_runtime(value)
+        except UnknownRuntimeError as error:
+            raise click.BadParameter(str(error), ctx, param) from error
+    return values
 
 
 @click.command("convert", short_help="A Keras model -> .tflite files.")
@@ -23,47 +49,64 @@ FORMATS: tuple[Format, ...] = ("float32", "float16", "dynamic", "int8")
 )
 @click.option(
     "--quantize", "formats", multiple=True, default=("int8",), show_default=True,
-    type=click.Choice([*FORMATS, "all"]), help="Format to make (repeatable).",
+    type=click.Choice([*EVERY_FORMAT, "all"]),
+    help="Format to make (repeatable). all: every one but int16x8, which is for accelerators: "
+    "a processor takes fifty times longer.",
 )  # fmt: skip
-@click.option("--data", help="Photos to calibrate on; default: those the model was trained on.")
 @click.option(
-    "--samples", default=100, show_default=True, type=click.IntRange(min=1),
-    help="Training photos to calibrate int8 on.",
+    "--io", default="uint8", show_default=True, type=click.Choice(["uint8", "int8", "float32"]),
+    help="What int8 takes and gives. uint8: pixels as they are; int8: less 128, for "
+    "microcontrollers and the Edge TPU.",
+)  # fmt: skip
+@click.option("--data", help="Photos to calibrate and verify on; default: those it was trained on.")
+@click.option(
+    "--samples", type=click.IntRange(min=1),
+    help=f"Training photos to calibrate on (default: {DEFAULT_SAMPLES}, or 2 a class).",
 )  # fmt: skip
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Which photos."
 )
+@click.option(
+    "--max-drop", default=2.0, show_default=True, type=click.FloatRange(0, 100),
+    help="Points of accuracy a format may lose to Keras on the validation photos; one photo "
+    "it always may.",
+)  # fmt: skip
+@click.option(
+    "--recover",
+    is_flag=True,
+    help="If int8 loses more: other calibration, layers in float, 16-bit activations.",
+)
+@click.option(
+    "--target-runtime", "runtimes", multiple=True, callback=_check_runtimes,
+    metavar="NAME==VERSION",
+    help="Runtime that must know the operators, as tflite-runtime==2.14 (repeatable; default: "
+    "all that edgebee runs on).",
+)  # fmt: skip
 @click.option(
     "--output", help="Folder for the results; default: where MODEL is.",
     type=click.Path(file_okay=False, path_type=Path),
 )  # fmt: skip
 @click.pass_context
 def command(
-    ctx: click.Context,
-    *,
-    model: Path,
-    formats: tuple[str, ...],
-    data: str | None,
-    samples: int,
-    seed: int,
-    output: Path | None,
+    ctx: click.Context, /, *, model: Path, formats: tuple[str, ...], **options: Any
 ) -> None:
-    """Convert MODEL to TFLite: the file that goes on a Pi.
+    """Convert MODEL to TFLite, verified: the file that goes on a Pi.
 
     \b
     Example:
         edgebee convert --quantize int8
     """  # noqa: D301
-    wanted = FORMATS if "all" in formats else [name for name in FORMATS if name in formats]
+    named = {*formats, *(FORMATS if "all" in formats else ())}
+    wanted = [name for name in EVERY_FORMAT if name in named]
     debug = bool(ctx.find_root().params.get("debug"))
-    run(model, wanted, data=data, samples=samples, seed=seed, output=output, debug=debug)
-    click.echo(f"Next: {_next_command(model, output, wanted[-1])}", err=True)
+    written = run(model, wanted, **options, debug=debug)
+    click.echo(f"Next: {_next_command(model, options['output'], written[-1])}", err=True)
 
 
-def _next_command(model: Path, output: Path | None, format_: str) -> str:
+def _next_command(model: Path, output: Path | None, written: Path) -> str:
     """The benchmark where the Keras model lies beside the results, else an answer."""
     if output is not None and output.resolve() != model.parent.resolve():
-        return f"edgebee classify -m {output / f'model_{format_}.tflite'} PHOTO"
+        return f"edgebee classify -m {written} PHOTO"
     folder = model.parent
     return "edgebee benchmark" if folder == Path("artifacts") else f"edgebee benchmark {folder}"
 
@@ -73,68 +116,175 @@ def run(
     formats: Sequence[Format],
     *,
     data: str | None = None,
-    samples: int = 100,
+    samples: int | None = None,
     seed: int = 0,
     output: Path | None = None,
+    io: str = "uint8",
+    max_drop: float = 2.0,
+    recover: bool = False,
+    runtimes: tuple[str, ...] = (),
     debug: bool = False,
-) -> None:
-    """Convert and write each format.
+) -> list[Path]:
+    """Convert, verify and write each format.
+
+    Returns:
+        The files that were written.
 
     Raises:
         EdgebeeError: see its tree. What was finished before stays.
     """
     from edgebee.artifacts import output_folder
     from edgebee.convert.keras_file import check_keras_file
-    from edgebee.errors import ConversionError
     from edgebee.tensorflow_runtime import start_tensorflow
 
     check_keras_file(model_path)
     with output_folder(output or model_path.parent) as folder:
-        labels, dataset = _labels_and_photos(model_path.parent, formats, data)
+        dataset = _photos(model_path.parent, data)
         start_tensorflow(debug=debug)
-        from edgebee.convert.conversion import convert, load_keras, write_model
+        from edgebee.convert.conversion import Settings
 
-        model = load_keras(model_path)
-        if model.output_shape[1] != len(labels):
-            raise ConversionError(
-                f"{model_path}: gives {model.output_shape[1]} scores, but there are "
-                f"{len(labels)} labels ({', '.join(labels[:8])}); put the labels.txt that belongs "
-                "to it beside it"
-            )
-        calibration = None
-        if dataset is not None and "int8" in formats:
-            calibration = _calibrate(dataset, samples, model.input_shape[1:3], seed)
-        description = f"Tells {', '.join(labels)} apart; made by edgebee."
-        for converted in convert(model, labels, formats, calibration, description=description):
-            path = write_model(converted, folder)
-            click.echo(f"{path}: {len(converted.content) / 1e6:.2f} MB")
+        settings = Settings(
+            io=io,  # type: ignore[arg-type]  # click has checked it
+            max_drop=max_drop,
+            recover=recover,
+            seed=seed,
+            **({"runtimes": runtimes} if runtimes else {}),
+        )
+        conversion = _prepare(model_path, formats, dataset, samples, settings)
+        return _write_all(conversion, formats, folder)
 
 
-def _labels_and_photos(
-    folder: Path, formats: Sequence[Format], data: str | None
-) -> tuple[tuple[str, ...], Dataset | None]:
-    """The names of the scores, and the photos where they are needed.
+def _photos(folder: Path, data: str | None) -> Dataset:
+    """The photos to calibrate and verify on.
 
     Raises:
-        EdgebeeError: there are none, or they do not belong together.
+        EdgebeeError: there are none, or they do not belong to the model.
     """
     from edgebee.commands.photos import photos_of_model, read_label_file
     from edgebee.errors import ConversionError
 
     labels = read_label_file(folder / "labels.txt")
-    if labels is not None and "int8" not in formats:
-        return labels, None
     if labels is None and data is None and not (folder / "history.json").is_file():
         raise ConversionError(
             f"{folder / 'labels.txt'}: missing, so the scores have no names; write them there, "
             "one a line, in the order of the scores"
         )
-    dataset = photos_of_model(folder, data)
-    return dataset.labels, dataset
+    return photos_of_model(folder, data)
+
+
+def _prepare(
+    model_path: Path,
+    formats: Sequence[Format],
+    dataset: Dataset,
+    samples: int | None,
+    settings: Settings,
+) -> Conversion:
+    """Load the model and read the photos; everything is looked at before anything is made."""
+    from edgebee.convert.conversion import Conversion, Origin, load_keras
+    from edgebee.convert.manifest import hash_photo_list
+    from edgebee.errors import ConversionError
+
+    model, labels = load_keras(model_path), dataset.labels
+    if model.output_shape[1] != len(labels):
+        raise ConversionError(
+            f"{model_path}: gives {model.output_shape[1]} scores, but there are "
+            f"{len(labels)} labels ({', '.join(labels[:8])}); put the labels.txt that belongs "
+            "to it beside it"
+        )
+    record = _read_training_record(model_path.parent / "history.json", dataset)
+    photos, size = dataset.train, model.input_shape[1:3]
+    count = samples or max(DEFAULT_SAMPLES, 2 * len(labels))
+    calibration = None
+    if "int8" in formats or "int16x8" in formats:
+        calibration = _calibrate(dataset, count, size, settings.seed)
+
+    def read_more() -> Calibration | None:
+        if count >= min(len(photos), MAX_SAMPLES):
+            return None
+        return _calibrate(dataset, MAX_SAMPLES, size, settings.seed)
+
+    return Conversion(
+        model=model,
+        origin=Origin(
+            labels=labels,
+            keras_sha256=hashlib.sha256(model_path.read_bytes()).hexdigest(),
+            data_sha256=hash_photo_list(dataset.root, [*photos.paths, *dataset.validation.paths]),
+            data_root=dataset.root,
+            temperature=record.temperature,
+            threshold=record.threshold,
+        ),
+        settings=settings,
+        held_out=_hold_out(dataset, model, settings.seed, record.result),
+        calibration=calibration,
+        read_more=read_more,
+        say=_say,
+    )
+
+
+def _write_all(conversion: Conversion, formats: Sequence[Format], folder: Path) -> list[Path]:
+    """Write what passes its verification; complain of the rest when all is done."""
+    from edgebee.checksums import write_checksums
+    from edgebee.convert.conversion import Refused, write_model
+    from edgebee.errors import ConversionError
+
+    written, refused = [], []
+    for made in conversion.run(formats):
+        if isinstance(made, Refused):
+            refused.append(f"{folder / f'model_{made.format}.tflite'}: not written: {made.reason}")
+            _say(f"{made.format} is refused")
+            continue
+        path = write_model(made, folder)
+        written.append(path)
+        seen = made.verification.comparison
+        click.echo(
+            f"{path}: {len(made.content) / 1e6:.2f} MB, {seen.correct} of {seen.total} correct "
+            f"(Keras {seen.reference_correct})"
+        )
+    if written:
+        write_checksums(folder)
+    if refused:
+        remedy = "" if conversion.settings.recover else "; try --recover"
+        raise ConversionError("; ".join(refused) + remedy)
+    return written
+
+
+@dataclass(frozen=True)
+class _TrainingRecord:
+    """What `history.json` says of a training's end."""
+
+    temperature: float | None = None
+    threshold: float | None = None
+    result: tuple[int, int] | None = None
+    """Right ones among how many validation photos, when it was these same photos."""
+
+
+def _read_training_record(path: Path, dataset: Dataset) -> _TrainingRecord:
+    """Read `history.json`; what is missing or damaged in it is left open."""
+    try:
+        history = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return _TrainingRecord()
+    validation = _part(history, "validation")
+    scores = _part(validation, "calibration")
+    numbers = {name: scores.get(name) for name in ("temperature", "threshold")}
+    correct, total = validation.get("correct"), validation.get("total")
+    result = None
+    same = _part(history, "data").get("source") == dataset.source
+    if same and isinstance(correct, int) and isinstance(total, int):
+        result = (correct, total)
+    return _TrainingRecord(
+        **{name: float(one) for name, one in numbers.items() if isinstance(one, (int, float))},
+        result=result,
+    )
+
+
+def _part(record: Any, name: str) -> dict[str, Any]:
+    found = record.get(name) if isinstance(record, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _calibrate(dataset: Dataset, samples: int, size: tuple[int, int], seed: int) -> Calibration:
-    """Read the representative data set with a progress bar."""
+    """Read the representative data set with a progress bar, and look at it."""
     from tqdm import tqdm
 
     from edgebee.convert.calibration import read_calibration
@@ -147,7 +297,34 @@ def _calibrate(dataset: Dataset, samples: int, size: tuple[int, int], seed: int)
         )
         bar.total = len(calibration.paths)  # fewer when there are damaged photos
     for message in calibration.skipped:
-        click.echo(f"warning: {message}; left out", err=True)
+        _say(f"warning: {message}; left out")
     kind = "drawings" if dataset.drawn else "photos"
-    click.echo(f"int8 is calibrated on {len(calibration.paths)} training {kind}", err=True)
+    calibration = calibration.audited(dataset.root, dataset.labels)
+    for remark in calibration.audit.remarks if calibration.audit else ():
+        _say(f"warning: {remark}")
+    _say(f"int8 is calibrated on {len(calibration.paths)} training {kind}")
     return calibration
+
+
+def _hold_out(dataset: Dataset, model: Any, seed: int, recorded: tuple[int, int] | None) -> HeldOut:
+    """Read the validation photos with a progress bar, and look at the Keras model on them."""
+    from tqdm import tqdm
+
+    from edgebee.convert.verification import MAX_PHOTOS, check_reference, read_held_out
+
+    photos = dataset.validation
+    count = min(MAX_PHOTOS, len(photos))
+    with tqdm(total=count, desc="reading photos to verify", unit="photo", disable=None) as bar:
+        held_out = read_held_out(
+            photos.paths, photos.classes, model, seed=seed, progress=bar.update
+        )
+    for message in held_out.skipped:
+        _say(f"warning: {message}; left out")
+    warning = check_reference(held_out, dataset.labels, recorded)
+    if warning is not None:
+        _say(f"warning: {warning}")
+    return held_out
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,91 @@
+"""Golden samples: small pictures with the scores that a model gives for them.
+
+They travel inside the model file, and tell on any machine within a second whether it computes
+there what it computed here. They are patterns and no photos, so that nobody's pictures travel
+along, and few pixels wide, so that they weigh nothing.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+__all__ = ["TOLERANCE", "GoldenPicture", "choose_pictures", "draw_pictures", "enlarge"]
+
+TOLERANCE = 0.1
+"""A score on a device may differ by so much from what was recorded for either kind of kernel.
+
+int8 scores of one model differ by up to 0.04 between LiteRT's kernels and tflite-runtime's, a
+model that computes something else is off by far more."""
+
+_SIDES_PX = (4, 8, 16)
+_CANDIDATES_PER_SIDE = 8
+_CHOSEN = 4
+_MIN_LEAD = 0.3
+"""Of the best score over the second: rounding must not be able to exchange them."""
+
+
+@dataclass(frozen=True)
+class GoldenPicture:
+    """A picture as it is stored."""
+
+    pixels: npt.NDArray[np.uint8]
+    """`[side, side, 3]`, at most 64 pixels a side."""
+
+    def png(self) -> bytes:
+        """The picture as a lossless file."""
+        buffer = io.BytesIO()
+        Image.fromarray(self.pixels).save(buffer, "PNG", optimize=True)
+        return buffer.getvalue()
+
+
+def draw_pictures() -> list[GoldenPicture]:
+    """Candidates: coarse patterns in random colours, the same ones every time."""
+    rng = np.random.default_rng(0)
+    return [
+        GoldenPicture(rng.integers(0, 256, (side, side, 3), np.uint8))
+        for side in _SIDES_PX
+        for _ in range(_CANDIDATES_PER_SIDE)
+    ]
+
+
+def enlarge(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Blow a picture up to the model's input by repeating its pixels.
+
+    Args:
+        pixels: `[h, w, 3]`.
+        size: height and width to reach.
+    """
+    rows, columns = (
+        np.arange(full) * part // full for full, part in zip(size, pixels.shape[:2], strict=True)
+    )
+    return np.asarray(pixels[rows][:, columns])
+
+
+def choose_pictures(
+    pictures: Sequence[GoldenPicture], scores: npt.NDArray[np.float32]
+) -> list[GoldenPicture]:
+    """Choose the pictures that tell most.
+
+    A score near 1 stays there whatever goes wrong. The least certain ones are taken, but for
+    those that are undecided, and a label that is not there yet before one that is.
+
+    Args:
+        pictures: the candidates.
+        scores: `[pictures, labels]`, the Keras model's.
+    """
+    ordered = np.sort(scores, axis=1)
+    lead = ordered[:, -1] - ordered[:, -2] if scores.shape[1] > 1 else ordered[:, -1]
+    answers = scores.argmax(axis=1)
+    turn: dict[int, int] = {}
+    ranked: list[tuple[bool, int, int, int]] = []
+    for place in np.lexsort((lead, lead < _MIN_LEAD)):
+        answer = int(answers[place])
+        turn[answer] = turn.get(answer, -1) + 1
+        ranked.append((bool(lead[place] < _MIN_LEAD), turn[answer], len(ranked), int(place)))
+    return [pictures[place] for *_, place in sorted(ranked)[:_CHOSEN]]

@@ -1,0 +1,97 @@
+"""`edgebee doctor`: an answer, its reasons, and an exit status; here and for other machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import edgebee as package
+import edgebee.edge
+from edgebee.commands.doctor import PLACES
+from edgebee.edge.machines import MACHINES
+
+MODEL = Path(edgebee.edge.__file__).resolve().parent / "models" / "hymenoptera_int8.tflite"
+OLD_PYTHON = os.environ.get("EDGEBEE_TFLITE_RUNTIME_PYTHON")
+
+
+def test_every_machine_of_the_table_can_be_asked_for():
+    assert tuple(MACHINES) == PLACES
+
+
+def test_the_model_that_ships_runs_here(edgebee_process, tmp_path):
+    said = edgebee_process("doctor", "--threads", "1", cwd=tmp_path)
+    assert said.status == 0
+    assert f"{MODEL} will run: here" in said.err
+    names = {line.split()[1] for line in said.out.splitlines() if line.strip()[:2] != "->"}
+    assert {"python", "system", "runtime", "numpy", "model", "operators", "trial"} <= names
+    assert "answers in" in said.out
+
+
+def test_json_is_a_list_of_findings(edgebee, tmp_path):
+    said = edgebee("doctor", "--json", MODEL, "--for", "pi-os-12-32bit")
+    assert said.status == 0
+    findings = json.loads(said.out)
+    assert all(set(one) == {"name", "status", "text", "remedy"} for one in findings)
+    (runtime,) = (one for one in findings if one["name"] == "runtime")
+    assert "tflite-runtime" in runtime["text"]
+
+
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [("pi-os-12", 0), ("pi-os-12-32bit", 0), ("pi-os-13", 0), ("pi-os-13-32bit", 1),
+     ("pi-os-11", 1), ("pi-zero", 1)],
+)  # fmt: skip
+def test_a_machine_that_is_not_here(edgebee, place, status):
+    said = edgebee("doctor", MODEL, "--for", place)
+    assert said.status == status
+    verdict = "will not run" if status else "will run"
+    assert f"{MODEL} {verdict}: {MACHINES[place].title}" in said.err
+    assert ("failed" in said.out) == bool(status)
+    assert " -> " in said.out
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(b"no model", "not a TFLite model"), (MODEL.read_bytes()[:90_000], "damaged")],
+)
+def test_a_damaged_model_is_one_line(edgebee, tmp_path, content, complaint):
+    path = tmp_path / "broken.tflite"
+    path.write_bytes(content)
+    for place in ([], ["--for", "pi-os-12"]):
+        said = edgebee("doctor", path, *place)
+        assert (said.status, said.out) == (1, "")
+        (line,) = said.errors
+        assert f"{path}: {complaint}" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--for", "amiga"],
+        ["--threads", "0"],
+        ["one", "two"],
+        ["--for", "pi-os-12", "--threads", "2"],
+    ],
+)
+def test_wrong_usage_is_status_2(edgebee, arguments):
+    assert edgebee("doctor", *arguments).status == 2
+
+
+@pytest.mark.skipif(OLD_PYTHON is None, reason="no Python with tflite-runtime is named")
+def test_it_works_in_the_plain_install_with_the_old_runtime(tmp_path):
+    model = shutil.copy(MODEL, tmp_path)
+    done = subprocess.run(
+        [OLD_PYTHON, "-m", "edgebee", "doctor", "--threads", "1", model],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(package.__file__).parents[1])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tflite-runtime==2.14.0: loaded in" in done.stdout

@@ -1,0 +1,112 @@
+"""`edgebee inspect`: everything inside a model, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgebee.edge
+
+MODEL = Path(edgebee.edge.__file__).resolve().parent / "models" / "hymenoptera_int8.tflite"
+
+
+@pytest.fixture
+def model(tmp_path):
+    return Path(shutil.copy(MODEL, tmp_path / "model.tflite"))
+
+
+def test_it_shows_all_that_decides_whether_a_model_fits(edgebee, model):
+    said = edgebee("inspect", model)
+    assert (said.status, said.err) == (0, "")
+    for part in (
+        "uint8 [1, 224, 224, 3], value = 1 * stored", "uint8 [1, 2]", "ants, bees",
+        "35 CONV_2D v", "tflite-runtime==2.14.0: yes", "TensorFlow Lite Micro: yes",
+        "Edge TPU: yes", "sha256",
+    ):  # fmt: skip
+        assert part in said.out
+
+
+def test_json_has_the_same(edgebee, model):
+    said = edgebee("inspect", "--json", model)
+    described = json.loads(said.out)
+    assert described["inputs"][0]["shape"] == [1, 224, 224, 3]
+    assert described["labels"] == ["ants", "bees"]
+    assert {"name": "SOFTMAX", "version": 2, "count": 1} in described["operators"]
+    assert not any(described["targets"].values())
+    assert "content" not in described
+
+
+def test_it_shows_the_manifest_whatever_is_in_it(edgebee, model):
+    manifest = {
+        "format_version": 1,
+        "scores": {"temperature": 0.68, "threshold": None},
+        "golden": {"tolerance": 0.1, "samples": [{}, {}]},
+        "later": ["a", {"b": "\x1b[2J\ud800"}],
+        "provenance": {"calibration": {"files": ["ants/1.jpg"] * 500}},
+    }
+    with zipfile.ZipFile(model, "a") as archive:
+        archive.writestr("edgebee.json", json.dumps(manifest))
+    said = edgebee("inspect", model)
+    assert said.status == 0
+    assert "temperature: 0.68" in said.out
+    assert "2 samples, tolerance 0.1" in said.out
+    assert "\x1b" not in said.out
+    assert max(map(len, said.out.splitlines())) < 500
+    assert json.loads(edgebee("inspect", "--json", model).out)["manifest"] == manifest
+
+
+def test_what_does_not_fit_together_is_status_1(edgebee, model):
+    with zipfile.ZipFile(model, "a") as archive:
+        archive.writestr("edgebee.json", "{")
+    said = edgebee("inspect", model)
+    assert said.status == 1
+    assert said.out.startswith(str(model))
+    (line,) = said.errors
+    assert line.startswith(f"warning: {model}: edgebee.json in it is damaged")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(b"no model", "not a TFLite model"), (MODEL.read_bytes()[:90_000], "damaged")],
+)
+def test_what_is_no_model_is_one_line(edgebee, tmp_path, content, complaint):
+    path = tmp_path / "broken.tflite"
+    path.write_bytes(content)
+    said = edgebee("inspect", path)
+    assert (said.status, said.out) == (1, "")
+    (line,) = said.errors
+    assert f"{path}: {complaint}" in line
+
+
+def test_no_file_is_one_line(edgebee, tmp_path):
+    said = edgebee("inspect", tmp_path / "missing.tflite")
+    assert said.status == 1
+    assert "missing.tflite: cannot be opened" in said.errors[0]
+
+
+def test_a_foreign_float_model_is_told_what_it_cannot_do(edgebee, tmp_path, tensorflow_started):
+    # A dense layer by TensorFlow's own defaults: the version that the old runtime refuses.
+    import tensorflow as tf
+
+    weights = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 64), tf.float32)])
+    def dense(values):
+        return tf.matmul(values, tf.constant(weights))
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([dense.get_concrete_function()])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(converter.convert())
+    said = edgebee("inspect", path)
+    assert said.status == 0
+    assert "none inside" in said.out
+    assert "tflite-runtime==2.14.0: no: FULLY_CONNECTED version 12" in said.out
+    assert "ai-edge-litert==2.3.0: yes" in said.out
+    assert "TensorFlow Lite Micro: no" in said.out
+    assert "Edge TPU: no" in said.out
