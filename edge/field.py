@@ -1,0 +1,227 @@
+"""`edgebee classify`: the lone runner's options, and those for the field.
+
+A live camera, a folder that photos arrive in, photos moved into label folders, pictures
+with the answer drawn on. The lone file `classify.py` has none of this, and nothing here
+says anything in other words than it does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import itertools
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from edgebee.edge import classify
+from edgebee.edge.classify import Answer, Classifier, PhotoError
+
+__all__ = ["ArgumentParser", "main", "make_parser", "parse"]
+
+ArgumentParser: TypeAlias = argparse.ArgumentParser
+Told: TypeAlias = tuple[Any, Answer | PhotoError]
+
+_ONLY_WITH = {  # option -> the ways of working that it goes with
+    "every": ("camera",), "frame_size": ("camera",), "save_dir": ("camera",),
+    "state": ("watch",), "count": ("camera", "watch"),
+    "sort": ("photos",), "move_to": ("photos", "watch"), "annotate": ("photos", "watch", "camera"),
+}  # fmt: skip
+
+
+def make_parser(prog: str | None = None) -> ArgumentParser:
+    """The options of `classify.py`, and those for the field."""
+    parser = classify.make_parser(prog)
+    add = parser.add_argument_group("instead of photos").add_argument
+    add("--camera", nargs="?", const="", metavar="SOURCE",
+        help="a live camera: the Pi's own or the first (default), a number, a device, "
+        "a stream's address, or a film")  # fmt: skip
+    add("--every", type=float, metavar="SECONDS",
+        help="between two pictures (default: 1; 0: as fast as it goes)")  # fmt: skip
+    add("--frame-size", type=_frame_size, metavar="WIDTHxHEIGHT", help="of the camera's pictures")
+    add("--save-dir", type=Path, metavar="DIR", help="keep the camera's pictures there")
+    add("--watch", type=Path, metavar="DIR",
+        help="answer photos as they arrive in a folder, each once")  # fmt: skip
+    add("--state", type=Path, metavar="FILE",
+        help="what --watch has answered (default: kept in ~/.local/state/edgebee)")  # fmt: skip
+    add("--count", type=int, help="end after so many answers of --camera or --watch")
+    add = parser.add_argument_group("with the photos").add_argument
+    add("--sort", action="store_true", help="by label, and the surest first; told at the end")
+    add("--move-to", type=Path, metavar="DIR", help="move each photo to DIR/LABEL/")
+    add("--annotate", type=Path, metavar="DIR",
+        help="write pictures with the answer drawn on")  # fmt: skip
+    return parser
+
+
+def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Arguments that go together; anything else ends the program with status 2."""
+    args = classify.parse(parser, argv)
+    ways = {
+        "photos": bool(args.photos), "--camera": args.camera is not None,
+        "--watch": args.watch is not None, "--selftest": args.selftest,
+    }  # fmt: skip
+    asked = [way for way, is_asked in ways.items() if is_asked]
+    if len(asked) != 1:
+        parser.error(f"one of {', '.join(ways)} is needed, not {' and '.join(asked) or 'none'}")
+    args.way = asked[0].lstrip("-")
+    for option, goes_with in _ONLY_WITH.items():
+        if getattr(args, option) not in (None, False) and args.way not in goes_with:
+            with_ = " or ".join(way if way == "photos" else f"--{way}" for way in goes_with)
+            parser.error(f"--{option.replace('_', '-')} goes with {with_}")
+    if (args.every or 0) < 0 or (args.count is not None and args.count < 1):
+        parser.error("--every must be 0 or more, --count 1 or more")
+    return args
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""
+    args = parse(make_parser(prog), argv)
+    return classify.exit_status(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.way == "selftest" or not (args.way != "photos" or args.sort or _follows(args)):
+        return classify.run(args)
+    if args.way == "photos":
+        classifier = classify.load_classifier(args, threads=1)
+        answers = _answer_photos(classifier, args)
+    else:
+        classifier = classify.load_classifier(args, threads=args.threads)
+        answers = itertools.islice(
+            _answer_camera(classifier, args)
+            if args.way == "camera"
+            else _answer_arrivals(classifier, args),
+            args.count,
+        )
+    return classify.print_answers(answers, args.format)
+
+
+def _follows(args: argparse.Namespace) -> bool:
+    """True when something is done with the photos besides answering."""
+    return bool(args.annotate or args.move_to)
+
+
+# ---------------------------------------------------------------- photos
+def _answer_photos(classifier: Classifier, args: argparse.Namespace) -> Iterator[Told]:
+    answers: Iterable[Told] = classifier.classify_many(
+        _photos_outside(args.photos, (args.move_to, args.annotate)), workers=args.threads
+    )
+    for photo, answer in sorted(answers, key=_by_label) if args.sort else answers:
+        told = answer
+        if isinstance(photo, Path) and args.annotate:
+            told = _annotated(photo, answer, args.annotate)
+        yield photo, told  # and it is printed
+        if isinstance(photo, Path) and args.move_to:
+            _move(photo, told, args.move_to)
+
+
+def _photos_outside(named: Sequence[str], folders: Iterable[Path | None]) -> list[Any]:
+    """The photos, listed before any is moved; not those in `folders`, unless named so."""
+    outside: list[Any] = []
+    inner = [folder.resolve() for folder in folders if folder]
+    for name in named:
+        apart = [folder for folder in inner if not Path(name).resolve().is_relative_to(folder)]
+        outside += (photo for photo in classify.find_photos([name]) if not _lies_in(photo, apart))
+    return outside
+
+
+def _lies_in(photo: Any, folders: Iterable[Path]) -> bool:
+    return isinstance(photo, Path) and any(map(photo.resolve().is_relative_to, folders))
+
+
+def _by_label(told: Told) -> tuple[bool, str, float, str]:
+    photo, answer = told
+    if isinstance(answer, PhotoError):
+        return True, "", 0.0, str(photo)
+    return False, answer.label, -answer.score, str(photo)
+
+
+# ---------------------------------------------------------------- camera and arrivals
+def _answer_camera(classifier: Classifier, args: argparse.Namespace) -> Iterator[Told]:
+    from PIL import Image
+
+    from edgebee.edge import album, annotation
+    from edgebee.edge.camera import read_frames
+
+    every_s = 1.0 if args.every is None else args.every
+    for frame in read_frames(args.camera, every_s=every_s, size=args.frame_size, say=_say):
+        answer = classifier(frame.pixels)
+        name = f"{frame.when.replace(':', '-')}_{album.folder_name(answer.label)}.jpg"
+        said = f"{frame.source} {frame.when}"
+        if args.save_dir:
+            picture = Image.fromarray(frame.pixels)
+            write = functools.partial(annotation.save_jpeg, picture)
+            said = os.fspath(album.save_new(args.save_dir, name, write))
+        if args.annotate:
+            picture = annotation.annotate(frame.pixels, annotation.caption(answer))
+            album.save_new(args.annotate, name, functools.partial(annotation.save_jpeg, picture))
+        yield said, answer
+
+
+def _answer_arrivals(classifier: Classifier, args: argparse.Namespace) -> Iterator[Told]:
+    from edgebee.edge.inbox import Inbox, default_state_file
+    from edgebee.edge.watching import watch
+
+    places = [place for place in (args.move_to, args.annotate) if place]
+    inbox = Inbox(args.watch, args.state or default_state_file(args.watch), without=places)
+
+    def before(photo: Path, answer: Answer | PhotoError) -> None:
+        if args.annotate:
+            _annotated(photo, answer, args.annotate, below=args.watch)
+
+    def after(photo: Path, answer: Answer | PhotoError) -> bool:
+        return bool(args.move_to) and _move(photo, answer, args.move_to)
+
+    render = functools.partial(classify.render, format_=args.format)
+    return watch(inbox, classifier, render=render, before=before, after=after, say=_say)
+
+
+# ---------------------------------------------------------------- what follows an answer
+def _annotated(
+    photo: Path, answer: Answer | PhotoError, folder: Path, below: Path | None = None
+) -> Answer | PhotoError:
+    """Write the picture; returns the answer, or why there is no picture.
+
+    With `below`, the picture lies in `folder` as the photo does in `below`, over an older
+    one; else under a new name.
+    """
+    from edgebee.edge import album, annotation
+
+    if isinstance(answer, PhotoError):
+        return answer
+    try:
+        pixels = annotation.full_pixels(photo)
+    except PhotoError as error:
+        return error
+    picture = annotation.annotate(pixels, annotation.caption(answer))
+    write = functools.partial(annotation.save_jpeg, picture)
+    name = photo.name if photo.suffix.lower() in {".jpg", ".jpeg"} else f"{photo.name}.jpg"
+    if below:
+        album.write_whole(folder / photo.relative_to(below).with_name(name), write)
+    else:
+        album.save_new(folder, name, write)
+    return answer
+
+
+def _move(photo: Path, answer: Answer | PhotoError, folder: Path) -> bool:
+    """Move an answered photo to its label's folder; one that is unreadable stays."""
+    from edgebee.edge import album
+
+    if isinstance(answer, PhotoError):
+        return False
+    album.move_photo(photo, folder / album.folder_name(answer.label))
+    return True
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _frame_size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 1280x960")
+    return int(found[1]), int(found[2])
