@@ -65,13 +65,13 @@ def read_frames(
     Raises:
         CameraError: there is no camera to begin with.
     """
-    due = time.monotonic()
     film = is_film(source)
     try:
         camera = _Process(source, every_s, size)
     except _LostError as error:
         raise CameraError(str(error)) from error
     while True:
+        due = time.monotonic()
         with closing(camera):
             try:
                 while True:

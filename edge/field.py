@@ -90,12 +90,8 @@ def _run(args: argparse.Namespace) -> int:
         answers = _answer_photos(classifier, args)
     else:
         classifier = classify.load_classifier(args, threads=args.threads)
-        answers = itertools.islice(
-            _answer_camera(classifier, args)
-            if args.way == "camera"
-            else _answer_arrivals(classifier, args),
-            args.count,
-        )
+        answer = _answer_camera if args.way == "camera" else _answer_arrivals
+        answers = answer(classifier, args)
     return classify.print_answers(answers, args.format)
 
 
@@ -147,9 +143,11 @@ def _answer_camera(classifier: Classifier, args: argparse.Namespace) -> Iterator
     from edgebee.edge.camera import read_frames
 
     every_s = 1.0 if args.every is None else args.every
-    for frame in read_frames(args.camera, every_s=every_s, size=args.frame_size, say=_say):
+    frames = read_frames(args.camera, every_s=every_s, size=args.frame_size, say=_say)
+    for frame in itertools.islice(frames, args.count):
         answer = classifier(frame.pixels)
-        name = f"{frame.when.replace(':', '-')}_{album.folder_name(answer.label)}.jpg"
+        when = frame.when.replace(":", "-").zfill(10)  # names in the order of time, of films too
+        name = f"{when}_{album.folder_name(answer.label)}.jpg"
         said = f"{frame.source} {frame.when}"
         if args.save_dir:
             picture = Image.fromarray(frame.pixels)
@@ -176,7 +174,8 @@ def _answer_arrivals(classifier: Classifier, args: argparse.Namespace) -> Iterat
         return bool(args.move_to) and _move(photo, answer, args.move_to)
 
     render = functools.partial(classify.render, format_=args.format)
-    return watch(inbox, classifier, render=render, before=before, after=after, say=_say)
+    return watch(inbox, classifier, render=render, before=before, after=after, say=_say,
+                 count=args.count)  # fmt: skip
 
 
 # ---------------------------------------------------------------- what follows an answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 import os
 import stat
@@ -34,6 +35,7 @@ def watch(
     before: Callable[[Path, Told], object],
     after: Callable[[Path, Told], bool],
     say: Callable[[str], object],
+    count: int | None = None,
 ) -> Iterator[tuple[Path, Told]]:
     """The photos of a folder with their answers, for ever, as they become whole.
 
@@ -49,6 +51,7 @@ def watch(
         before: called before an answer is told.
         after: called when it was told; returns True when it moved the photo away.
         say: takes a line for the person in front of it.
+        count: end after so many answers; by default never.
     """
     # Looked up before anything is printed, be it the heading of a table.
     unfinished = [(one.photo, _from_json(one.answer)) for one in inbox.unfinished()]
@@ -64,7 +67,10 @@ def watch(
     def answers() -> Iterator[tuple[Path, Told]]:
         for photo, told in unfinished:
             yield from follow(photo, told, tell=photo not in seen)
-        for photo, told in _answered(inbox, classify, say):
+        left = None if count is None else count - len(unfinished) + len(seen)
+        if left is not None and left <= 0:
+            return
+        for photo, told in itertools.islice(_answered(inbox, classify, say), left):
             inbox.begin(photo, _to_json(told))
             yield from follow(photo, told, tell=True)
 
