@@ -79,38 +79,27 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> argparse.Namesp
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""
     args = parse(make_parser(prog), argv)
-    return classify.exit_status(lambda: _run(args))
+    threads = 1 if args.way == "photos" else args.threads  # which work on as many photos at a time
+    return classify.run(args, functools.partial(_answer_all, args), threads)
 
 
-def _run(args: argparse.Namespace) -> int:
-    if args.way == "selftest" or not (args.way != "photos" or args.sort or _follows(args)):
-        return classify.run(args)
-    if args.way == "photos":
-        classifier = classify.load_classifier(args, threads=1)
-        answers = _answer_photos(classifier, args)
-    else:
-        classifier = classify.load_classifier(args, threads=args.threads)
-        answer = _answer_camera if args.way == "camera" else _answer_arrivals
-        answers = answer(classifier, args)
-    return classify.print_answers(answers, args.format)
-
-
-def _follows(args: argparse.Namespace) -> bool:
-    """True when something is done with the photos besides answering."""
-    return bool(args.annotate or args.move_to)
+def _answer_all(args: argparse.Namespace, classifier: Classifier) -> Iterable[Told]:
+    ways = {"camera": _answer_camera, "watch": _answer_arrivals, "photos": _answer_photos}
+    return ways[args.way](classifier, args)
 
 
 # ---------------------------------------------------------------- photos
 def _answer_photos(classifier: Classifier, args: argparse.Namespace) -> Iterator[Told]:
-    answers: Iterable[Told] = classifier.classify_many(
-        _photos_outside(args.photos, (args.move_to, args.annotate)), workers=args.threads
-    )
+    photos: Iterable[Any] = classify.find_photos(args.photos)
+    if args.move_to or args.annotate:
+        photos = _photos_outside(args.photos, (args.move_to, args.annotate))
+    answers: Iterable[Told] = classifier.classify_many(photos, workers=args.threads)
     for photo, answer in sorted(answers, key=_by_label) if args.sort else answers:
         told = answer
-        if isinstance(photo, Path) and args.annotate:
+        if args.annotate and isinstance(photo, Path):
             told = _annotated(photo, answer, args.annotate)
         yield photo, told  # and it is printed
-        if isinstance(photo, Path) and args.move_to:
+        if args.move_to and isinstance(photo, Path):
             _move(photo, told, args.move_to)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from edgebee.edge.classify import Answer, PhotoError
+from edgebee.edge.classify import CSV_HEADER, Answer, PhotoError
 from edgebee.edge.inbox import Arrival, Inbox
 
 __all__ = ["Told", "watch"]
@@ -53,7 +53,6 @@ def watch(
         say: takes a line for the person in front of it.
         count: end after so many answers; by default never.
     """
-    # Looked up before anything is printed, be it the heading of a table.
     unfinished = [(one.photo, _from_json(one.answer)) for one in inbox.unfinished()]
     seen = {photo for photo, told in unfinished if _ends_with(render(photo.path, told))}
 
@@ -124,7 +123,8 @@ def _ends_with(line: str) -> bool:
             return False  # a pipe does not tell
         with Path(f"/proc/self/fd/{output}").open("rb") as written:
             written.seek(max(os.fstat(output).st_size - _TAIL_BYTES, 0))
-            return written.read().endswith(line.encode(errors="backslashreplace") + b"\n")
+            tail = written.read().removesuffix(f"{CSV_HEADER}\n".encode())
+        return tail.endswith(line.encode(errors="backslashreplace") + b"\n")
     except (OSError, io.UnsupportedOperation):
         return False
 

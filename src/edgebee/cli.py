@@ -12,7 +12,7 @@ from edgebee.errors import EdgebeeError
 
 __all__ = ["edgebee", "main"]
 
-COMMANDS = ("train", "convert", "classify", "benchmark", "data", "demo", "study")
+COMMANDS = ("train", "convert", "classify", "deploy", "benchmark", "data", "demo", "study")
 """In the order of the work. Each is a module of `edgebee.commands` with a `command`."""
 
 

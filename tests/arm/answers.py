@@ -44,10 +44,23 @@ def runtime() -> str:
     return "unknown runtime"
 
 
+def without_xnnpack(model: Path) -> Any:
+    """An interpreter with the built-in kernels alone, as tflite-runtime 2.14 is; else None."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    except ImportError:
+        return None
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(str(model), num_threads=1, experimental_op_resolver_type=kernels)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
 def write(runner: Path, model: Path, photos: Path, out: Path) -> None:
     """Decode and score all photos; score the pixels in `out.npz` too, or write them there."""
     classify = load(runner)
     interpreter = classify.make_interpreter(model, 1)
+    builtin = without_xnnpack(model) or interpreter
     size = tuple(int(side) for side in interpreter.get_input_details()[0]["shape"][1:3])
     pixels = {path.name: classify.read_photo(path, size) for path in sorted(photos.iterdir())}
     shared = out.with_suffix(".npz")
@@ -60,6 +73,7 @@ def write(runner: Path, model: Path, photos: Path, out: Path) -> None:
                 "pixel_difference": int(np.abs(own.astype(int) - theirs[name]).max()),
                 "scores": classify.invoke(interpreter, own).tolist(),
                 "scores_of_shared_pixels": classify.invoke(interpreter, theirs[name]).tolist(),
+                "builtin": classify.invoke(builtin, theirs[name]).tolist(),
             }
             for name, own in pixels.items()
         }
@@ -81,7 +95,8 @@ def compare(here: dict[str, Any], there: dict[str, Any]) -> str:
         f"decoding: {same_pixels} of {len(names)} photos to the bit; greatest difference {most}",
     ]
     for what, title in (
-        ("scores_of_shared_pixels", "the model, same pixels"),
+        ("builtin", "same pixels, built-in kernels"),
+        ("scores_of_shared_pixels", "same pixels, default kernels"),
         ("scores", "photo to scores"),
     ):
         gaps = [np.abs(np.subtract(ours[n][what], theirs[n][what])).max() for n in names]
@@ -91,6 +106,9 @@ def compare(here: dict[str, Any], there: dict[str, Any]) -> str:
             f"{title}: {same} of {len(names)} equal to the bit, greatest difference "
             f"{max(gaps):.4f}, same label {labels} of {len(names)}"
         )
+        for n in names:
+            if np.argmax(ours[n][what]) != np.argmax(theirs[n][what]):
+                lines.append(f"    {n}: {max(ours[n][what]):.3f} here, {max(theirs[n][what]):.3f}")
     return "\n".join(lines)
 
 
