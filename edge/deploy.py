@@ -13,6 +13,7 @@ import importlib.metadata
 import importlib.util
 import io
 import json
+import re
 import shlex
 import zipfile
 from collections.abc import Callable, Sequence
@@ -23,7 +24,9 @@ from edgebee.edge import classify, field
 from edgebee.edge.remote import Done, Host, RemoteError
 from edgebee.edge.service import NAME, render_unit
 
-__all__ = ["Device", "build_wheel", "deploy", "packages_for", "probe"]
+__all__ = [
+    "Device", "build_wheel", "deploy", "need_sudo", "packages_for", "parse_options",
+    "probe"]  # fmt: skip
 
 NEEDED_BYTES = 450_000_000  # NumPy, Pillow, LiteRT and what it needs, and pip's work
 NEEDED_AGAIN_BYTES = 60_000_000
@@ -156,12 +159,17 @@ def build_wheel() -> tuple[str, bytes]:
     return f"edgebee-{version}-py3-none-any.whl", packed.getvalue()
 
 
+def parse_options(options: Sequence[str]) -> argparse.Namespace:
+    """Options of `edgebee classify`; wrong ones end the program with status 2."""
+    return field.parse(field.make_parser("edgebee classify"), options)
+
+
 def deploy(
     host: Host,
     model: Path,
     *,
     folder: str,
-    arguments: Sequence[str] | None,
+    options: Sequence[str] | None,
     say: Callable[[str], object],
 ) -> str:
     """Put edgebee and a model on a machine, try them there, and say how to use them.
@@ -170,17 +178,16 @@ def deploy(
         host: where to.
         model: a `.tflite` file.
         folder: where there, from the home folder.
-        arguments: of `edgebee classify`, for a service that always runs; None for no service.
+        options: of `edgebee classify`, for a service that always runs; None for no service.
         say: takes a line on what is being done.
 
     Returns:
         How to use it, in a few lines.
 
     Raises:
-        EdgeError: the model cannot be used, or something did not work there.
+        RemoteError: something did not work there.
     """
-    classify.read_labels(model)
-    asked = field.parse(field.make_parser("edgebee classify"), arguments) if arguments else None
+    asked = None if options is None else parse_options(options)
     device = probe(host, folder)
     packages = packages_for(device, camera=asked.camera if asked else None)
     _check(host, device, service=asked is not None)
@@ -198,7 +205,7 @@ def deploy(
         say(f"  {line}")
     if asked:
         say("installing the service")
-        _install_service(host, device, model, asked, arguments or ())
+        _install_service(host, device, model, asked, options or ())
     return _usage(host, device, service=asked is not None)
 
 
@@ -254,7 +261,7 @@ def _try_out(host: Host, device: Device, model: Path) -> list[str]:
 
 
 def _install_service(
-    host: Host, device: Device, model: Path, asked: argparse.Namespace, arguments: Sequence[str]
+    host: Host, device: Device, model: Path, asked: argparse.Namespace, options: Sequence[str]
 ) -> None:
     home = PurePosixPath(device.home)
 
@@ -269,7 +276,7 @@ def _install_service(
     writes = folders[1:] if asked.watch and not asked.move_to else folders
     program = f"{device.folder}/venv/bin/edgebee"
     unit = render_unit(
-        [program, "classify", "-m", f"{device.folder}/{model.name}", "--json", *arguments],
+        [program, "classify", "-m", f"{device.folder}/{model.name}", "--json", *options],
         user=device.user,
         home=home,
         watch=there(asked.watch),
@@ -291,10 +298,15 @@ def _install_service(
         f"{{ {sudo}systemctl status --no-pager --lines=3 {NAME} >&2; exit 1; }}",
     ])  # fmt: skip
     done = _shell(host, script)
-    if "password is required" in done.err or "a terminal is required" in done.err:
-        by_hand = " && ".join(f"sudo {step}" for step in steps)
-        raise RemoteError(f"{host.login}: sudo asks for a password there; run this: {by_hand}")
+    need_sudo(host, done, steps)
     _need(host, device, done, "the service does not run")
+
+
+def need_sudo(host: Host, done: Done, steps: Sequence[str]) -> None:
+    """Raise RemoteError, with what to do by hand, where sudo asks for a password."""
+    if done.status and re.search("a (password|terminal) is required", done.err):
+        by_hand = " && ".join(f"sudo {step}" for step in steps)
+        raise RemoteError(f"{host.login}: sudo asks for a password there; run there: {by_hand}")
 
 
 def _shell(host: Host, script: str) -> Done:

@@ -55,19 +55,19 @@ def command(
     if service and not {"--watch", "--camera"} & {one.split("=")[0] for one in arguments}:
         raise click.UsageError("--service needs --watch DIR or --camera")
 
-    from edgebee.edge.classify import find_model
-    from edgebee.edge.deploy import deploy
+    from edgebee.edge.classify import find_model, read_labels
+    from edgebee.edge.deploy import deploy, parse_options
     from edgebee.edge.remote import connect
+
+    # What is wrong here is found before anything is done there.
+    if service:
+        parse_options(arguments)
+    model = model or find_model()
+    read_labels(model)
 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
     with connect(host, port=port, identity=identity, options=ssh_option) as there:
-        used = deploy(
-            there,
-            model or find_model(),
-            folder=folder,
-            arguments=arguments if service else None,
-            say=say,
-        )
+        used = deploy(there, model, folder=folder, options=arguments if service else None, say=say)
     click.echo(used)
