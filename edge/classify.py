@@ -9,10 +9,14 @@ This one file and a model are all a Raspberry Pi needs, besides NumPy, Pillow an
 """
 
 # fmt: off
-import argparse
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until there is an answer: loading takes a tenth longer with it
 import contextlib
 import importlib.util
 import io
+import itertools
 import json
 import os
 import struct
@@ -20,6 +24,7 @@ import sys
 import time
 import warnings
 import zipfile
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -45,10 +50,9 @@ Scores: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 StrPath: TypeAlias = str | os.PathLike[str]
 Photo: TypeAlias = StrPath | bytes | BinaryIO | Image.Image | Pixels
 Told: TypeAlias = "tuple[Any, Answer | PhotoError]"  # a photo, or its name, and what came of it
-_TURNS = {  # EXIF orientation (tag 0x0112 of CIPA DC-008) -> what turns such a picture upright
-    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90}
+_TURNS = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
+          5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
+          8: Transpose.ROTATE_90}  # EXIF orientation (CIPA DC-008) -> what turns it upright
 _FAULTS = (  # what libraries raise for damaged files
     OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
     EOFError, ImportError, MemoryError, RuntimeError, struct.error, zipfile.BadZipFile,
@@ -68,17 +72,17 @@ def _faults_as(kind: type[EdgeError], problem: str, remedy: str) -> Iterator[Non
     try:
         yield
     except _FAULTS as error:  # their words, without object addresses and paths
-        text = getattr(error, "strerror", None) or str(error).strip().split("\n", 1)[0]
-        text = "not a picture" if text.startswith("cannot identify") else text
-        raise kind(f"{problem} ({text or type(error).__name__}); {remedy}") from error
+        text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        text = "not a picture" if text.startswith("cannot identify") else text.split("\n")[0]
+        raise kind(f"{problem} ({text}); {remedy}") from error
 
 def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
     """Read a photo the one way edgebee does: training, calibration, benchmark and Pi.
 
     It is turned upright (EXIF), its short side scaled to `size` (height, width) and its centre
-    cut out. Of an animation the first frame is read; what is transparent becomes white; 16-bit
-    values keep their upper 8 bits. `source` may be a path, a file's bytes, an open binary file,
-    a Pillow image or `uint8 [H, W, 3]` RGB. Returns `uint8 [height, width, 3]`, RGB, 0-255.
+    cut out. Of an animation the first frame counts; what is transparent becomes white. `source`
+    may be a path, a file's bytes, an open binary file, a Pillow image or `uint8 [H, W, 3]` RGB.
+    Returns `uint8 [height, width, 3]`, RGB, 0-255.
     """
     name = source if isinstance(source, (str, os.PathLike)) else "photo"
     with _faults_as(PhotoError, f"{name}: unreadable", "check or replace it"):
@@ -152,12 +156,10 @@ def make_interpreter(model: StrPath, threads: int | None = None) -> Any:
         content = Path(model).read_bytes()
     if content[4:8] != b"TFL3":  # the flatbuffer's file identifier
         raise ModelError(f"{model}: not a TFLite model; make one with: edgebee convert")
-    # A runtime may crash on a damaged file. Labels that are named in it lie in a zip behind it.
-    if LABELS_NAME.encode() in content and not zipfile.is_zipfile(model):
+    if LABELS_NAME.encode() in content and not zipfile.is_zipfile(model):  # its end is missing
         raise ModelError(f"{model}: cut short after {len(content)} bytes; copy it again")
     threads, runtime = min(threads or usable_cores(), usable_cores()), _runtime()
-    remedy = "copy it again or update the runtime"
-    with _faults_as(ModelError, f"{model}: damaged, or too new for this runtime", remedy):
+    with _faults_as(ModelError, f"{model}: damaged, or too new", "copy it or update the runtime"):
         network = read_manifest(model).get("network")
         if network and sha256(content[: network["bytes"]]).hexdigest() != network["sha256"]:
             raise ValueError("its hash is not the one in edgebee.json")
@@ -178,8 +180,7 @@ def read_labels(model: StrPath) -> tuple[str, ...]:
     """The label names inside a model file, or in `labels.txt` beside it; ModelError if none."""
     remedy = f"copy it again, or put a {LABELS_NAME} (UTF-8, one name a line) beside it"
     with _faults_as(ModelError, f"{model}: no label names", remedy):
-        content = _unpack(model).get(LABELS_NAME)
-        content = content or Path(model).with_name(LABELS_NAME).read_bytes()
+        content = _unpack(model).get(LABELS_NAME) or Path(model).with_name(LABELS_NAME).read_bytes()
         return tuple(filter(None, map(str.strip, content.decode("utf-8-sig").splitlines())))
 
 def read_manifest(model: StrPath) -> dict[str, Any]:
@@ -189,10 +190,9 @@ def read_manifest(model: StrPath) -> dict[str, Any]:
     return manifest if isinstance(manifest, dict) else {}
 
 def invoke(interpreter: Any, pixels: Pixels) -> Scores:
-    """Run a model from `make_interpreter` on `uint8 [H, W, 3]` pixels from `read_photo`.
+    """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`, 0-1.
 
-    They go straight into the model's memory: as they are, less 128 for an int8 model, as floats
-    0-255 for a float model (its rescaling is inside). Returns scores, `float32 [labels]`, 0-1.
+    The pixels go straight into its memory, less 128 for int8, as floats 0-255 for a float model.
     """
     entry, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     tensor = interpreter.tensor(entry["index"])()[0]
@@ -246,22 +246,20 @@ class Answer:
 class Classifier:
     """A loaded model: call it with a photo, get an `Answer`; several threads may at once.
 
-    `model` is a `.tflite` file with one image input and one score per label, invoked on `threads`
-    (at most and by default all cores). An answer lists `top_k` labels (default: all); below
-    `threshold` (default: the model's own, or 0) it is `unknown`. Raises EdgeError.
+    `threads` invoke it, at most and by default all cores; `top_k` labels are listed, default all;
+    below `threshold` (default: the model's own, or 0) the label is `unknown`. Raises EdgeError.
     """
     def __init__(self, model: StrPath, *, threads: int | None = None, top_k: int | None = None,
                  threshold: float | None = None) -> None:
         self.interpreter = make_interpreter(model, threads)
         self.model, self.labels, self.top_k = model, read_labels(model), top_k
-        own = (read_manifest(model).get("scores") or {}).get("threshold")
-        self.threshold = (own or 0.0) if threshold is None else threshold
+        own = (read_manifest(model).get("scores") or {}).get("threshold") or 0.0
+        self.threshold = own if threshold is None else threshold
         shape = self.interpreter.get_input_details()[0]["shape"].tolist()
-        outputs = self.interpreter.get_output_details()[0]["shape"].tolist()
-        count = len(set(self.labels))
-        if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or outputs != [1, count]:
-            wanted = f"one RGB photo [1, H, W, 3] and [1, {count}] for its {count} label names"
-            raise ModelError(f"{model}: takes {shape} and gives {outputs} scores, not {wanted}")
+        scores = self.interpreter.get_output_details()[0]["shape"].tolist()
+        if len(shape) != 4 or shape[::3] != [1, 3] or scores != [1, len(set(self.labels))]:
+            wanted = f"[1, H, W, 3] and {len(set(self.labels))} for its label names"
+            raise ModelError(f"{model}: takes {shape} and gives {scores} scores, not {wanted}")
         self.size = (shape[1], shape[2])  # height and width of the input, in pixels
         self._idle = [self.interpreter]
 
@@ -285,16 +283,17 @@ class Classifier:
 
     def classify_many(self, photos: Iterable[Any], *, workers: int | None = None) -> Iterator[Told]:
         """Yield each photo with its answer, or what is wrong with it, in order, on all cores."""
-        from concurrent.futures import Future, ThreadPoolExecutor
         def attempt(photo: Photo) -> Told:
             try:
                 return photo, self(photo)
             except PhotoError as error:
                 return photo, error
+        yield from map(attempt, itertools.islice(source := iter(photos), 1))  # often the only one
+        from concurrent.futures import Future, ThreadPoolExecutor
         count = min(workers or usable_cores(), usable_cores())
         pending: list[Future[Told]] = []  # never many: `photos` may be endless
         with ThreadPoolExecutor(count) as pool:
-            for photo in photos:
+            for photo in source:
                 pending.append(pool.submit(attempt, photo))
                 while len(pending) > 2 * count or (pending and pending[0].done()):
                     yield pending.pop(0).result()
@@ -308,9 +307,9 @@ def find_model() -> Path:
             return max(found, key=lambda path: (path.stat().st_mtime, path.name))
     raise ModelError("no model found: name one with -m MODEL.tflite, or make one: edgebee convert")
 
-def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
+def make_parser(prog: str | None = None) -> ArgumentParser:
     """The options of this file; `edgebee classify` adds to them."""
-    parser = argparse.ArgumentParser(prog, description="Say what is in photos.")
+    parser = ArgumentParser(prog, description="Say what is in photos.")
     parser.epilog = "Exit status: 0 all answered, 1 a photo or model failed, 2 wrong usage."
     add = parser.add_argument
     add("photos", nargs="*", metavar="PHOTO", help="photo files, or folders to walk")
@@ -323,7 +322,7 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
     add("--selftest", action="store_true", help="try the model's golden samples on this device")
     return parser
 
-def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
     """Arguments within their ranges; anything else ends the program with status 2."""
     args = parser.parse_args(argv)
     counts = [number for number in (args.top_k, args.threads) if number is not None]
@@ -346,9 +345,8 @@ def render(path: object, answer: Answer | PhotoError, format_: str) -> str:
     csv = ",".join('"' + str(cell).replace('"', '""') + '"' for cell in cells)
     return {"text": text, "json": json.dumps({"path": str(path), **said}), "csv": csv}[format_]
 
-def run(args: argparse.Namespace, answer_all: Callable[[Classifier], Iterable[Told]],
-        threads: int | None = None) -> int:
-    """Print what `answer_all` says with the model that `args` name; return the exit status."""
+def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int | None) -> int:
+    """Print `answer_all(classifier)`, the model being the one of `args`; return the exit status."""
     warnings.filterwarnings("ignore", module="PIL")  # remarks on odd files
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names in no known encoding
@@ -362,7 +360,8 @@ def run(args: argparse.Namespace, answer_all: Callable[[Classifier], Iterable[To
             classifier = Classifier(model, threads=threads, top_k=top_k, threshold=args.threshold)
         if test:
             how = f"off by {test.difference:.3f}" if test.difference else "equal to the bit"
-            print(f"{model}: {'passed' if test.passed else 'failed'}, {how} ({test.kernels})")
+            how = f"{'passed' if test.passed else 'failed'}, {how} ({test.kernels})"
+            print(f"{model}: self-test {how}", flush=True)
             return 0 if test.passed else 1
         if args.format == "csv":
             print(CSV_HEADER, flush=True)
@@ -373,9 +372,10 @@ def run(args: argparse.Namespace, answer_all: Callable[[Classifier], Iterable[To
                 print(f"error: {answer}", file=sys.stderr)
             if not failed or args.format != "text":
                 print(render(path, answer, args.format), flush=True)
-        if status is None:
-            raise PhotoError(f"no photos{' in ' if args.photos else ''}{', '.join(args.photos)}")
-        return status
+            gc.enable()
+        if status is not None:
+            return status
+        raise PhotoError(f"no photos in {', '.join(args.photos)}")
     except EdgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -396,4 +396,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     return run(args, lambda it: it.classify_many(find_photos(args.photos), workers=args.threads), 1)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # without tidying up, which would take a tenth of the time
