@@ -41,7 +41,8 @@ __all__ = [
     "invoke", "main", "make_interpreter", "make_parser", "parse", "rank", "read_labels",
     "read_manifest", "read_photo", "render", "run", "selftest", "usable_cores"]
 
-PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PHOTO_SUFFIXES = frozenset({
+    ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 LABELS_NAME = "labels.txt"  # in the zip behind the model, as the TFLite metadata standard has it
 UNKNOWN = "unknown"  # the label of an answer whose best score is below the threshold
 CSV_HEADER = "path,label,score,scores,decode_ms,invoke_ms,error"
@@ -391,8 +392,7 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""
     args = parse(parser := make_parser(prog), argv)
-    if not args.photos and not args.selftest:
-        parser.error("the following arguments are required: PHOTO")
+    args.photos or args.selftest or parser.error("the following arguments are required: PHOTO")
     return run(args, lambda it: it.classify_many(find_photos(args.photos), workers=args.threads), 1)
 
 if __name__ == "__main__":

@@ -17,8 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from PIL import Image
+
 from edgebee.edge import classify
 from edgebee.edge.classify import Answer, Classifier, PhotoError
+from edgebee.edge.named_photos import photo_batches, told_with_progress, with_remedy
 
 __all__ = ["ArgumentParser", "main", "make_parser", "parse"]
 
@@ -48,7 +51,12 @@ def make_parser(prog: str | None = None) -> ArgumentParser:
     add("--state", type=Path, metavar="FILE",
         help="what --watch has answered (default: kept in ~/.local/state/edgebee)")  # fmt: skip
     add("--count", type=int, help="end after so many answers of --camera or --watch")
+    parser.epilog = (
+        "A PHOTO may also be a pattern in quotes, or - for standard input: one photo, or a list, "
+        f"one a line. {parser.epilog}"
+    )
     add = parser.add_argument_group("with the photos").add_argument
+    add("--max-megapixels", type=int, metavar="N", help="refuse larger ones (default: 178)")
     add("--sort", action="store_true", help="by label, and the surest first; told at the end")
     add("--move-to", type=Path, metavar="DIR", help="move each photo to DIR/LABEL/")
     add("--annotate", type=Path, metavar="DIR",
@@ -71,14 +79,17 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> argparse.Namesp
         if getattr(args, option) not in (None, False) and args.way not in goes_with:
             with_ = " or ".join(way if way == "photos" else f"--{way}" for way in goes_with)
             parser.error(f"--{option.replace('_', '-')} goes with {with_}")
-    if (args.every or 0) < 0 or (args.count is not None and args.count < 1):
-        parser.error("--every must be 0 or more, --count 1 or more")
+    counts = [number for number in (args.count, args.max_megapixels) if number is not None]
+    if (args.every or 0) < 0 or min(counts, default=1) < 1:
+        parser.error("--every must be 0 or more, --count and --max-megapixels 1 or more")
     return args
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""
     args = parse(make_parser(prog), argv)
+    if args.max_megapixels:
+        Image.MAX_IMAGE_PIXELS = args.max_megapixels * 500_000  # Pillow refuses twice as many
     threads = 1 if args.way == "photos" else args.threads  # which work on as many photos at a time
     return classify.run(args, functools.partial(_answer_all, args), threads)
 
@@ -90,10 +101,12 @@ def _answer_all(args: argparse.Namespace, classifier: Classifier) -> Iterable[To
 
 # ---------------------------------------------------------------- photos
 def _answer_photos(classifier: Classifier, args: argparse.Namespace) -> Iterator[Told]:
-    photos: Iterable[Any] = classify.find_photos(args.photos)
+    batches = photo_batches(args.photos)
     if args.move_to or args.annotate:
-        photos = _photos_outside(args.photos, (args.move_to, args.annotate))
-    answers: Iterable[Told] = classifier.classify_many(photos, workers=args.threads)
+        batches = iter([_photos_outside(args.photos, (args.move_to, args.annotate))])
+    many = functools.partial(classifier.classify_many, workers=args.threads)
+    answers = with_remedy(itertools.chain.from_iterable(map(many, batches)))
+    answers = told_with_progress(answers, args.photos)
     for photo, answer in sorted(answers, key=_by_label) if args.sort else answers:
         told = answer
         if args.annotate and isinstance(photo, Path):
@@ -109,7 +122,8 @@ def _photos_outside(named: Sequence[str], folders: Iterable[Path | None]) -> lis
     inner = [folder.resolve() for folder in folders if folder]
     for name in named:
         apart = [folder for folder in inner if not Path(name).resolve().is_relative_to(folder)]
-        outside += (photo for photo in classify.find_photos([name]) if not _lies_in(photo, apart))
+        photos = itertools.chain.from_iterable(photo_batches([name]))
+        outside += (photo for photo in photos if not _lies_in(photo, apart))
     return outside
 
 
@@ -126,8 +140,6 @@ def _by_label(told: Told) -> tuple[bool, str, float, str]:
 
 # ---------------------------------------------------------------- camera and arrivals
 def _answer_camera(classifier: Classifier, args: argparse.Namespace) -> Iterator[Told]:
-    from PIL import Image
-
     from edgebee.edge import album, annotation
     from edgebee.edge.camera import read_frames
 
