@@ -78,12 +78,11 @@ def _faults_as(kind: type[EdgeError], problem: str, remedy: str) -> Iterator[Non
         raise kind(f"{problem} ({text}); {remedy}") from error
 
 def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
-    """Read a photo the one way edgebee does: training, calibration, benchmark and Pi.
+    """Read a photo, the one way edgebee does, as `uint8 [height, width, 3]`, RGB, 0-255.
 
     It is turned upright (EXIF), its short side scaled to `size` (height, width) and its centre
     cut out. Of an animation the first frame counts; what is transparent becomes white. `source`
     may be a path, a file's bytes, an open binary file, a Pillow image or `uint8 [H, W, 3]` RGB.
-    Returns `uint8 [height, width, 3]`, RGB, 0-255.
     """
     name = source if isinstance(source, (str, os.PathLike)) else "photo"
     with _faults_as(PhotoError, f"{name}: unreadable", "check or replace it"):
@@ -225,9 +224,8 @@ def selftest(model: StrPath) -> SelfTest:
             rows = np.arange(height) * small.shape[0] // height  # enlarged by repetition
             columns = np.arange(width) * small.shape[1] // width
             scores = invoke(interpreter, small[rows][:, columns])
-            for kernels, expected in sample["scores"].items():
-                gap = float(np.abs(scores - np.array(expected, np.float32)).max())
-                gaps[kernels] = max(gap, gaps.get(kernels, 0.0))
+            for of, expected in sample["scores"].items():
+                gaps[of] = max(gaps.get(of, 0.0), float(abs(scores - np.float32(expected)).max()))
         gap, kernels = min((gap, kernels) for kernels, gap in gaps.items())
         return SelfTest(gap <= golden["tolerance"], gap, kernels)
 
@@ -252,8 +250,8 @@ class Classifier:
     """
     def __init__(self, model: StrPath, *, threads: int | None = None, top_k: int | None = None,
                  threshold: float | None = None) -> None:
-        self.interpreter = make_interpreter(model, threads)
-        self.model, self.labels, self.top_k = model, read_labels(model), top_k
+        self.model, self.threads, self.top_k = model, threads, top_k
+        self.interpreter, self.labels = make_interpreter(model, threads), read_labels(model)
         own = (read_manifest(model).get("scores") or {}).get("threshold") or 0.0
         self.threshold = own if threshold is None else threshold
         shape = self.interpreter.get_input_details()[0]["shape"].tolist()
@@ -284,9 +282,11 @@ class Classifier:
 
     def classify_many(self, photos: Iterable[Any], *, workers: int | None = None) -> Iterator[Told]:
         """Yield each photo with its answer, or what is wrong with it, in order, on all cores."""
+        alone = self if self.threads == 1 else Classifier(
+            self.model, threads=1, top_k=self.top_k, threshold=self.threshold)
         def attempt(photo: Photo) -> Told:
             try:
-                return photo, self(photo)
+                return photo, alone(photo)
             except PhotoError as error:
                 return photo, error
         yield from map(attempt, itertools.islice(source := iter(photos), 1))  # often the only one

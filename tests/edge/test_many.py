@@ -19,8 +19,8 @@ def classifier(model):
 
 @pytest.fixture(scope="module")
 def photos(landscape):
-    """Twenty pictures, no two alike, some ten times as large as others."""
-    rolled = (np.roll(landscape, 31 * shift, axis=1) for shift in range(20))
+    """Ten pictures, no two alike, some ten times as large as others."""
+    rolled = (np.roll(landscape, 31 * shift, axis=1) for shift in range(10))
     return [
         np.asarray(Image.fromarray(picture).reduce(1 if place % 5 == 0 else 8))
         for place, picture in enumerate(rolled)
@@ -31,7 +31,7 @@ def scores(answers):
     return [list(answer.scores.items()) for _, answer in answers]
 
 
-@pytest.mark.parametrize("workers", [None, 1, 2, 64])
+@pytest.mark.parametrize("workers", [None, 1, 64])
 @pytest.mark.parametrize("threads", [None, 1])
 def test_a_stream_gives_every_photo_in_order_with_the_scores_of_a_single_call(
     model, photos, workers, threads
@@ -64,9 +64,9 @@ def test_a_stream_without_end_is_taken_a_few_at_a_time(classifier, photos):
             taken += 1
             yield photos[1]
 
-    answers = list(itertools.islice(classifier.classify_many(endless()), 50))
-    assert len(answers) == 50
-    assert taken <= 50 + 2 * CORES + 1  # a few ahead
+    answers = list(itertools.islice(classifier.classify_many(endless()), 20))
+    assert len(answers) == 20
+    assert taken <= 20 + 2 * CORES + 1  # a few ahead
 
 
 def test_the_first_answer_does_not_wait_for_a_second_photo(classifier, photos):
@@ -112,14 +112,14 @@ def test_several_threads_may_share_a_classifier(model, photos):
     wrong, interval = [], sys.getswitchinterval()
 
     def work(shift):
-        for place in range(shift, shift + 2 * len(photos)):
+        for place in range(shift, shift + len(photos)):
             place %= len(photos)  # noqa: PLW2901
             if classifier(photos[place]).scores != expected[place]:
                 wrong.append(place)
 
     sys.setswitchinterval(1e-5)  # threads change places a hundred times as often
     try:
-        threads = [threading.Thread(target=work, args=(5 * number,)) for number in range(8)]
+        threads = [threading.Thread(target=work, args=(3 * number,)) for number in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
