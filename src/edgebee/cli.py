@@ -13,14 +13,18 @@ from edgebee.errors import EdgebeeError
 __all__ = ["edgebee", "main"]
 
 COMMANDS = (
-    "train", "convert", "classify", "benchmark", "inspect", "doctor", "data", "demo", "study",
+    "train", "convert", "classify", "deploy", "benchmark", "inspect", "doctor", "data", "demo",
+    "study",
 )  # fmt: skip
 """In the order of the work. Each is a module of `edgebee.commands` with a `command`."""
 
 
 TRAIN_PACKAGES = frozenset(
-    {"flatbuffers", "keras", "matplotlib", "platformdirs", "pooch", "rich", "tensorflow", "tqdm"}
-)
+    {
+        "flatbuffers", "jinja2", "keras", "matplotlib", "msgspec", "platformdirs", "rich",
+        "tensorflow", "tqdm",
+    }
+)  # fmt: skip
 """What the extra `train` brings; the plain install is the Pi's."""
 
 

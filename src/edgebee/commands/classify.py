@@ -1,4 +1,4 @@
-"""`edgebee classify`: the runner, as it is."""
+"""`edgebee classify`: the runner, and what it does in the field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def command(ctx: click.Context, *, arguments: tuple[str, ...]) -> None:
-    """Hand everything to `edge/classify.py`, so that both answer in the same words."""
-    from edgebee.edge.classify import main
+    """Hand everything to the runner, so that both answer in the same words."""
+    from edgebee.edge.field import main
 
     ctx.exit(main(arguments, prog="edgebee classify"))

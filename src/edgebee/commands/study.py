@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebee.commands.speed import speed
 from edgebee.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ DATA = click.option(
 
 @click.group("study", short_help="Measure edgebee's own training.")
 def command() -> None:
-    """Measure edgebee's own training: speed, robustness, seeds, settings, size."""
+    """Measure edgebee itself: training time, robustness, seeds, settings, size, the runner."""
+
+
+command.add_command(speed)
 
 
 @command.command("plain")

@@ -1,0 +1,221 @@
+"""A camera or a film, read in a process of its own: frames go out on standard output.
+
+Drivers hang. A camera that is unplugged can leave a read waiting for ever, inside a library
+and out of Python's reach (picamera2 issues 1004 and 1065). A process can be killed, and
+started anew when the camera is back. `camera.py` does that; this is the process.
+
+One byte on standard input asks for one frame. The answer is a head, `HEAD`, and its payload:
+the frame's pixels, or a text. Between requests a live camera is read on, so that a frame is
+never older than the request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import re
+import select
+import signal
+import struct
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["END", "ERROR", "FRAME", "HEAD", "OPENED",
+           "SourceError", "is_film", "main", "open_source"]  # fmt: skip
+
+HEAD = struct.Struct("<cIIdQ")  # kind, height, width, seconds into a film, length of the payload
+OPENED, FRAME, END, ERROR = b"O", b"F", b"E", b"X"
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PAUSE_S = 0.002  # between two looks for a request, should a read not wait for the camera
+_PI_SIZE = (1280, 960)  # 4:3, the sensors' shape, and enough for any model's input
+_INSTALL = (
+    "pip install opencv-python-headless, or, for a Raspberry Pi camera, "
+    "sudo apt install python3-picamera2"
+)
+
+
+class SourceError(Exception):
+    """No camera, or none any more; one line."""
+
+
+class Source(Protocol):
+    """What frames come from."""
+
+    name: str
+
+    def read(self) -> tuple[npt.NDArray[np.uint8], float] | None:
+        """A fresh frame, `uint8 [H, W, 3]` RGB, and its seconds into the film; None at its end."""
+
+    def pass_time(self) -> None:
+        """Called between requests."""
+
+
+def is_film(source: str) -> bool:
+    """True for a file of pictures that move, which has an end; a camera has none."""
+    return Path(source).is_file()
+
+
+def open_source(source: str, every_s: float, size: tuple[int, int] | None) -> Source:
+    """Open a camera or a film.
+
+    Args:
+        source: "" for the first camera, a number, a device, a stream's address or a film.
+        every_s: of a film, the seconds between frames; 0 for each frame.
+        size: wanted width and height; a camera may choose near ones.
+
+    Raises:
+        SourceError: there is none, or no library to read it with.
+    """
+    if not source or re.fullmatch(r"\d+", source):
+        camera = _open_picamera2(int(source or 0), size)
+        if camera:
+            return camera
+    return _OpenCV(source or "0", every_s, size)
+
+
+class _OpenCV:
+    def __init__(self, source: str, every_s: float, size: tuple[int, int] | None) -> None:
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+        try:
+            self._cv2: Any = importlib.import_module("cv2")
+        except ImportError as error:
+            raise SourceError(f"no library to read a camera with: {_INSTALL}") from error
+        device = re.fullmatch(r"(?:/dev/video)?(\d+)", source)
+        self.name = f"/dev/video{device[1]}" if device else source
+        self._film, self._every_s = is_film(source), every_s
+        self._due_s = 0.0
+        self._capture = self._cv2.VideoCapture(int(device[1]) if device else source)
+        if not self._capture.isOpened():
+            raise SourceError(f"{self.name}: {_why_not(self.name, self._film, bool(device))}")
+        if size:
+            self._capture.set(self._cv2.CAP_PROP_FRAME_WIDTH, size[0])
+            self._capture.set(self._cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+
+    def read(self) -> tuple[npt.NDArray[np.uint8], float] | None:
+        at_s = 0.0
+        while True:
+            if not self._capture.grab():
+                if self._film:
+                    return None
+                raise SourceError(f"{self.name}: gives no more pictures")
+            if not self._film:
+                break
+            at_s = self._capture.get(self._cv2.CAP_PROP_POS_MSEC) / 1000
+            if at_s >= self._due_s - 1e-6:
+                self._due_s = at_s + self._every_s if self._every_s else 0.0
+                break
+        good, frame = self._capture.retrieve()
+        if not good or frame is None:
+            raise SourceError(f"{self.name}: gives damaged pictures")
+        return self._cv2.cvtColor(frame, self._cv2.COLOR_BGR2RGB), at_s
+
+    def pass_time(self) -> None:
+        if not self._film:  # drivers keep a few frames: let the old ones go
+            self._capture.grab()
+
+
+def _why_not(name: str, film: bool, device: bool) -> str:
+    if film:
+        return "not a film that OpenCV can read"
+    if not device:
+        return "nothing to see there; check the address"
+    if Path(name).exists():
+        return "cannot be opened; is another program using it, are you in the group `video`?"
+    return "no camera; plug one in, or name another one: --camera /dev/video2"
+
+
+class _Picamera2:
+    def __init__(self, library: Any, number: int, size: tuple[int, int] | None) -> None:
+        self.name = f"Pi camera {number}"
+        try:
+            self._camera = library.Picamera2(number)
+            # "BGR888" is libcamera's name for bytes in the order R, G, B. Without a queue, a
+            # frame is one that was taken after it was asked for.
+            main = {"size": size or _PI_SIZE, "format": "BGR888"}
+            self._camera.configure(self._camera.create_video_configuration(main, queue=False))
+            self._camera.start()
+        except (RuntimeError, OSError, IndexError) as error:
+            reason = str(error).split("\n", 1)[0]
+            raise SourceError(f"{self.name}: {reason}; is another program using it?") from error
+
+    def read(self) -> tuple[npt.NDArray[np.uint8], float] | None:
+        return self._camera.capture_array("main"), 0.0
+
+    def pass_time(self) -> None:
+        """Nothing grows old here."""
+
+
+def _open_picamera2(number: int, size: tuple[int, int] | None) -> _Picamera2 | None:
+    """The Pi's own camera, if its library and as many cameras are there."""
+    try:
+        library = importlib.import_module("picamera2")
+    except ImportError:
+        return None
+    if len(library.Picamera2.global_camera_info()) <= number:
+        return None
+    return _Picamera2(library, number, size)
+
+
+def serve(source: Source, requests: int, answers: BinaryIO) -> None:
+    """Answer each byte that can be read from descriptor `requests`, until it is closed."""
+    while True:
+        if not select.select([requests], [], [], 0)[0]:
+            source.pass_time()  # takes as long as the camera's next frame
+            select.select([requests], [], [], _PAUSE_S)
+        elif not os.read(requests, 1):
+            return
+        else:
+            taken = source.read()
+            if taken is None:
+                _send(answers, END)
+                return
+            frame, at_s = taken
+            pixels = np.ascontiguousarray(frame)
+            _send(answers, FRAME, pixels.data.cast("B"), frame.shape[:2], at_s)
+
+
+def _send(
+    answers: BinaryIO,
+    kind: bytes,
+    payload: bytes | memoryview = b"",
+    shape: tuple[int, ...] = (0, 0),
+    at_s: float = 0.0,
+) -> None:
+    answers.write(HEAD.pack(kind, *shape, at_s, len(payload)))
+    answers.write(payload)
+    answers.flush()
+
+
+def main(argv: Sequence[str]) -> int:
+    """`SOURCE EVERY_SECONDS [WIDTH HEIGHT]`; what libraries print goes nowhere."""
+    source, every_s, *size = argv
+    # Should edgebee be killed while a driver hangs here, let go of the camera.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if not os.environ.get("EDGEBEE_DEBUG"):
+        os.dup2(1, 2)
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):  # nobody is interested any more
+        try:
+            width_height = (int(size[0]), int(size[1])) if size else None
+            opened = open_source(source, float(every_s), width_height)
+            _send(answers, OPENED, opened.name.encode())
+            serve(opened, 0, answers)
+        except SourceError as error:
+            _send(answers, ERROR, str(error).encode())
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    os._exit(status)  # a lost camera's library may never let go: do not ask it

@@ -1,0 +1,73 @@
+"""`edgebee deploy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    "deploy",
+    short_help="Put runner and model on a Raspberry Pi.",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("host", metavar="[USER@]HOST")
+@click.option(
+    "-m", "--model", type=click.Path(path_type=Path),
+    help="The .tflite file (default: newest int8 in ./artifacts, else as shipped).",
+)  # fmt: skip
+@click.option("--to", "folder", default="edgebee", show_default=True, help="Folder there.")
+@click.option("-p", "--port", type=click.IntRange(1, 65535), help="Where ssh listens there.")
+@click.option(
+    "-i", "--identity", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File of the private key.",
+)  # fmt: skip
+@click.option("-o", "--ssh-option", multiple=True, help="As for ssh -o (repeatable).")
+@click.option("--service", is_flag=True, help="Let it run for ever there, as systemd's service.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[CLASSIFY OPTIONS]")
+def command(
+    *,
+    host: str,
+    model: Path | None,
+    folder: str,
+    port: int | None,
+    identity: Path | None,
+    ssh_option: tuple[str, ...],
+    service: bool,
+    arguments: tuple[str, ...],
+) -> None:
+    """Put runner and model on a Raspberry Pi, by ssh, and try them there.
+
+    Your keys and ~/.ssh/config count. With --service, what follows are options of
+    `edgebee classify`; folders are those of the Pi, from the home folder.
+
+    \b
+    Example:
+        edgebee deploy pi@raspberrypi
+        edgebee deploy pi@raspberrypi --service --watch photos --move-to sorted
+        edgebee deploy pi@raspberrypi --service --camera --every 10 --save-dir seen
+    """  # noqa: D301
+    if host.startswith("-"):
+        raise click.UsageError(f"the host comes first, then {host}")
+    if arguments and not service:
+        raise click.UsageError(f"{arguments[0]} goes with --service")
+    if service and not {"--watch", "--camera"} & {one.split("=")[0] for one in arguments}:
+        raise click.UsageError("--service needs --watch DIR or --camera")
+
+    from edgebee.edge.classify import find_model, read_labels
+    from edgebee.edge.deploy import deploy, parse_options
+    from edgebee.edge.remote import connect
+
+    # What is wrong here is found before anything is done there.
+    if service:
+        parse_options(arguments)
+    model = model or find_model()
+    read_labels(model)
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    with connect(host, port=port, identity=identity, options=ssh_option) as there:
+        used = deploy(there, model, folder=folder, options=arguments if service else None, say=say)
+    click.echo(used)

@@ -1,0 +1,236 @@
+"""What a model file says about itself: manifest, golden samples, its own threshold and hash."""
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+
+import classify
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """Three golden samples, `uint8 [h, w, 3]`: no two alike, none square with another."""
+    rng = np.random.default_rng(1)
+    return [rng.integers(0, 256, (side, 64, 3), dtype=np.uint8) for side in (64, 33, 1)]
+
+
+def enlarged(picture, size=224):
+    """By repetition, as the manifest's contract has it."""
+    rows, columns = (np.arange(size) * side // size for side in picture.shape[:2])
+    return picture[rows][:, columns]
+
+
+@pytest.fixture(scope="session")
+def expected(model, pictures):
+    """The scores of this machine's kernels."""
+    interpreter = classify.make_interpreter(model)
+    return [classify.invoke(interpreter, enlarged(picture)).tolist() for picture in pictures]
+
+
+def golden(expected, tolerance=0.1, other=0.0):
+    """The manifest's golden samples: scores as expected, and others that are off."""
+    wrong = [[score + 0.5 for score in scores] for scores in expected]
+    return {
+        "tolerance": tolerance,
+        "samples": [
+            {
+                "file": f"golden/{n}.png",
+                "scores": {
+                    "builtin": wrong[n],
+                    "xnnpack": [score + other for score in expected[n]],
+                },
+            }
+            for n in range(len(expected))
+        ],
+    }
+
+
+@pytest.fixture
+def pack(foreign_model, tmp_path, pictures):
+    """Write a model with labels, a manifest and the golden pictures behind the network."""
+
+    def write(manifest, name="packed.tflite", **members):
+        path = tmp_path / name
+        shutil.copy(foreign_model, path)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("labels.txt", "ants\nbees\n")
+            if manifest is not None:
+                said = manifest if isinstance(manifest, (str, bytes)) else json.dumps(manifest)
+                archive.writestr("edgebee.json", said)
+            for number, picture in enumerate(pictures):
+                file = io.BytesIO()
+                Image.fromarray(picture).save(file, "PNG")
+                archive.writestr(f"golden/{number}.png", file.getvalue())
+            for member, content in members.items():
+                archive.writestr(member, content)
+        return path
+
+    return write
+
+
+def refused(action, *arguments):
+    """The message of the ModelError, which must be one line."""
+    with pytest.raises(classify.ModelError) as caught:
+        action(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- manifest
+
+
+def test_a_model_made_elsewhere_has_an_empty_manifest(foreign_model, pack):
+    assert classify.read_manifest(foreign_model) == {}
+    assert classify.read_manifest(pack(None)) == {}
+    assert classify.read_manifest(pack("[1, 2]")) == {}  # some other program's
+
+
+def test_the_manifest_comes_as_it_was_written(pack):
+    manifest = {"format_version": 1, "labels": ["ants", "bees"], "scores": {"threshold": 0.61}}
+    assert classify.read_manifest(pack(manifest)) == manifest
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 100_000])
+def test_a_manifest_that_is_none_is_refused_by_name(pack, content):
+    packed = pack(content)
+    message = refused(classify.read_manifest, packed)
+    assert message.startswith(f"{packed}: edgebee.json in it is damaged")
+    assert "edgebee.json" in refused(classify.Classifier, packed)
+
+
+def test_what_is_packed_is_checked_against_its_own_checksum(pack):
+    packed = pack({"labels": ["ants", "bees"]})
+    content = packed.read_bytes()
+    packed.write_bytes(content.replace(b'{"labels"', b'{"babels"'))
+    assert "damaged (Bad CRC-32" in refused(classify.read_manifest, packed)
+
+
+def test_a_member_that_would_fill_the_memory_is_left_packed(pack):
+    packed = pack(None, **{"edgebee.json": "{}" + " " * 2_000_000})
+    assert classify.read_manifest(packed) == {}
+
+
+# ---------------------------------------------------------------- the network's hash
+
+
+def test_a_single_flipped_bit_is_found_before_the_runtime_sees_it(foreign_model, pack):
+    network = foreign_model.read_bytes()
+    said = {"bytes": len(network), "sha256": hashlib.sha256(network).hexdigest()}
+    packed = pack({"network": said})
+    classify.Classifier(packed)
+    content = bytearray(packed.read_bytes())
+    content[len(network) // 2] ^= 1
+    packed.write_bytes(content)
+    message = refused(classify.Classifier, packed)
+    assert "its hash is not the one in edgebee.json" in message
+    assert "copy it" in message
+
+
+# ---------------------------------------------------------------- threshold
+
+
+@pytest.mark.parametrize(
+    ("scores", "own"),
+    [({"threshold": 0.97}, 0.97), ({"threshold": None}, 0.0), ({}, 0.0), (None, 0.0)],
+)
+def test_the_models_own_threshold_is_the_default(pack, scores, own, photo):
+    packed = pack({"scores": scores})
+    assert classify.Classifier(packed).threshold == own
+    assert classify.Classifier(packed, threshold=0.5).threshold == 0.5
+    assert classify.Classifier(packed, threshold=0).threshold == 0
+
+
+def test_below_the_models_own_threshold_it_says_unknown(pack, photo):
+    # No score of 8 bits reaches 1: the greatest is 255/256.
+    assert classify.Classifier(pack({"scores": {"threshold": 1.0}}))(photo).label == "unknown"
+
+
+# ---------------------------------------------------------------- self-test
+
+
+def test_golden_samples_that_give_the_recorded_scores_pass_to_the_bit(pack, expected):
+    start = time.perf_counter()
+    assert classify.selftest(pack({"golden": golden(expected)})) == classify.SelfTest(
+        passed=True, difference=0.0, kernels="xnnpack"
+    )
+    # "Within a second" on an idle Pi; here there may be others at work.
+    assert time.perf_counter() - start < 5
+
+
+def test_scores_within_the_tolerance_pass_and_say_how_far_they_are(pack, expected):
+    tested = classify.selftest(pack({"golden": golden(expected, tolerance=0.1, other=0.0625)}))
+    assert (tested.passed, tested.difference) == (True, pytest.approx(0.0625))
+
+
+def test_scores_beyond_the_tolerance_fail(pack, expected):
+    tested = classify.selftest(pack({"golden": golden(expected, tolerance=0.1, other=0.25)}))
+    assert (tested.passed, tested.difference) == (False, pytest.approx(0.25))
+
+
+def test_the_nearest_kernels_count(pack, expected):
+    tested = classify.selftest(pack({"golden": golden(expected, tolerance=1.0, other=0.75)}))
+    assert tested.kernels == "builtin"
+
+
+def test_a_model_without_golden_samples_cannot_be_tested(foreign_model, pack):
+    for model in (foreign_model, pack({"golden": None}), pack({"golden": {"samples": []}})):
+        message = refused(classify.selftest, model)
+        assert "no golden samples to test with" in message
+        assert "convert it again" in message
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [{"file": "golden/9.png", "scores": {"xnnpack": [0.5, 0.5]}}],
+        [{"file": "labels.txt", "scores": {"xnnpack": [0.5, 0.5]}}],
+        [{"file": "../../etc/passwd", "scores": {"xnnpack": [0.5, 0.5]}}],
+        [{"file": "golden/0.png", "scores": {"xnnpack": [0.5, 0.5, 0.5]}}],
+        [{"file": "golden/0.png", "scores": {"xnnpack": ["a", "b"]}}],
+        [{"file": "golden/0.png", "scores": {}}],
+        ["golden/0.png"],
+    ],
+)
+def test_golden_samples_that_are_none_are_refused(pack, samples):
+    packed = pack({"golden": {"tolerance": 0.1, "samples": samples}})
+    assert refused(classify.selftest, packed).startswith(f"{packed}: no golden samples")
+
+
+@pytest.mark.parametrize(
+    ("other", "status", "verdict"),
+    [
+        (0.0, 0, "passed, equal to the bit (xnnpack)"),
+        (0.0625, 0, "passed, off by 0.062 (xnnpack)"),
+        (0.25, 1, "failed, off by 0.250 (xnnpack)"),
+    ],
+)
+def test_the_command_line_gives_the_verdict_in_a_line(
+    pack, expected, runner, tmp_path, other, status, verdict
+):
+    packed = pack({"golden": golden(expected, other=other)})
+    shutil.copy(runner, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "classify.py", "--selftest", "-m", packed],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = f"{packed}: self-test {verdict}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (status, said, "")
+
+
+def test_the_command_line_says_when_there_is_nothing_to_test(foreign_model, runner, tmp_path):
+    shutil.copy(runner, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "classify.py", "--selftest", "-m", foreign_model],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {foreign_model}: no golden samples")
+    assert done.stderr.count("\n") == 1
