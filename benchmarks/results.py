@@ -45,7 +45,9 @@ __all__ = [
     "to_json",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Literal[1] = 1
+
+_LINE_LENGTH = 96
 
 
 @dataclass(frozen=True)
@@ -290,7 +292,7 @@ class Run:
     Attributes:
         variant: its name.
         runtime: library and version that ran it, as `ai-edge-litert 2.3.0`.
-        threads: threads for invoking.
+        threads: threads for invoking; null where the runtime chooses itself.
         load_ms: importing the runtime and loading the model.
         cold_start_ms: from the start of the process to its first answer, files in the cache.
         peak_memory_mb: most resident memory of the process when all rounds were done.
@@ -307,7 +309,7 @@ class Run:
 
     variant: str
     runtime: str
-    threads: int
+    threads: int | None
     load_ms: float
     cold_start_ms: float
     peak_memory_mb: float | None
@@ -461,7 +463,7 @@ class Results:
 
 
 def to_json(results: Results) -> str:
-    """The text of `benchmark.json`: fields one a line, numbers of one list on one line."""
+    """The text of `benchmark.json`, laid out to be read and compared line by line."""
     import json
 
     import msgspec
@@ -470,16 +472,19 @@ def to_json(results: Results) -> str:
 
 
 def _layout(value: Any, indent: str = "") -> str:
-    """JSON in which objects are spread over lines and lists of plain values are not."""
+    """JSON in which what fits a line, and every list of plain values, is on one."""
     import json
 
     inner = indent + "  "
-    if isinstance(value, dict) and value:
+    flat = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(flat) <= _LINE_LENGTH:
+        return flat
+    if isinstance(value, dict):
         lines = [f"{json.dumps(key)}: {_layout(item, inner)}" for key, item in value.items()]
         return f"{{\n{inner}" + f",\n{inner}".join(lines) + f"\n{indent}}}"
     if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
         return f"[\n{inner}" + f",\n{inner}".join(_layout(i, inner) for i in value) + f"\n{indent}]"
-    return json.dumps(value, ensure_ascii=False)
+    return flat
 
 
 def parse_results(content: bytes, name: str) -> Results:
@@ -496,7 +501,7 @@ def parse_results(content: bytes, name: str) -> Results:
 
     try:
         return msgspec.json.decode(content, type=Results)
-    except msgspec.MsgspecError as error:  # damaged JSON or not of this schema
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # damaged, or of another schema
         raise BenchmarkError(
             f"{name}: not a benchmark.json of format {FORMAT_VERSION} ({error}); "
             "measure again with: edgebee benchmark"
