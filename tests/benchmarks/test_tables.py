@@ -72,7 +72,7 @@ def test_a_machine_that_was_not_reached_has_no_table(example):
 def test_a_disturbed_machine_gives_fewer_digits():
     (_, row) = tables(make_results(drift=1.0))[1].rows
     # Rounds of 3, 6 and 9 ms.
-    assert row[3:7] == ["6", "9", "3", "9"]
+    assert row[3:7] == ("6", "9", "3", "9")
 
 
 def test_times_faster_tells_the_range_where_it_is_wide():
