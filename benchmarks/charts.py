@@ -122,6 +122,7 @@ def draw(name: str, alt: str, height_points: float, paint: Callable[[Any], None]
         paint(figure)
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure.set_layout_engine("none")  # the places found for the one serve the other
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     return Chart(name, alt, _for_page(svg.getvalue(), name, alt), png.getvalue())
 

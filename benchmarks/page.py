@@ -229,7 +229,7 @@ def _throttling(readings: Sequence[Reading]) -> str:
 def _heading(results: Results, device: Device) -> str:
     """The heading of a device's times, which names it where there is more than one."""
     several = len(reached(results)) > 1
-    return f"{clip(device.name)}, ms to answer" if several else "ms to answer"
+    return f"{clip(device.name, 20)}, ms to answer" if several else "ms to answer"
 
 
 @dataclass(frozen=True)

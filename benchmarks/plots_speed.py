@@ -27,6 +27,8 @@ from edgebee.benchmarks.wording import choose, clip, reached, run_of, short_name
 __all__ = ["plot_accuracy", "plot_devices", "plot_distribution", "plot_stages", "plot_threads"]
 
 _ROW_POINTS = 27
+_LINE_POINTS = 12
+"""From one line of letters to the next."""
 _LONGEST_NAME = 22
 """Characters of a variant's name beside a chart; longer ones are cut."""
 
@@ -50,8 +52,10 @@ def plot_accuracy(results: Results, place: int) -> Chart:
         for variant, run in shown:
             _cross(axes, variant, run, _colour(variant, chosen, results))
         low = min(variant.accuracy.interval.low for variant, _ in shown)
-        axes.set_ylim(max(0, 100 * low - 3), 101)
+        high = max(variant.accuracy.interval.high for variant, _ in shown)
+        axes.set_ylim(max(0, 100 * low - 3), min(101, 100 * high + 3))
         _room(axes, [value for _, run in shown for value in _between_rounds(run)])
+        axes.yaxis.set_major_locator(_round_numbers())
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
         axes.grid(axis="y")
         axes.set_xlabel("milliseconds to answer, logarithmic")
@@ -97,6 +101,13 @@ def _cross(axes: Any, variant: Variant, run: Run, colour: str) -> None:
     axes.plot([middle, middle], [low, high], "_-", **line)
     axes.plot([fast, slow], [100 * share] * 2, "|-", **line)
     axes.plot([middle], [100 * share], "o", color=colour, markersize=7, markeredgecolor=PAPER)
+
+
+def _round_numbers() -> Any:
+    """Ticks at 1, 2 or 5 and their powers of ten."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(6, steps=[1, 2, 5, 10])
 
 
 def _room(axes: Any, values: Sequence[float]) -> None:
@@ -145,6 +156,11 @@ def _name_points(
             if inside and not any(extent.overlaps(other) for other in taken):
                 break
         taken.append(extent)
+        if abs(text.get_position()[1]) > _PLACES[0][1]:  # not at its point: a line leads there
+            axes.annotate(
+                "", (time, share), text.get_position(), textcoords="offset points",
+                arrowprops={"arrowstyle": "-", "color": colours[name], "linewidth": 0.6},
+            )  # fmt: skip
 
 
 _PLACES = [
@@ -247,19 +263,18 @@ def plot_threads(results: Results, place: int) -> Chart | None:
     def paint(figure: Any) -> None:
         axes = figure.subplots()
         for run, points in swept:
-            colour = colours.get(run.variant, MUTED)
             numbers, middles = [one for one, _ in points], [time.p50 for _, time in points]
-            axes.plot(numbers, middles, "o-", color=colour, markersize=5, markeredgecolor=PAPER)
-            axes.annotate(
-                clip(names.get(run.variant, run.variant), 20), (numbers[-1], middles[-1]),
-                (6, 0), textcoords="offset points", va="center", color=colour,
-            )  # fmt: skip
+            axes.plot(numbers, middles, "o-", color=colours.get(run.variant, MUTED),
+                      markersize=5, markeredgecolor=PAPER)  # fmt: skip
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(_round_numbers())
         axes.set_xticks(sorted({number for _, points in swept for number, _ in points}))
-        axes.margins(x=0.25)
+        axes.margins(x=0.3)
         axes.grid(axis="y")
         axes.set_xlabel("threads")
         axes.set_title("milliseconds to answer", loc="left", color=MUTED)
+        figure.draw_without_rendering()
+        _name_ends(axes, swept, names, colours)
 
     words = "; ".join(
         f"{names.get(run.variant, run.variant)} "
@@ -267,6 +282,26 @@ def plot_threads(results: Results, place: int) -> Chart | None:
         for run, points in swept
     )
     return draw(f"threads_{place}", f"Milliseconds to answer by threads: {words}.", 220, paint)
+
+
+def _name_ends(
+    axes: Any,
+    swept: Sequence[tuple[Run, list[tuple[int, Latency]]]],
+    names: dict[str, str],
+    colours: dict[str, str],
+) -> None:
+    """Write each curve's name at its end, moved up where another would lie below it."""
+    points_a_pixel = 72 / axes.figure.dpi
+    floor = -math.inf
+    for run, points in sorted(swept, key=lambda pair: pair[1][-1][1].p50):
+        number, time = points[-1]
+        height = axes.transData.transform((number, time.p50))[1] * points_a_pixel
+        floor = max(height, floor + _LINE_POINTS)
+        axes.annotate(
+            clip(names.get(run.variant, run.variant), _LONGEST_NAME), (number, time.p50),
+            (8, floor - height), textcoords="offset points", va="center", annotation_clip=False,
+            color=colours.get(run.variant, MUTED),
+        )  # fmt: skip
 
 
 def _sweep(run: Run) -> list[tuple[int, Latency]]:
@@ -284,7 +319,7 @@ def plot_devices(results: Results) -> Chart | None:
         return None
     names = short_names(results.variants)
     variants = [one.name for one in results.variants if any(run_of(d, one.name) for d in devices)]
-    looks = [(colour, marker) for marker in "osD^v" for colour in (ACCENT, SECOND, *OTHERS)]
+    looks = list(zip((ACCENT, SECOND, *OTHERS), "osD^v", strict=True))
 
     def paint(figure: Any) -> None:
         axes = figure.subplots()

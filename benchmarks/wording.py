@@ -138,7 +138,7 @@ def _accuracy(results: Results, variant: Variant) -> str:
     difference = against.gained - against.lost
     if against.p < SIGNIFICANT_P:
         more = "more" if difference > 0 else "fewer"
-        return f"gets {abs(difference)} of these {photos} {more} right"
+        return f"gets {abs(difference)} {more} of these {photos} right"
     if against.agreement == 1:
         return f"gives the same label for all of these {photos}"
     return f"loses nothing that these {photos} could show"
