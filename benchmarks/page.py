@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 import importlib.resources
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebee.artifacts import write_bytes, write_text
+from edgebee.artifacts import prepare_folder, write_bytes, write_text
 from edgebee.benchmarks.charts import Chart
 from edgebee.benchmarks.gallery import Gallery, make_gallery
 from edgebee.benchmarks.latency import spell_ms
@@ -123,15 +125,19 @@ def _draw_confusion(results: Results) -> tuple[tuple[Chart, ...], tuple[str, ...
 
 
 def write_page(
-    folder: Path, results: Results, *, history: object = None, model: Any = None
+    folder: Path,
+    results: Results,
+    *,
+    model: Any = None,
+    progress: Callable[[], object] = lambda: None,
 ) -> Path:
     """Write `report.html` and, in a folder beside it, its charts as PNG.
 
     Args:
-        folder: where `benchmark.json` lies too.
+        folder: where `benchmark.json` and the training's record lie too.
         results: of the benchmark.
-        history: the content of `history.json`; None when there is none.
         model: the Keras model, which is asked what it looked at; None when there is none.
+        progress: called for each photo that is looked at.
 
     Returns:
         The page's path.
@@ -139,14 +145,39 @@ def write_page(
     Raises:
         OutputError: a file could not be written.
     """
-    charts = draw_charts(results, history)
-    plots = folder / PLOTS_FOLDER
-    plots.mkdir(exist_ok=True)
-    for chart in charts.all():
-        write_bytes(plots / f"{chart.name}.png", chart.png)
+    charts = draw_charts(results, _read_history(folder, results))
+    gallery = make_gallery(results, model, progress)
+    _write_plots(folder / PLOTS_FOLDER, charts.all())
     page = folder / PAGE_NAME
-    write_text(page, render_page(results, charts, make_gallery(results, model)))
+    write_text(page, render_page(results, charts, gallery))
     return page
+
+
+def _read_history(folder: Path, results: Results) -> object:
+    """The content of `history.json`; None when it is not there or damaged, which the page says."""
+    if results.history is None:
+        return None
+    try:
+        content: object = json.loads((folder / results.history).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content
+
+
+def _write_plots(folder: Path, charts: Sequence[Chart]) -> None:
+    """Write the charts as PNG, and take away those of an earlier benchmark that had more."""
+    prepare_folder(folder)
+    for chart in charts:
+        write_bytes(folder / f"{chart.name}.png", chart.png)
+    names = {chart.name for chart in charts}
+    for path in folder.glob("*.png"):
+        if _CHART_NAME.fullmatch(path.stem) and path.stem not in names:
+            path.unlink()
+
+
+_CHART_NAME = re.compile(
+    r"(accuracy|latency|stages|threads|confusion)_\d+|confusion|devices|reliability|training_curves"
+)
 
 
 def render_page(results: Results, charts: Charts, gallery: Gallery) -> str:

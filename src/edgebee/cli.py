@@ -17,8 +17,11 @@ COMMANDS = ("train", "convert", "classify", "benchmark", "data", "demo", "study"
 
 
 TRAIN_PACKAGES = frozenset(
-    {"flatbuffers", "keras", "matplotlib", "platformdirs", "pooch", "rich", "tensorflow", "tqdm"}
-)
+    {
+        "flatbuffers", "jinja2", "keras", "matplotlib", "msgspec", "platformdirs", "pooch", "rich",
+        "tensorflow", "tqdm",
+    }
+)  # fmt: skip
 """What the extra `train` brings; the plain install is the Pi's."""
 
 
