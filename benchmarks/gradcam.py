@@ -102,7 +102,7 @@ def _take_apart(model: Any) -> Any:
 
     maps: list[Any] = []
     logits: dict[int, Any] = {}
-    """What the softmax was taken of, by the `id` of its outcome."""
+    """What a softmax was taken of, by the `id` of its outcome."""
     convolved = False
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -117,7 +117,7 @@ def _take_apart(model: Any) -> Any:
         convolved = convolved or _convolves(layer)
         if convolved and _gives_maps(outputs):
             maps.append(outputs)
-        if (before := _before_softmax(layer, args[0])) is not None:
+        if (before := _before_squashing(layer, args[0])) is not None:
             logits[id(outputs)] = before
         return outputs
 
@@ -162,13 +162,14 @@ def _convolves(layer: Any) -> bool:
     return isinstance(layer, kinds) or any(map(_convolves, getattr(layer, "layers", ())))
 
 
-def _before_softmax(layer: Any, entry: Any) -> Any:
-    """What a layer's softmax is taken of, as a symbolic tensor; None when it takes none."""
+def _before_squashing(layer: Any, entry: Any) -> Any:
+    """What a layer's softmax or sigmoid is taken of, as a symbolic tensor; None without one."""
     import keras
 
     if isinstance(layer, keras.layers.Softmax):
         return entry
-    if getattr(layer, "activation", None) is not keras.activations.softmax:
+    squashing = keras.activations.softmax, keras.activations.sigmoid
+    if getattr(layer, "activation", None) not in squashing:
         return None
     if isinstance(layer, keras.layers.Activation):
         return entry
