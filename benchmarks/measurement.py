@@ -52,7 +52,7 @@ class Plan:
         peers: whether other people's runtimes are measured.
         peer_pythons: other Pythons in which peers are sought.
         devices: where else to measure.
-        ssh_config: a configuration of ssh other than the user's.
+        ssh_options: as for `ssh -o`.
     """
 
     threads: int
@@ -63,7 +63,7 @@ class Plan:
     peers: bool = False
     peer_pythons: tuple[str, ...] = ()
     devices: tuple[SshUrl, ...] = ()
-    ssh_config: Path | None = None
+    ssh_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -317,7 +317,7 @@ def _time_there(
     try:
         progress(f"copying to {url.host}")
         with ExitStack() as running:
-            there = running.enter_context(Ssh(url, files, config=plan.ssh_config))
+            there = running.enter_context(Ssh(url, files, options=plan.ssh_options))
             machine = running.enter_context(there.start("machine", ["machine"]))
             conditions = describe(machine)
             timings = []

@@ -34,8 +34,13 @@ _COPY_SECONDS = 600.0
 _ALIVE = ("ServerAliveInterval=5", "ServerAliveCountMax=3")
 """A device that is unplugged is noticed after fifteen seconds."""
 
-_PYTHONS = ("$HOME/bee/bin/python", "$HOME/edgebee-env/bin/python", "python3")
-"""Where the README has people install the runtime; the first that has all is taken."""
+_PYTHONS = (
+    "$HOME/edgebee/venv/bin/python",
+    "$HOME/bee/bin/python",
+    "$HOME/edgebee-env/bin/python",
+    "python3",
+)
+"""Where `edgebee deploy` and the README put the runtime; the first that has all is taken."""
 
 _REMOTE_FOLDER = re.compile(r"/\S*/edgebee-benchmark\.\w+")
 
@@ -133,7 +138,7 @@ class Ssh:
     Args:
         url: where it is.
         files: of this machine, to be copied: name there -> file.
-        config: an ssh configuration file other than the user's.
+        options: as for `ssh -o`.
         answer_seconds: longest silence of a probe.
 
     Raises:
@@ -145,18 +150,16 @@ class Ssh:
         url: SshUrl,
         files: Mapping[str, Path],
         *,
-        config: Path | None = None,
+        options: Sequence[str] = (),
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.url = url
         self._answer_seconds = answer_seconds
         self._names = {path.resolve(): name for name, path in files.items()}
-        options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT_SECONDS}"]
-        for option in _ALIVE:
-            options += ["-o", option]
-        options += ["-F", str(config)] if config else []
-        options += ["-p", str(url.port)] if url.port else []
-        self._ssh = ["ssh", *options, url.host, "--"]
+        # The first value of an option counts, so that the user's go before ours.
+        chosen = (*options, "BatchMode=yes", f"ConnectTimeout={_CONNECT_SECONDS}", *_ALIVE)
+        port = ["-p", str(url.port)] if url.port else []
+        self._ssh = ["ssh", *port, *(f"-o{option}" for option in chosen), url.host, "--"]
         self._python = self._find_python()
         self._folder = self._copy(files)
 

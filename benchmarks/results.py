@@ -1,10 +1,9 @@
-"""What a benchmark knows: the dataclasses behind `benchmark.json`, and their schema.
+"""What a benchmark knows: the dataclasses behind `benchmark.json`.
 
-Everything that the table, the report page and the baseline gate show is computed from a
-`Results`; `read_results(write…)` gives the same object back. The JSON Schema is made from these
-classes (`json_schema`, `edgebee benchmark --schema`), so that it cannot drift from the files.
-A field that is added keeps `format_version`; one that is taken away or changes its meaning
-raises it.
+Everything that the tables, the report page and the baseline's gate show is in a `Results` or
+computed from it. `results_file` writes, reads and describes the file; its JSON Schema is made from
+these classes (`edgebee benchmark --schema`), so that it cannot drift from the files. A field that
+is added keeps `format_version`; one that is taken away or changes its meaning raises it.
 
 Units: times in milliseconds, shares 0-1, sizes in bytes, memory in megabytes (10^6 bytes).
 """
@@ -12,10 +11,7 @@ Units: times in milliseconds, shares 0-1, sizes in bytes, memory in megabytes (1
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
-
-from edgebee.errors import BenchmarkError
+from typing import Literal
 
 __all__ = [
     "FORMAT_VERSION",
@@ -39,15 +35,9 @@ __all__ = [
     "Stages",
     "Swept",
     "Variant",
-    "json_schema",
-    "parse_results",
-    "read_results",
-    "to_json",
 ]
 
 FORMAT_VERSION: Literal[1] = 1
-
-_LINE_LENGTH = 96
 
 
 @dataclass(frozen=True)
@@ -460,80 +450,3 @@ class Results:
             if variant.name == name:
                 return variant
         raise KeyError(name)
-
-
-def to_json(results: Results) -> str:
-    """The text of `benchmark.json`, laid out to be read and compared line by line."""
-    import json
-
-    import msgspec
-
-    return _layout(json.loads(msgspec.json.encode(results))) + "\n"
-
-
-def _layout(value: Any, indent: str = "") -> str:
-    """JSON in which what fits a line, and every list of plain values, is on one."""
-    import json
-
-    inner = indent + "  "
-    flat = json.dumps(value, ensure_ascii=False)
-    if len(indent) + len(flat) <= _LINE_LENGTH:
-        return flat
-    if isinstance(value, dict):
-        lines = [f"{json.dumps(key)}: {_layout(item, inner)}" for key, item in value.items()]
-        return f"{{\n{inner}" + f",\n{inner}".join(lines) + f"\n{indent}}}"
-    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-        return f"[\n{inner}" + f",\n{inner}".join(_layout(i, inner) for i in value) + f"\n{indent}]"
-    return flat
-
-
-def parse_results(content: bytes, name: str) -> Results:
-    """Read the text of a `benchmark.json`.
-
-    Args:
-        content: UTF-8 JSON.
-        name: of the file, for the message.
-
-    Raises:
-        BenchmarkError: it is damaged or of another version.
-    """
-    import msgspec
-
-    try:
-        return msgspec.json.decode(content, type=Results)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # damaged, or of another schema
-        raise BenchmarkError(
-            f"{name}: not a benchmark.json of format {FORMAT_VERSION} ({error}); "
-            "measure again with: edgebee benchmark"
-        ) from error
-
-
-def read_results(path: Path) -> Results:
-    """Read a `benchmark.json`.
-
-    Raises:
-        BenchmarkError: it cannot be read, is damaged or of another version.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BenchmarkError(
-            f"{path}: cannot be read ({error.strerror}); check its name"
-        ) from error
-    return parse_results(content, str(path))
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of `benchmark.json`, with the descriptions of these classes."""
-    import inspect
-
-    import msgspec
-
-    schema = msgspec.json.schema(Results)
-    for name, definition in schema["$defs"].items():
-        definition["description"] = inspect.getdoc(globals()[name])
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "edgebee benchmark.json",
-        **schema,
-    }

@@ -13,6 +13,9 @@ __all__ = ["Table", "print_tables", "tables", "to_markdown"]
 
 NOTHING = "-"
 
+_WIDEST = 1000
+"""Characters; no table comes near."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -136,17 +139,12 @@ def to_markdown(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def print_tables(results: Results, width: int = 120) -> None:
-    """Print all tables on standard output.
-
-    Args:
-        results: what to print.
-        width: in characters; a table that is wider is not broken.
-    """
+def print_tables(results: Results) -> None:
+    """Print all tables on standard output, as wide as they are: figures are never cut off."""
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    console = Console(width=width, highlight=False)
+    console = Console(width=_WIDEST, highlight=False)
     for number, table in enumerate(tables(results)):
         if number:
             console.print()

@@ -22,13 +22,15 @@ class Sshd:
     """A running server.
 
     Attributes:
-        config: for `ssh -F`; the device is called `bee` in it.
+        folder: of its keys and settings.
+        options: for `ssh -o`; with them, any host name leads here.
         port: it listens there.
-        home: the home folder that its shells get.
+        home: the home folder that its shells get, and where they put temporary files.
         process: the server itself.
     """
 
-    config: Path
+    folder: Path
+    options: tuple[str, ...]
     port: int
     home: Path
     process: subprocess.Popen[bytes]
@@ -76,21 +78,20 @@ def running_sshd(program: str, folder: Path) -> Iterator[Sshd]:
     settings.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\n"
         f"AuthorizedKeysFile {folder}/user.pub\nStrictModes no\nUsePAM no\n"
-        f"PasswordAuthentication no\nPermitRootLogin yes\nSetEnv HOME={home}\n"
+        f"PasswordAuthentication no\nPermitRootLogin yes\nSetEnv HOME={home} TMPDIR={home}\n"
     )
     host_key = " ".join((folder / "host.pub").read_text().split()[:2])
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
-    config = folder / "ssh_config"
-    config.write_text(
-        f"Host bee\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n"
-        f"  IdentityFile {folder}/user\n  IdentitiesOnly yes\n"
-        f"  UserKnownHostsFile {folder}/known_hosts\n  StrictHostKeyChecking yes\n"
-    )
+    options = (
+        "HostName=127.0.0.1", f"Port={port}", f"User={getpass.getuser()}",
+        f"IdentityFile={folder}/user", "IdentitiesOnly=yes",
+        f"UserKnownHostsFile={folder}/known_hosts", "StrictHostKeyChecking=yes",
+    )  # fmt: skip
     if os.geteuid() == 0:  # where it would separate privileges
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with (folder / "sshd.log").open("wb") as log:
         process = subprocess.Popen([program, "-D", "-e", "-f", settings], stderr=log)
-        server = Sshd(config, port, home, process)
+        server = Sshd(folder, options, port, home, process)
         try:
             _wait_until_it_listens(server, folder / "sshd.log")
             yield server

@@ -15,9 +15,9 @@ from sshd import find_sshd, running_sshd  # beside this file
 import edgebee.edge
 from edgebee.benchmarks.measurement import Plan, Subject, measure
 from edgebee.benchmarks.places import SshUrl
-from edgebee.benchmarks.results import Data, read_results
+from edgebee.benchmarks.results import Data
+from edgebee.benchmarks.results_file import read_results
 
-pytest.importorskip("msgspec", reason="needs edgebee[train]")
 SSHD = find_sshd()
 if SSHD is None or shutil.which("ssh") is None:
     pytest.skip("needs OpenSSH: apt install openssh-server", allow_module_level=True)
@@ -44,10 +44,9 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The model that ships, twice: a float32 one would be as large as the weights."""
+    """The model that ships."""
     folder = tmp_path_factory.mktemp("models")
-    for name in ("model_int8.tflite", "model_other.tflite"):
-        shutil.copy(MODEL, folder / name)
+    shutil.copy(MODEL, folder / "model_int8.tflite")
     return folder
 
 
@@ -77,13 +76,18 @@ def benchmark(edgebee, photos, tmp_path, folder):
     return run
 
 
+def ssh(server):
+    """Options of the command that lead to the server."""
+    return [f"-o{option}" for option in server.options]
+
+
 def leftovers(server):
     """What a benchmark would leave on the device."""
-    return list(Path("/tmp").glob("edgebee-benchmark.*")) + list(server.home.glob("edgebee*"))
+    return list(server.home.glob("edgebee*"))
 
 
 def test_a_device_is_a_column_beside_this_machine(benchmark, device):
-    done, folder = benchmark("--device", "ssh://bee", "--ssh-config", device.config)
+    done, folder = benchmark("--device", "ssh://bee", *ssh(device))
     assert done.status == 0, done.err
     results = read_results(folder / "benchmark.json")
     here, there = results.devices
@@ -104,6 +108,7 @@ def test_a_device_is_a_column_beside_this_machine(benchmark, device):
     assert leftovers(device) == []
 
 
+@pytest.mark.slow
 def test_several_devices_are_several_columns(benchmark, device):
     other = f"ssh://bee{sys.executable}"  # the same machine, by another Python
     done, folder = benchmark(
@@ -118,11 +123,12 @@ def test_several_devices_are_several_columns(benchmark, device):
     assert side.split()[3:] == ["bee", "bee"]
 
 
+@pytest.mark.slow
 def test_an_old_runtime_with_numpy_1_is_such_a_device(benchmark, device):
     python = os.environ.get("EDGEBEE_TFLITE_RUNTIME_PYTHON")
     if not python:
         pytest.skip("EDGEBEE_TFLITE_RUNTIME_PYTHON names no Python with tflite-runtime")
-    done, folder = benchmark("--device", f"ssh://bee{python}", "--ssh-config", device.config)
+    done, folder = benchmark("--device", f"ssh://bee{python}", *ssh(device))
     assert done.status == 0, done.err
     there = read_results(folder / "benchmark.json").devices[1]
     assert {run.runtime for run in there.runs} == {"tflite-runtime 2.14.0"}
@@ -133,7 +139,7 @@ def assert_kept(folder, done, *words):
     assert done.status == 1
     here, there = read_results(folder / "benchmark.json").devices
     assert here.failure is None
-    assert [len(run.rounds) for run in here.runs] == [2, 2]
+    assert [len(run.rounds) for run in here.runs] == [2]
     (line,) = [line for line in done.errors if line.startswith("error: ")]
     assert there.failure
     assert there.failure in line
@@ -146,14 +152,14 @@ def assert_kept(folder, done, *words):
 
 def test_a_device_that_is_switched_off(benchmark, device):
     device.unplug()
-    done, folder = benchmark("--device", "ssh://bee", "--ssh-config", device.config)
+    done, folder = benchmark("--device", "ssh://bee", *ssh(device))
     there = assert_kept(folder, done, "ssh://bee", "Connection refused", "ssh bee")
     assert (there.runs, there.conditions) == ((), None)
 
 
 def test_a_device_that_does_not_let_one_in(benchmark, device):
-    (device.config.parent / "user.pub").write_text("")
-    done, folder = benchmark("--device", "ssh://bee", "--ssh-config", device.config)
+    (device.folder / "user.pub").write_text("")
+    done, folder = benchmark("--device", "ssh://bee", *ssh(device))
     assert_kept(folder, done, "ssh://bee", "Permission denied")
 
 
@@ -165,30 +171,33 @@ def test_a_device_without_a_runtime(benchmark, device, tmp_path):
     python3 = device.home / "bin" / "python3"
     python3.write_text("#!/bin/sh\nexit 1\n")
     python3.chmod(0o755)
-    settings = device.config.parent / "sshd_config"
+    settings = device.folder / "sshd_config"
     text = settings.read_text()
     settings.write_text(text.replace("SetEnv ", f"SetEnv PATH={python3.parent}:/usr/bin:/bin "))
     device.process.send_signal(1)  # reads its settings anew
-    done, folder = benchmark("--device", "ssh://bee", "--ssh-config", device.config)
+    done, folder = benchmark("--device", "ssh://bee", *ssh(device))
     assert_kept(folder, done, "no Python there", "pip install numpy pillow ai-edge-litert")
 
 
 def test_a_python_that_is_not_there(benchmark, device):
-    done, folder = benchmark("--device", "ssh://bee/no/python", "--ssh-config", device.config)
+    done, folder = benchmark("--device", "ssh://bee/no/python", *ssh(device))
     assert_kept(folder, done, "/no/python")
 
 
-def test_a_device_that_dies_midway_keeps_what_was_measured(folder, photos, device):
+def test_a_device_that_dies_midway_keeps_what_was_measured(folder, photos, device, tmp_path):
+    files = tuple(tmp_path / name for name in ("model_int8.tflite", "model_other.tflite"))
+    for file in files:
+        shutil.copy(MODEL, file)
     paths = tuple(sorted((photos / "val").glob("*/*.jpg")))
     subject = Subject(
         folder=folder,
-        files=tuple(sorted(folder.glob("*.tflite"))),
+        files=files,
         data=Data("photos", str(photos), str(photos), False, LABELS, (), ()),
         paths=paths,
         classes=tuple(LABELS.index(path.parent.name) for path in paths),
     )
     url = SshUrl.parse("ssh://bee")
-    plan = Plan(threads=1, rounds=3, photos=4, devices=(url,), ssh_config=device.config)
+    plan = Plan(threads=1, rounds=3, photos=4, devices=(url,), ssh_options=device.options)
     devices = []
 
     def unplug(text):

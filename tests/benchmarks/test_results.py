@@ -8,14 +8,8 @@ import json
 import pytest
 
 from edgebee.benchmarks import results as module
-from edgebee.benchmarks.results import (
-    FORMAT_VERSION,
-    Results,
-    json_schema,
-    parse_results,
-    read_results,
-    to_json,
-)
+from edgebee.benchmarks.results import FORMAT_VERSION, Results
+from edgebee.benchmarks.results_file import json_schema, parse_results, read_results, to_json
 from edgebee.errors import BenchmarkError
 
 CLASSES = [

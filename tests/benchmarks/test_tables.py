@@ -91,4 +91,4 @@ def test_the_terminal_shows_what_markdown_shows(example, capsys):
     for row in cells(to_markdown(example)):
         for cell in row:
             assert cell.strip("`") in printed
-    assert all(len(line) <= 120 for line in printed.splitlines())
+    assert all(len(line) <= 120 for line in printed.splitlines())  # fits a terminal

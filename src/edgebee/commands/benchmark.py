@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,7 +36,7 @@ def _parse_devices(
 
 def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        from edgebee.benchmarks.results import json_schema
+        from edgebee.benchmarks.results_file import json_schema
 
         click.echo(json.dumps(json_schema(), indent=2))
         ctx.exit()
@@ -61,8 +61,7 @@ def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> No
     help="Measure there too, by ssh; can be repeated. With :PORT and /PATH/OF/PYTHON if need be.",
 )  # fmt: skip
 @click.option(
-    "--ssh-config", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration file for ssh, instead of your own.",
+    "-o", "--ssh-option", "ssh_options", multiple=True, help="As for ssh -o (repeatable)."
 )  # fmt: skip
 @click.option("--peers", is_flag=True, help="Measure OpenVINO, ONNX Runtime and MediaPipe too.")
 @click.option(
@@ -89,7 +88,7 @@ def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> No
 @click.pass_context
 def command(
     ctx: click.Context, *, folder: Path, data: str | None, threads: int | None, rounds: int,
-    photos: int, devices: tuple[SshUrl, ...], ssh_config: Path | None, peers: bool,
+    photos: int, devices: tuple[SshUrl, ...], ssh_options: tuple[str, ...], peers: bool,
     peer_pythons: tuple[str, ...], baseline: Path | None, max_slowdown: float, max_drop: float,
     markdown: bool,
 ) -> None:  # fmt: skip
@@ -101,7 +100,7 @@ def command(
     """  # noqa: D301
     from edgebee.benchmarks.baseline import Limits, regressions
     from edgebee.benchmarks.measurement import Plan
-    from edgebee.benchmarks.results import read_results
+    from edgebee.benchmarks.results_file import read_results
 
     earlier = read_results(baseline) if baseline else None  # before it is written anew
     plan = Plan(
@@ -111,7 +110,7 @@ def command(
         peers=peers or bool(peer_pythons),
         peer_pythons=peer_pythons,
         devices=devices,
-        ssh_config=ssh_config,
+        ssh_options=ssh_options,
     )
     results = measure_folder(folder, plan, data=data, markdown=markdown)
     worse = regressions(results, earlier, Limits(max_slowdown, max_drop)) if earlier else []
@@ -143,7 +142,7 @@ def run(folder: Path, *, data: str | None = None) -> Path | None:
 def measure_folder(
     folder: Path, plan: Plan, *, data: str | None = None, markdown: bool = False
 ) -> Results:
-    """Measure, print the tables and write `benchmark.json`.
+    """Measure, print the tables, write `benchmark.json` and `report.html`.
 
     Raises:
         EdgebeeError: see its tree.
@@ -152,7 +151,8 @@ def measure_folder(
 
     from edgebee.artifacts import prepare_folder, write_text
     from edgebee.benchmarks.measurement import measure
-    from edgebee.benchmarks.results import to_json
+    from edgebee.benchmarks.page import write_page
+    from edgebee.benchmarks.results_file import to_json
     from edgebee.benchmarks.tables import print_tables, to_markdown
 
     subject = _subject(folder, data)
@@ -165,6 +165,7 @@ def measure_folder(
 
         results = measure(subject, plan, progress=progress)
     write_text(folder / "benchmark.json", to_json(results))
+    write_page(folder, results, model=_load_keras(folder / KERAS_NAME))
     if markdown:
         click.echo(to_markdown(results))
     else:
@@ -172,6 +173,18 @@ def measure_folder(
     _say(results, folder)
     _warn_of_stale(folder / KERAS_NAME, list(subject.files))
     return results
+
+
+def _load_keras(path: Path) -> Any:
+    """The Keras model, which the page asks what it looked at; None when there is none."""
+    if not path.is_file():
+        return None
+    from edgebee.tensorflow_runtime import start_tensorflow
+
+    start_tensorflow()
+    from edgebee.convert.conversion import load_keras
+
+    return load_keras(path)
 
 
 def _cores(threads: int | None) -> int:
@@ -232,7 +245,8 @@ def _say(results: Results, folder: Path) -> None:
     click.echo(
         f"{len(results.data.photos)} validation {kind} of {results.data.name}, {threads} thread"
         f"{'s' if threads > 1 else ''}; times of {results.settings.photos_a_round} in "
-        f"{results.settings.rounds} rounds. Written: {folder / 'benchmark.json'}",
+        f"{results.settings.rounds} rounds. Written: {folder / 'benchmark.json'}, "
+        f"{folder / 'report.html'}",
         err=True,
     )
 
