@@ -12,12 +12,10 @@ from edgebee.benchmarks.results import Absent
 
 __all__ = ["PEER_ENGINES", "Peer", "files_for_peers", "find_peers"]
 
-_PACKAGES = {
-    "openvino": ("openvino",),
-    "onnxruntime": ("onnxruntime",),
-    "mediapipe": ("mediapipe", "PIL"),
-}
-PEER_ENGINES = tuple(_PACKAGES)
+PEER_ENGINES = ("openvino", "onnxruntime", "mediapipe")
+"""Each is called as its package is."""
+
+_RUNNER_NEEDS = ("numpy", "PIL")
 _CONVERTER = ("tf2onnx", "tensorflow")
 _CONVERT_SECONDS = 300
 _IMPORT_SECONDS = 60
@@ -59,10 +57,10 @@ def find_peers(files: Sequence[Path], folder: Path, pythons: Sequence[str]) -> l
     """
     pythons = (sys.executable, *pythons)
     found: list[Peer | Absent] = []
-    for engine, packages in _PACKAGES.items():
-        python = _python_with(packages, pythons)
+    for engine in PEER_ENGINES:
+        python = _python_with((engine, *_RUNNER_NEEDS), pythons)
         if python is None:
-            found.append(Absent(engine, f"not installed; pip install {packages[0]}"))
+            found.append(Absent(engine, f"not installed; pip install {engine} numpy pillow"))
             continue
         for file in files:
             if engine != "onnxruntime":
