@@ -151,7 +151,7 @@ def _name_points(
         for side, rise in _PLACES:
             text.set_position((7 * side, rise))
             text.set_ha("left" if side > 0 else "right")
-            extent = text.get_window_extent()
+            extent = text.get_window_extent().padded(3, 0)
             inside = frame.x0 <= extent.x0 and extent.x1 <= frame.x1 and frame.y0 <= extent.y0
             if inside and not any(extent.overlaps(other) for other in taken):
                 break

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -58,6 +60,10 @@ class Chromium:
 
     def __init__(self, program: str, folder: str) -> None:
         from_us, to_us = os.pipe(), os.pipe()
+        # Above 4, so that neither is in the way of the other on its way to 3 and 4.
+        reads, writes = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (from_us[0], to_us[1]))
+        os.close(from_us[0])
+        os.close(to_us[1])
         flags = [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -65,15 +71,17 @@ class Chromium:
             f"--user-data-dir={folder}", "--remote-debugging-pipe",
         ]  # fmt: skip
         # The browser reads its descriptor 3 and writes its descriptor 4.
-        start = 'exec 3<&"$1" 4>&"$2"; shift 2; exec "$@"'
+        start = (
+            "import os, sys; os.dup2({}, 3); os.dup2({}, 4); os.execv(sys.argv[1], sys.argv[1:])"
+        )
         self.process = subprocess.Popen(
-            ["sh", "-c", start, "sh", str(from_us[0]), str(to_us[1]), program, *flags],
-            pass_fds=(from_us[0], to_us[1]),
+            [sys.executable, "-c", start.format(reads, writes), program, *flags],
+            pass_fds=(reads, writes),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(from_us[0])
-        os.close(to_us[1])
+        os.close(reads)
+        os.close(writes)
         self._to, self._from = from_us[1], to_us[0]
         os.set_blocking(self._from, False)
         self._rest, self._number, self._tab = b"", 0, ""
