@@ -16,73 +16,30 @@ from edgebee import __version__
 from edgebee.benchmarks.accuracy import measure_accuracy
 from edgebee.benchmarks.decoding import Decoded, decode_photos, first_readable, spread_evenly
 from edgebee.benchmarks.peer_files import PEER_ENGINES, files_for_peers, find_peers
-from edgebee.benchmarks.places import Here, Ssh, SshUrl
+from edgebee.benchmarks.places import Here
+from edgebee.benchmarks.plan import KERAS_NAME, Plan, Subject, first_choice, variant_name
+from edgebee.benchmarks.remote import measure_there
 from edgebee.benchmarks.results import (
     FORMAT_VERSION,
     Absent,
-    Data,
     Device,
     Photo,
     Results,
     Settings,
     Variant,
 )
-from edgebee.benchmarks.timing import Timing, describe, measure_device
+from edgebee.benchmarks.timing import Timing, measure_device
 from edgebee.benchmarks.workers import Worker, WorkerError
 from edgebee.errors import BenchmarkError
 
-__all__ = ["KERAS_NAME", "THIS_MACHINE", "Plan", "Subject", "measure", "variant_name"]
+__all__ = ["THIS_MACHINE", "measure"]
 
-KERAS_NAME = "model.keras"
 THIS_MACHINE = "this machine"
 
+SCORED_AT_ONCE = 200
+"""Photos; far less than a slow machine's longest allowed silence."""
+
 Progress = Callable[[str], object]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured.
-
-    Attributes:
-        threads: for invoking, on this machine.
-        rounds: in which every model is timed once.
-        photos: timed in each round, and copied to a device.
-        predict: whether Keras' `predict` is measured beside the traced call.
-        sweep: whether other numbers of threads are timed.
-        peers: whether other people's runtimes are measured.
-        peer_pythons: other Pythons in which peers are sought.
-        devices: where else to measure.
-        ssh_options: as for `ssh -o`.
-    """
-
-    threads: int
-    rounds: int = 5
-    photos: int = 24
-    predict: bool = True
-    sweep: bool = True
-    peers: bool = False
-    peer_pythons: tuple[str, ...] = ()
-    devices: tuple[SshUrl, ...] = ()
-    ssh_options: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is measured.
-
-    Attributes:
-        folder: with `model.keras`, if there is one.
-        files: `.tflite` files.
-        data: without its photos, which are filled in when they are read.
-        paths: photos.
-        classes: the right class index of each.
-    """
-
-    folder: Path
-    files: tuple[Path, ...]
-    data: Data
-    paths: tuple[Path, ...]
-    classes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -120,7 +77,9 @@ def measure(subject: Subject, plan: Plan, *, progress: Progress = lambda text: N
         decoded = bench.decode()
         timed = [decoded.readable[n] for n in spread_evenly(len(decoded.readable), plan.photos)]
         device = bench.time_here(timed)
-        bench.score()  # after the memory was read, which asking in batches would raise
+        bench.score(
+            len(decoded.readable)
+        )  # after the memory was read, which asking in batches would raise
         variants = bench.variants(decoded.readable)
     devices = [_without_unscored(device, bench)]
     answers = {name: scores.argmax(axis=1) for name, scores in bench.scores.items()}
@@ -128,7 +87,7 @@ def measure(subject: Subject, plan: Plan, *, progress: Progress = lambda text: N
         name: [int(by_photo[decoded.readable.index(photo)]) for photo in timed]
         for name, by_photo in answers.items()
     }
-    devices += [_time_there(url, subject, plan, timed, home, progress) for url in plan.devices]
+    devices += [measure_there(url, subject, plan, timed, home, progress) for url in plan.devices]
     photos = (
         Photo(_below(subject.paths[one], subject.data.root), subject.classes[one])
         for one in decoded.readable
@@ -230,8 +189,8 @@ class _Bench:
             self._pixels[size] = decoded.pixels
         return decoded  # which photos can be read is a matter of the files, not of the size
 
-    def score(self) -> None:
-        """Ask every model about every photo; what fails is left out and noted.
+    def score(self, photos: int) -> None:
+        """Ask every model about every one of so many photos; what fails is left out and noted.
 
         Raises:
             WorkerError: all of them fail.
@@ -239,7 +198,7 @@ class _Bench:
         for model in list(self._models):
             self._progress(f"{model.name}: accuracy")
             try:
-                answer = model.worker.ask("score", pixels=str(self._pixels[model.size]))
+                self.scores[model.name] = self._ask_scores(model, photos)
             except WorkerError as error:
                 self._models.remove(model)
                 if not self._models:
@@ -248,8 +207,15 @@ class _Bench:
                     self.absent.append(Absent(model.name, str(error)))
                 else:
                     self.failures.append(str(error))
-            else:
-                self.scores[model.name] = np.array(answer["scores"])
+
+    def _ask_scores(self, model: _Model, photos: int) -> npt.NDArray[np.float64]:
+        """A model's scores for all photos, asked in parts that never take long."""
+        rows: list[list[float]] = []
+        for start in range(0, photos, SCORED_AT_ONCE):
+            stop = min(start + SCORED_AT_ONCE, photos)
+            pixels = str(self._pixels[model.size])
+            rows += model.worker.ask("score", pixels=pixels, start=start, stop=stop)["scores"]
+        return np.array(rows)
 
     def variants(self, readable: Sequence[int]) -> tuple[Variant, ...]:
         """Each model with its accuracy on the photos at these places, Keras first."""
@@ -285,7 +251,7 @@ class _Bench:
                 [Timing(model.name, model.worker) for model in self._models],
                 [str(self._subject.paths[one]) for one in timed],
                 rounds=self._plan.rounds,
-                reference=self.reference or _first_choice([m.name for m in self._models]),
+                reference=self.reference or first_choice([m.name for m in self._models]),
                 sweep=self._plan.sweep,
                 progress=self._progress,
             )
@@ -299,69 +265,6 @@ def _without_unscored(device: Device, bench: _Bench) -> Device:
         runs=tuple(run for run in device.runs if run.variant in bench.scores),
         failure="; ".join(dict.fromkeys(failures)) or None,
     )
-
-
-def _time_there(
-    url: SshUrl,
-    subject: Subject,
-    plan: Plan,
-    timed: Sequence[int],
-    home: dict[str, list[int]],
-    progress: Progress,
-) -> Device:
-    """Time every `.tflite` on a device; what fails is in the result."""
-    photos = {f"photos/{one}{subject.paths[one].suffix}": subject.paths[one] for one in timed}
-    files = {file.name: file for file in subject.files} | photos
-    failures: list[str] = []
-    conditions = None
-    try:
-        progress(f"copying to {url.host}")
-        with ExitStack() as running:
-            there = running.enter_context(Ssh(url, files, options=plan.ssh_options))
-            machine = running.enter_context(there.start("machine", ["machine"]))
-            conditions = describe(machine)
-            timings = []
-            for file in subject.files:
-                progress(f"{url.host}: {file.name}")
-                arguments = ["tflite", file.name, "--first", next(iter(photos))]
-                try:
-                    worker = running.enter_context(there.start(file.name, arguments))
-                except WorkerError as error:
-                    failures.append(str(error))
-                    if error.lost:
-                        raise
-                else:
-                    timings.append(Timing(file.name, worker))
-            device = measure_device(
-                url.host,
-                url.text,
-                machine,
-                timings,
-                list(photos),
-                rounds=plan.rounds,
-                reference=_first_choice([timing.variant for timing in timings]),
-                home=home,
-                sweep=plan.sweep,
-                progress=progress,
-            )
-        failures += [device.failure] if device.failure else []
-        return replace(device, failure="; ".join(failures) or None)
-    except BenchmarkError as error:
-        failure = "; ".join(dict.fromkeys([*failures, str(error)]))
-        return Device(url.host, url.text, conditions, None, (), noisy=False, failure=failure)
-
-
-def variant_name(file: Path, engine: str) -> str:
-    """What a variant is called: its file, and its engine where that is not edgebee's own way."""
-    if engine in ("keras", "tflite"):
-        return file.name
-    return f"{file.name} ({engine.removeprefix('keras-')})"
-
-
-def _first_choice(names: Sequence[str]) -> str | None:
-    """The variant that times are held against where there is no Keras: float32, else the first."""
-    floats = [name for name in names if name.endswith("_float32.tflite")]
-    return next(iter([*floats, *names]), None)
 
 
 def _format(file: Path) -> str:

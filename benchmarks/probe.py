@@ -177,11 +177,11 @@ def time_invokes(
     return {"invoke": invoke}
 
 
-def score_all(engine: Engine, path: str) -> dict[str, object]:
-    """The scores for an `.npy` file of `uint8 [N, H, W, 3]`, decoded once for all models."""
+def score_all(engine: Engine, path: str, start: int, stop: int) -> dict[str, object]:
+    """The scores for a part of an `.npy` file, `uint8 [N, H, W, 3]`, decoded once for all."""
     import numpy as np
 
-    pixels = np.load(path, mmap_mode="r")
+    pixels = np.load(path, mmap_mode="r")[start:stop]
     if engine.score_all is not None:
         scores = engine.score_all(pixels)
     else:
@@ -197,7 +197,7 @@ def _answers(engine: Engine, first: str) -> Callable[[dict[str, Any]], dict[str,
 
     def answer(command: dict[str, Any]) -> dict[str, object]:
         if command["do"] == "score":
-            return score_all(engine, command["pixels"])
+            return score_all(engine, command["pixels"], command["start"], command["stop"])
         if command["do"] == "round":
             return time_round(engine, clock, command["photos"], command["warm_up"])
         if command["do"] == "memory":

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgebee.benchmarks.accuracy import SIGNIFICANT_P
+from edgebee.benchmarks.conditions import spell_conditions
 from edgebee.benchmarks.latency import spell_ms
 from edgebee.benchmarks.results import Against, Device, Results, Run, Variant
+from edgebee.benchmarks.wording import verdict
 
 __all__ = ["Table", "print_tables", "tables", "to_markdown"]
 
@@ -127,20 +129,25 @@ def _threads_table(device: Device) -> Table:
     return Table(f"{device.name}: milliseconds, median", headings, tuple(rows))
 
 
+def _conditions(results: Results) -> list[str]:
+    return [spell_conditions(results, device) for device in results.devices if device.runs]
+
+
 def to_markdown(results: Results) -> str:
-    """All tables as Markdown."""
-    parts = []
+    """The verdict, all tables and the conditions as Markdown."""
+    parts = [f"**{verdict(results)}**"]
     for table in tables(results):
         rule = ("---", *("---:" for _ in table.headings[1:]))
         lines = [f"{table.title}:\n"] if table.title else []
         for row in (table.headings, rule, *((f"`{r[0]}`", *r[1:]) for r in table.rows)):
             lines.append("| " + " | ".join(row) + " |")
         parts.append("\n".join(lines))
+    parts.append("\n".join(f"- {line}" for line in _conditions(results)))
     return "\n\n".join(parts)
 
 
 def print_tables(results: Results) -> None:
-    """Print all tables on standard output, as wide as they are: figures are never cut off."""
+    """Print tables, conditions and the verdict on standard output; figures are never cut off."""
     from rich.console import Console
     from rich.table import Table as RichTable
 
@@ -156,3 +163,6 @@ def print_tables(results: Results) -> None:
         for row in table.rows:
             drawn.add_row(*row)
         console.print(drawn)
+    console.print()
+    for line in [*_conditions(results), verdict(results)]:
+        console.print(line, markup=False)

@@ -195,7 +195,8 @@ def test_talk_names_the_conditions_and_the_next_command(measured):
 def test_markdown_is_for_a_readme(edgebee, int8_folder):
     done = edgebee("benchmark", int8_folder, *SHORT, "--markdown")
     assert done.status == 0
-    first, rule, row = done.out.splitlines()[:3]
+    said, _, first, rule, row = done.out.splitlines()[:5]
+    assert said.startswith("**")
     assert first.startswith("| model | MB | correct | 95 % interval |")
     assert set(rule) <= set("|- :")
     assert row.startswith("| `model_int8.tflite` | ")

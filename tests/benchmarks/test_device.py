@@ -13,8 +13,9 @@ from PIL import Image
 from sshd import find_sshd, running_sshd  # beside this file
 
 import edgebee.edge
-from edgebee.benchmarks.measurement import Plan, Subject, measure
+from edgebee.benchmarks.measurement import measure
 from edgebee.benchmarks.places import SshUrl
+from edgebee.benchmarks.plan import Plan, Subject
 from edgebee.benchmarks.results import Data
 from edgebee.benchmarks.results_file import read_results
 

@@ -73,7 +73,9 @@ def test_its_answers_are_those_of_the_runner(probe, photos, tmp_path):
     classify = Classifier(MODEL, threads=1)
     pixels = np.stack([read_photo(photo, SIZE) for photo in photos])
     np.save(tmp_path / "pixels.npy", pixels)
-    asked = probe.ask("score", pixels=str(tmp_path / "pixels.npy"))["scores"]
+    asked = probe.ask("score", pixels=str(tmp_path / "pixels.npy"), start=0, stop=4)["scores"]
+    part = probe.ask("score", pixels=str(tmp_path / "pixels.npy"), start=1, stop=3)["scores"]
+    assert part == asked[1:3]
     timed = probe.ask("round", photos=photos, warm_up=0)["answers"]
     for photo, scores, answer in zip(photos, asked, timed, strict=True):
         expected = classify(photo).scores

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 from examples import make_device, make_results, make_run  # beside this file
 
-from edgebee.benchmarks.results import Against
+from edgebee.benchmarks.conditions import spell_conditions
+from edgebee.benchmarks.results import Against, Reading
 from edgebee.benchmarks.tables import print_tables, spell_against, tables, to_markdown
+from edgebee.benchmarks.wording import verdict
 
 
 def cells(text: str) -> list[list[str]]:
@@ -91,4 +93,36 @@ def test_the_terminal_shows_what_markdown_shows(example, capsys):
     for row in cells(to_markdown(example)):
         for cell in row:
             assert cell.strip("`") in printed
-    assert all(len(line) <= 120 for line in printed.splitlines())  # fits a terminal
+    *tabled, _here, _there, said = printed.splitlines()
+    assert all(len(line) <= 120 for line in tabled)  # fits a terminal
+    assert said == verdict(example)
+
+
+def test_conditions_are_under_the_tables(example):
+    *_, here, there = to_markdown(example).splitlines()
+    assert here == (
+        "- this machine: Some CPU, 2 cores, 2400 MHz, 52 °C, load 0.5 before, not throttled, "
+        "governor ondemand, Linux, Python 3.11.7, ai-edge-litert 2.3.0, 2 threads, 3 rounds of 4 "
+        "that differ by up to 0%, 2026-11-25"
+    )
+    assert there.startswith("- pi@bee: Some CPU, ")
+
+
+def test_a_hot_pi_is_told(example):
+    here = example.devices[0]
+    cool = here.conditions.readings[0]
+    hot = replace(cool, temperature_c=84.6, frequency_mhz=1500.0, throttled=("throttled",))
+    conditions = replace(here.conditions, board="Raspberry Pi 5", readings=(cool, hot))
+    line = spell_conditions(example, replace(here, conditions=conditions))
+    assert "Raspberry Pi 5, 2 cores, 1500 to 2400 MHz, 52 to 85 °C" in line
+    assert "throttled (throttled)" in line
+
+
+def test_what_was_not_read_is_left_out(example):
+    here = example.devices[0]
+    nothing = Reading(load=None, frequency_mhz=None, temperature_c=None, throttled=None)
+    conditions = replace(here.conditions, governor=None, readings=(nothing,))
+    line = spell_conditions(example, replace(here, conditions=conditions))
+    assert line.startswith("this machine: Some CPU, 2 cores, Linux, ")
+    lost = replace(here, conditions=None, runs=())
+    assert spell_conditions(example, lost) == "this machine: not reached"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from edgebee.benchmarks.measurement import Plan, Subject
     from edgebee.benchmarks.places import SshUrl
+    from edgebee.benchmarks.plan import Plan, Subject
     from edgebee.benchmarks.results import Results
     from edgebee.train.dataset import Dataset
 
@@ -99,7 +99,7 @@ def command(
         edgebee benchmark artifacts --device ssh://pi@raspberrypi.local
     """  # noqa: D301
     from edgebee.benchmarks.baseline import Limits, regressions
-    from edgebee.benchmarks.measurement import Plan
+    from edgebee.benchmarks.plan import Plan
     from edgebee.benchmarks.results_file import read_results
 
     earlier = read_results(baseline) if baseline else None  # before it is written anew
@@ -133,7 +133,7 @@ def run(folder: Path, *, data: str | None = None) -> Path | None:
     Raises:
         EdgebeeError: see its tree.
     """
-    from edgebee.benchmarks.measurement import Plan
+    from edgebee.benchmarks.plan import Plan
 
     plan = Plan(threads=_cores(None), rounds=2, photos=8, predict=False, sweep=False)
     return _next_file(folder, measure_folder(folder, plan, data=data))
@@ -202,7 +202,7 @@ def _subject(folder: Path, data: str | None) -> Subject:
         DataError: there are no photos, or of other classes.
         ConversionError: the Keras file is none.
     """
-    from edgebee.benchmarks.measurement import Subject
+    from edgebee.benchmarks.plan import Subject
     from edgebee.benchmarks.results import Data
     from edgebee.commands.photos import photos_of_model
     from edgebee.convert.keras_file import check_keras_file
