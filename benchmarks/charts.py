@@ -118,7 +118,8 @@ def draw(name: str, alt: str, height_points: float, paint: Callable[[Any], None]
         # A script that no installed font has: the page is drawn with the reader's fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=(WIDTH_POINTS / 72, height_points / 72), layout="constrained")
-        figure.get_layout_engine().set(w_pad=3 / 72, h_pad=3 / 72)
+        layout: Any = figure.get_layout_engine()
+        layout.set(w_pad=3 / 72, h_pad=3 / 72)
         paint(figure)
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})

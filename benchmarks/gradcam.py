@@ -150,7 +150,7 @@ def _hides_maps(layer: Any) -> bool:
 
 def _gives_maps(tensor: Any) -> bool:
     """Whether a symbolic tensor is `[N, h, w, channels]` with room for a place in it."""
-    shape = getattr(tensor, "shape", ())
+    shape: Any = getattr(tensor, "shape", ())
     return len(shape) == 4 and (shape[1] or 2) * (shape[2] or 2) > 1
 
 

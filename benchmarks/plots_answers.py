@@ -269,11 +269,11 @@ class Curves:
             epochs: Any = history["epochs"]  # type: ignore[index]
             tuned = [int(one["epoch"]) for one in epochs if one["phase"] == "fine_tuning"]
             names = ("accuracy", "val_accuracy", "loss", "val_loss")
-            values = [tuple(float(one[name]) for one in epochs) for name in names]
+            values = {name: tuple(float(one[name]) for one in epochs) for name in names}
             numbers = tuple(int(one["epoch"]) for one in epochs)
         except (KeyError, TypeError, ValueError):  # foreign or damaged: the page does without
             return None
-        return cls(numbers, *values, min(tuned, default=None)) if numbers else None
+        return cls(numbers, **values, tuned_from=min(tuned, default=None)) if numbers else None
 
 
 def plot_training(curves: Curves) -> Chart:

@@ -228,7 +228,8 @@ def plot_distribution(results: Results, place: int) -> Chart:
         axes.set_xscale("log")
         every = np.concatenate(samples)
         _room(axes, [max(1e-3, float(every.min())), float(np.percentile(every, 99.5))])
-        edges = np.geomspace(*axes.get_xlim(), _HISTOGRAM_BINS + 1)
+        low, high = axes.get_xlim()
+        edges = np.geomspace(low, high, _HISTOGRAM_BINS + 1)
         for row, (run, times) in enumerate(zip(runs, samples, strict=True)):
             counts = np.histogram(times, edges)[0]
             heights = row + 0.3 - 0.78 * counts / max(1, counts.max())
