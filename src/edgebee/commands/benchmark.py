@@ -150,6 +150,7 @@ def measure_folder(
     from tqdm import tqdm
 
     from edgebee.artifacts import prepare_folder, write_text
+    from edgebee.benchmarks.gallery import worth_a_look
     from edgebee.benchmarks.measurement import measure
     from edgebee.benchmarks.page import write_page
     from edgebee.benchmarks.results_file import to_json
@@ -165,7 +166,9 @@ def measure_folder(
 
         results = measure(subject, plan, progress=progress)
     write_text(folder / "benchmark.json", to_json(results))
-    write_page(folder, results, model=_load_keras(folder / KERAS_NAME))
+    # Loading it takes seconds; with every photo right there is nothing to ask it.
+    asked = bool(worth_a_look(results)[0])
+    write_page(folder, results, model=_load_keras(folder / KERAS_NAME) if asked else None)
     if markdown:
         click.echo(to_markdown(results))
     else:
