@@ -78,7 +78,8 @@ def running_sshd(program: str, folder: Path) -> Iterator[Sshd]:
     settings.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\n"
         f"AuthorizedKeysFile {folder}/user.pub\nStrictModes no\nUsePAM no\n"
-        f"PasswordAuthentication no\nPermitRootLogin yes\nSetEnv HOME={home} TMPDIR={home}\n"
+        f"PasswordAuthentication no\nPermitRootLogin yes\nSetEnv HOME={home} TMPDIR={home} "
+        f"PATH={home}/bin:/usr/local/bin:/usr/bin:/bin\n"
     )
     host_key = " ".join((folder / "host.pub").read_text().split()[:2])
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")

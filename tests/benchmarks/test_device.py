@@ -16,6 +16,7 @@ import edgebee.edge
 from edgebee.benchmarks.measurement import measure
 from edgebee.benchmarks.places import SshUrl
 from edgebee.benchmarks.plan import Plan, Subject
+from edgebee.benchmarks.remote import measure_there
 from edgebee.benchmarks.results import Data
 from edgebee.benchmarks.results_file import read_results
 
@@ -158,47 +159,82 @@ def test_a_device_that_is_switched_off(benchmark, device):
     assert (there.runs, there.conditions) == ((), None)
 
 
-def test_a_device_that_does_not_let_one_in(benchmark, device):
-    (device.folder / "user.pub").write_text("")
-    done, folder = benchmark("--device", "ssh://bee", *ssh(device))
-    assert_kept(folder, done, "ssh://bee", "Permission denied")
-
-
-def test_a_device_without_a_runtime(benchmark, device, tmp_path):
-    # As after `apt install python3` and nothing more: none of the places has NumPy.
-    (device.home / "bee" / "bin" / "python").unlink()
-    (device.home / ".ssh").mkdir()
-    (device.home / "bin").mkdir()
-    python3 = device.home / "bin" / "python3"
-    python3.write_text("#!/bin/sh\nexit 1\n")
-    python3.chmod(0o755)
-    settings = device.folder / "sshd_config"
-    text = settings.read_text()
-    settings.write_text(text.replace("SetEnv ", f"SetEnv PATH={python3.parent}:/usr/bin:/bin "))
-    device.process.send_signal(1)  # reads its settings anew
-    done, folder = benchmark("--device", "ssh://bee", *ssh(device))
-    assert_kept(folder, done, "no Python there", "pip install numpy pillow ai-edge-litert")
-
-
-def test_a_python_that_is_not_there(benchmark, device):
-    done, folder = benchmark("--device", "ssh://bee/no/python", *ssh(device))
-    assert_kept(folder, done, "/no/python")
-
-
-def test_a_device_that_dies_midway_keeps_what_was_measured(folder, photos, device, tmp_path):
+@pytest.fixture
+def subject(photos, tmp_path):
+    """The model that ships, under two names, and the photos."""
     files = tuple(tmp_path / name for name in ("model_int8.tflite", "model_other.tflite"))
     for file in files:
         shutil.copy(MODEL, file)
     paths = tuple(sorted((photos / "val").glob("*/*.jpg")))
-    subject = Subject(
-        folder=folder,
+    return Subject(
+        folder=tmp_path,
         files=files,
         data=Data("photos", str(photos), str(photos), False, LABELS, (), ()),
         paths=paths,
         classes=tuple(LABELS.index(path.parent.name) for path in paths),
     )
-    url = SshUrl.parse("ssh://bee")
-    plan = Plan(threads=1, rounds=3, photos=4, devices=(url,), ssh_options=device.options)
+
+
+@pytest.fixture
+def measured_there(subject, device):
+    """Measure on the device alone, by that URL; what became of it."""
+
+    def measure(text):
+        url = SshUrl.parse(text)
+        plan = Plan(threads=1, rounds=2, photos=4, sweep=False, ssh_options=device.options)
+        there = measure_there(url, subject, plan, [0, 1], {}, lambda text: None)
+        assert (there.name, there.url) == (url.host, text)
+        assert "\n" not in there.failure
+        return there
+
+    return measure
+
+
+def test_a_device_that_does_not_let_one_in(measured_there, device):
+    (device.folder / "user.pub").write_text("")
+    there = measured_there("ssh://bee")
+    assert there.failure.startswith("ssh://bee: ")
+    assert "Permission denied" in there.failure
+    assert there.conditions is None
+
+
+def test_a_device_without_a_runtime(measured_there, device):
+    # As after `apt install python3` and nothing more: none of the places has NumPy.
+    (device.home / "bee" / "bin" / "python").unlink()
+    (device.home / "bin").mkdir()
+    python3 = device.home / "bin" / "python3"
+    python3.write_text("#!/bin/sh\nexit 1\n")
+    python3.chmod(0o755)
+    there = measured_there("ssh://bee")
+    assert "no Python there" in there.failure
+    assert "pip install numpy pillow ai-edge-litert" in there.failure
+
+
+def test_a_python_that_is_not_there(measured_there):
+    assert "/no/python" in measured_there("ssh://bee/no/python").failure
+
+
+def test_a_shell_that_talks_is_not_trusted(measured_there, device):
+    # What it prints would be taken for the name of a folder, and handed to rm.
+    (device.home / ".bashrc").write_text("echo Welcome to the bee\n")
+    (device.home / ".zshenv").write_text("echo Welcome to the bee\n")
+    there = measured_there(f"ssh://bee{sys.executable}")
+    assert "a shell must be silent" in there.failure
+    assert "Welcome" in there.failure
+
+
+def test_a_model_that_the_device_does_not_take_leaves_the_others(measured_there, subject):
+    subject.files[0].write_bytes(b"no model")
+    there = measured_there(f"ssh://bee{sys.executable}")
+    assert [run.variant for run in there.runs] == ["model_other.tflite"]
+    assert "model_int8.tflite: not a TFLite model" in there.failure
+
+
+def test_a_device_that_dies_midway_keeps_what_was_measured(subject, device):
+    plan = Plan(
+        threads=1, rounds=3, photos=4, devices=(SshUrl.parse("ssh://bee"),),
+        ssh_options=device.options,
+    )  # fmt: skip
     devices = []
 
     def unplug(text):
