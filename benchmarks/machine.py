@@ -1,52 +1,155 @@
-"""The conditions of a measurement: which machine, which versions."""
+"""The conditions of a measurement: which machine, which versions, in what state.
 
-from __future__ import annotations
+A lone file of the standard library: it is copied to a device beside `probe.py`.
+"""
 
+import glob
 import os
 import platform
+import shutil
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from edgebee.edge.classify import usable_cores
-
-__all__ = ["describe_machine"]
+__all__ = ["describe_machine", "peak_memory_mb", "read_state"]
 
 _PACKAGES = (
-    "edgebee",
-    "tensorflow",
-    "keras",
-    "ai-edge-litert",
-    "tflite-runtime",
-    "numpy",
-    "pillow",
-)
+    "edgebee", "tensorflow", "keras", "ai-edge-litert", "tflite-runtime", "numpy", "pillow",
+    "openvino", "onnxruntime", "tf2onnx", "mediapipe",
+)  # fmt: skip
+
+_THROTTLED = {
+    0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit",
+}  # fmt: skip
+"""Bits of the Pi's `vcgencmd get_throttled` that speak of now; those from 16 on speak of once
+(raspberrypi.com/documentation/computers/os.html#get_throttled)."""
+
+_FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
+_CPUFREQ = "sys/devices/system/cpu/cpu0/cpufreq"
 
 
-def describe_machine(threads: int) -> dict[str, object]:
-    """Processor, cores, system, versions and the threads that were used."""
+def describe_machine(cores: int, root: Path = Path("/")) -> dict[str, object]:
+    """What does not change while it is measured: processor, memory, system, versions.
+
+    Args:
+        cores: how many the process may use.
+        root: where `/proc` and `/sys` are.
+
+    Returns:
+        The fields of `results.Conditions`, without the readings.
+    """
     versions = {}
     for package in _PACKAGES:
         try:
             versions[package] = version(package)
-        except PackageNotFoundError:  # one of the two runtimes is normally absent
+        except PackageNotFoundError:  # no machine has all of them
             continue
     return {
-        "processor": _processor(),
+        "processor": _processor(root),
+        "board": (_text(root / "proc/device-tree/model") or "").strip("\0 \n") or None,
         "architecture": platform.machine(),
-        "cores": usable_cores(),
-        "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
-        "system": platform.platform(),
+        "cores": cores,
+        "memory_mb": _memory_mb(root),
+        "governor": _text(root / _CPUFREQ / "scaling_governor"),
+        "system": _system(root),
         "python": platform.python_version(),
         "versions": versions,
-        "threads": threads,
     }
 
 
-def _processor() -> str:
-    """The processor's name: `model name` on x86, `Model` (the board's) on a Pi."""
+def read_state(root: Path = Path("/")) -> dict[str, object]:
+    """How busy, fast and hot the machine is now: the fields of `results.Reading`."""
+    load = _text(root / "proc/loadavg")
+    return {
+        "load": float(load.split()[0]) if load else None,
+        "frequency_mhz": _frequency_mhz(root),
+        "temperature_c": _temperature_c(root),
+        "throttled": _throttled(root),
+    }
+
+
+def peak_memory_mb(root: Path = Path("/")) -> float | None:
+    """The most resident memory that this process ever had; None where unreadable.
+
+    Not `getrusage`: its maximum outlives an `exec` and would be the parent's.
+    """
+    for line in (_text(root / "proc/self/status") or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return None
+
+
+def _text(path: Path) -> str | None:
+    """The content of a file of the kernel's; None where there is none."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    facts = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
-    return facts.get("Model") or facts.get("model name") or platform.processor() or "unknown"
+        return path.read_text(encoding="utf-8", errors="replace").strip() or None
+    except OSError:  # not this kind of machine
+        return None
+
+
+def _facts(path: Path, separator: str) -> dict[str, str]:
+    """The last value of each key of a file of `key: value` lines."""
+    lines = (line.partition(separator) for line in (_text(path) or "").splitlines())
+    return {key.strip(): value.strip() for key, _, value in lines}
+
+
+def _processor(root: Path) -> str:
+    """The processor's name; `/proc/cpuinfo` has it on x86, `lscpu` knows ARM's numbers."""
+    named = _facts(root / "proc/cpuinfo", ":").get("model name")
+    if named is None and (lscpu := shutil.which("lscpu")) is not None:
+        done = subprocess.run(
+            [lscpu], capture_output=True, text=True, check=False, env={"LC_ALL": "C"}
+        )
+        named = next(
+            (line[11:].strip() for line in done.stdout.splitlines() if line[:11] == "Model name:"),
+            None,
+        )
+    return named or platform.processor() or "unknown"
+
+
+def _memory_mb(root: Path) -> int | None:
+    total = _facts(root / "proc/meminfo", ":").get("MemTotal")
+    return int(total.split()[0]) * 1024 // 1_000_000 if total else None
+
+
+def _system(root: Path) -> str:
+    """The distribution, where it says so, and the kernel."""
+    pretty = _facts(root / "etc/os-release", "=").get("PRETTY_NAME", "").strip('"')
+    kernel = f"{platform.system()} {platform.release()}"
+    return f"{pretty}, {kernel}" if pretty else kernel
+
+
+def _frequency_mhz(root: Path) -> float | None:
+    khz = _text(root / _CPUFREQ / "scaling_cur_freq")
+    if khz is not None:
+        return int(khz) / 1e3
+    mhz = _facts(root / "proc/cpuinfo", ":").get("cpu MHz")
+    return float(mhz) if mhz else None
+
+
+def _temperature_c(root: Path) -> float | None:
+    """Of the warmest sensor; drivers that are asleep answer with an error and are passed over."""
+    millidegrees = []
+    for pattern in ("sys/class/thermal/thermal_zone*/temp", "sys/class/hwmon/hwmon*/temp*_input"):
+        for path in glob.glob(os.path.join(root, pattern)):  # noqa: PTH118, PTH207 - older Pythons
+            value = _text(Path(path))
+            if value and value.lstrip("-").isdigit():
+                millidegrees.append(int(value))
+    return max(millidegrees) / 1e3 if millidegrees else None
+
+
+def _throttled(root: Path) -> list[str] | None:
+    """What holds a Pi's clock down now; None on other machines."""
+    bits = _text(root / _FIRMWARE)
+    if bits is None and (vcgencmd := shutil.which("vcgencmd")) is not None:
+        done = subprocess.run(
+            [vcgencmd, "get_throttled"], capture_output=True, text=True, check=False
+        )
+        bits = done.stdout.strip().removeprefix("throttled=") if done.returncode == 0 else None
+    if bits is None:
+        return None
+    try:
+        value = int(bits, 16)
+    except ValueError:  # a firmware that says something else
+        return None
+    return [name for bit, name in _THROTTLED.items() if value >> bit & 1]

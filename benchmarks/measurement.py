@@ -1,167 +1,295 @@
-"""Measuring: every model over the same photos, answers and times.
-
-A model is anything that turns `uint8 [H, W, 3]` pixels into `float32 [classes]` scores; Keras
-and every `.tflite` pass through the same loop.
-"""
+"""A whole benchmark: the same photos through every model, here and on devices."""
 
 from __future__ import annotations
 
-import time
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.edge.classify import Classifier, PhotoError, invoke, read_photo
+from edgebee import __version__
+from edgebee.benchmarks.accuracy import measure_accuracy
+from edgebee.benchmarks.decoding import Decoded, decode_photos, first_readable, spread_evenly
+from edgebee.benchmarks.peer_files import PEER_ENGINES, files_for_peers, find_peers
+from edgebee.benchmarks.places import Here
+from edgebee.benchmarks.plan import KERAS_NAME, Plan, Subject, first_choice, variant_name
+from edgebee.benchmarks.remote import measure_there
+from edgebee.benchmarks.results import (
+    FORMAT_VERSION,
+    Absent,
+    Device,
+    Photo,
+    Results,
+    Settings,
+    Variant,
+)
+from edgebee.benchmarks.timing import Timing, measure_device
+from edgebee.benchmarks.workers import Worker, WorkerError
 from edgebee.errors import BenchmarkError
 
-__all__ = ["Contender", "Latency", "Measurement", "keras_contender", "measure", "tflite_contender"]
+__all__ = ["THIS_MACHINE", "measure"]
 
-WARM_UP_INVOKES = 5
-"""Not counted: the first calls allocate, trace and fill caches."""
+THIS_MACHINE = "this machine"
 
-Pixels = npt.NDArray[np.uint8]
-Scores = npt.NDArray[np.float32]
+SCORED_AT_ONCE = 200
+"""Photos; far less than a slow machine's longest allowed silence."""
+
+Progress = Callable[[str], object]
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A loaded model, ready to be measured."""
+class _Model:
+    """A model that is ready, with its probe."""
 
     name: str
-    format: str
-    """`keras`, `float32`, `float16`, `dynamic`, `int8` or another file's name ending."""
-    path: Path
-    size: tuple[int, int]
-    """Height and width of the input, in pixels."""
-    labels: tuple[str, ...]
-    score: Callable[[Pixels], Scores]
+    file: Path
+    engine: str
+    worker: Worker
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of its input, in pixels."""
+        height, width = self.worker.ready["size"]
+        return height, width
 
 
-@dataclass(frozen=True)
-class Latency:
-    """Median and 95th percentile, in milliseconds."""
-
-    p50: float
-    p95: float
-
-    @classmethod
-    def of(cls, milliseconds: Sequence[float]) -> Latency:
-        """Summarise `[n]` times, n >= 1."""
-        p50, p95 = np.percentile(milliseconds, (50, 95))
-        return cls(float(p50), float(p95))
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What one model did on the photos."""
-
-    contender: Contender
-    size_bytes: int
-    answers: npt.NDArray[np.int64]
-    """`[photos]`, class index that the model gave each readable photo."""
-    correct: int
-    total: int
-    decode: Latency
-    invoke: Latency
-
-    def agreement(self, other: Measurement) -> float:
-        """Share of photos that both models give the same label, 0-1."""
-        return float((self.answers == other.answers).mean())
-
-
-def tflite_contender(path: Path, threads: int) -> Contender:
-    """A `.tflite` file as the runner runs it.
-
-    Raises:
-        ModelError: it cannot be used.
-    """
-    classifier = Classifier(path, threads=threads)
-    return Contender(
-        name=path.stem,
-        format=path.stem.rsplit("_", 1)[-1],
-        path=path,
-        size=classifier.size,
-        labels=classifier.labels,
-        score=lambda pixels: invoke(classifier.interpreter, pixels),
-    )
-
-
-def keras_contender(path: Path, model: Any, labels: Sequence[str]) -> Contender:
-    """A Keras model in its fastest form for one photo: traced once, no `predict` around it."""
-    import tensorflow as tf
-
-    height, width = model.input_shape[1:3]
-
-    @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[tf.TensorSpec((1, height, width, 3), tf.uint8)]
-    )
-    def traced(pixels: Any) -> Any:
-        return model(tf.cast(pixels, tf.float32), training=False)
-
-    return Contender(
-        name=path.stem,
-        format="keras",
-        path=path,
-        size=(height, width),
-        labels=tuple(labels),
-        score=lambda pixels: np.asarray(traced(pixels[np.newaxis])[0]),
-    )
-
-
-def measure(
-    contender: Contender,
-    paths: Sequence[Path],
-    classes: Sequence[int],
-    *,
-    progress: Callable[[], object] = lambda: None,
-    skipped: Callable[[str], None] = lambda message: None,
-) -> Measurement:
-    """Ask one model about every photo, timing decode and invoke apart.
+def measure(subject: Subject, plan: Plan, *, progress: Progress = lambda text: None) -> Results:
+    """Measure accuracy and times here, then times on each device.
 
     Args:
-        contender: the model.
-        paths: photos.
-        classes: the right class index of each.
-        progress: called for each photo.
-        skipped: called with a message for each photo that cannot be read.
+        subject: models and photos.
+        plan: how much.
+        progress: called with a few words before each step.
 
     Raises:
-        BenchmarkError: no photo could be read.
+        BenchmarkError: models and photos do not belong together, or a model of this machine
+            cannot be used. What fails later is in the results.
     """
-    blank = np.zeros((*contender.size, 3), np.uint8)
-    for _ in range(WARM_UP_INVOKES):
-        contender.score(blank)
-    answers: list[int] = []
-    truth: list[int] = []
-    decode_ms: list[float] = []
-    invoke_ms: list[float] = []
-    for path, right in zip(paths, classes, strict=True):
-        progress()
-        started = time.perf_counter()
-        try:
-            pixels = read_photo(path, contender.size)
-        except PhotoError as error:
-            skipped(str(error))
-            continue
-        decoded = time.perf_counter()
-        scores = contender.score(pixels)
-        invoked = time.perf_counter()
-        decode_ms.append((decoded - started) * 1e3)
-        invoke_ms.append((invoked - decoded) * 1e3)
-        answers.append(int(scores.argmax()))
-        truth.append(right)
-    if not answers:
-        raise BenchmarkError("no validation photo could be read; name others with --data")
-    return Measurement(
-        contender=contender,
-        size_bytes=contender.path.stat().st_size,
-        answers=np.array(answers, np.int64),
-        correct=int((np.array(answers) == truth).sum()),
-        total=len(answers),
-        decode=Latency.of(decode_ms),
-        invoke=Latency.of(invoke_ms),
+    with Here() as here, ExitStack() as running:
+        bench = _Bench(subject, plan, progress, here, running)
+        bench.start_models()
+        bench.start_peers()
+        decoded = bench.decode()
+        timed = [decoded.readable[n] for n in spread_evenly(len(decoded.readable), plan.photos)]
+        device = bench.time_here(timed)
+        bench.score(
+            len(decoded.readable)
+        )  # after the memory was read, which asking in batches would raise
+        variants = bench.variants(decoded.readable)
+    devices = [_without_unscored(device, bench)]
+    answers = {name: scores.argmax(axis=1) for name, scores in bench.scores.items()}
+    home = {
+        name: [int(by_photo[decoded.readable.index(photo)]) for photo in timed]
+        for name, by_photo in answers.items()
+    }
+    devices += [measure_there(url, subject, plan, timed, home, progress) for url in plan.devices]
+    photos = (
+        Photo(_below(subject.paths[one], subject.data.root), subject.classes[one])
+        for one in decoded.readable
     )
+    return Results(
+        edgebee=__version__,
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        data=replace(subject.data, photos=tuple(photos), skipped=decoded.skipped),
+        settings=Settings(plan.rounds, len(timed), plan.threads),
+        reference=bench.reference,
+        variants=variants,
+        devices=tuple(devices),
+        absent=tuple(bench.absent),
+        history="history.json" if (subject.folder / "history.json").is_file() else None,
+        format_version=FORMAT_VERSION,
+    )
+
+
+class _Bench:
+    """This machine's part: probes that are running, and what they said."""
+
+    def __init__(
+        self, subject: Subject, plan: Plan, progress: Progress, here: Here, running: ExitStack
+    ) -> None:
+        self.absent: list[Absent] = []
+        self.failures: list[str] = []
+        self.scores: dict[str, npt.NDArray[np.float64]] = {}
+        self._subject, self._plan, self._progress = subject, plan, progress
+        self._here, self._running = here, running
+        self._first = first_readable(subject.paths)
+        self._models: list[_Model] = []
+        self._pixels: dict[tuple[int, int], Path] = {}
+
+    @property
+    def reference(self) -> str | None:
+        """The variant that accuracy is held against: Keras' traced call."""
+        return next((one.name for one in self._models if one.engine == "keras"), None)
+
+    def start_models(self) -> None:
+        """Start Keras, in both forms, and every `.tflite`, and hold them to the photos' labels.
+
+        Raises:
+            BenchmarkError: one cannot be used, or has other labels.
+        """
+        keras = self._subject.folder / KERAS_NAME
+        if keras.is_file():
+            engines = ["keras", *(["keras-predict"] if self._plan.predict else [])]
+            for engine in engines:
+                self._add(keras, engine, self._start_keras(keras, engine))
+        for file in self._subject.files:
+            arguments = ["tflite", str(file), *self._threads(), "--first", str(self._first)]
+            self._add(file, "tflite", self._here.start(file.name, arguments))
+
+    def _start_keras(self, file: Path, engine: str) -> Worker:
+        arguments = [engine, str(file), *self._threads(), "--first", str(self._first)]
+        module = "edgebee.benchmarks.keras_engine"
+        return self._here.start_module(variant_name(file, engine), module, arguments)
+
+    def _threads(self) -> list[str]:
+        return ["--threads", str(self._plan.threads)]
+
+    def _add(self, file: Path, engine: str, worker: Worker) -> None:
+        """Take in a probe that is ready."""
+        self._running.enter_context(worker)
+        _check_labels(file, worker, self._subject.data.labels)
+        self._progress(f"{file.name} is loaded")
+        self._models.append(_Model(variant_name(file, engine), file, engine, worker))
+
+    def start_peers(self) -> None:
+        """Start every peer that is installed; note why the others are not."""
+        if not self._plan.peers:
+            return
+        files = files_for_peers(self._subject.files)
+        sizes = {model.file: model.size for model in self._models}
+        for peer in find_peers(files, self._here.folder, self._plan.peer_pythons):
+            if isinstance(peer, Absent):
+                self.absent.append(peer)
+                continue
+            size = [str(side) for side in sizes[peer.file]]
+            arguments = [peer.engine, str(peer.model), *self._threads(), "--size", *size]
+            arguments += ["--first", str(self._first)]
+            name = variant_name(peer.file, peer.engine)
+            try:
+                worker = self._here.start(name, arguments, python=peer.python)
+            except WorkerError as error:
+                self.absent.append(Absent(name, str(error)))
+            else:
+                self._add(peer.file, peer.engine, worker)
+
+    def decode(self) -> Decoded:
+        """Decode every photo, once for all models of one size.
+
+        Raises:
+            BenchmarkError: no photo can be read.
+        """
+        for size in dict.fromkeys(model.size for model in self._models):
+            self._progress("decoding the photos")
+            decoded = decode_photos(self._subject.paths, size, self._here.folder)
+            self._pixels[size] = decoded.pixels
+        return decoded  # which photos can be read is a matter of the files, not of the size
+
+    def score(self, photos: int) -> None:
+        """Ask every model about every one of so many photos; what fails is left out and noted.
+
+        Raises:
+            WorkerError: all of them fail.
+        """
+        for model in list(self._models):
+            self._progress(f"{model.name}: accuracy")
+            try:
+                self.scores[model.name] = self._ask_scores(model, photos)
+            except WorkerError as error:
+                self._models.remove(model)
+                if not self._models:
+                    raise
+                if model.engine in PEER_ENGINES:
+                    self.absent.append(Absent(model.name, str(error)))
+                else:
+                    self.failures.append(str(error))
+
+    def _ask_scores(self, model: _Model, photos: int) -> npt.NDArray[np.float64]:
+        """A model's scores for all photos, asked in parts that never take long."""
+        rows: list[list[float]] = []
+        for start in range(0, photos, SCORED_AT_ONCE):
+            stop = min(start + SCORED_AT_ONCE, photos)
+            pixels = str(self._pixels[model.size])
+            rows += model.worker.ask("score", pixels=pixels, start=start, stop=stop)["scores"]
+        return np.array(rows)
+
+    def variants(self, readable: Sequence[int]) -> tuple[Variant, ...]:
+        """Each model with its accuracy on the photos at these places, Keras first."""
+        truth = np.array([self._subject.classes[one] for one in readable])
+        labels = self._subject.data.labels
+        reference = self.scores.get(self.reference or "")
+        return tuple(
+            Variant(
+                name=model.name,
+                file=model.file.name,
+                format="keras" if model.engine.startswith("keras") else _format(model.file),
+                engine=model.engine,
+                size_bytes=model.file.stat().st_size,
+                sha256=hashlib.sha256(model.file.read_bytes()).hexdigest(),
+                scores=tuple(tuple(row) for row in self.scores[model.name].tolist()),
+                accuracy=measure_accuracy(
+                    self.scores[model.name],
+                    truth,
+                    labels,
+                    None if model.name == self.reference else reference,
+                ),
+            )
+            for model in self._models
+        )
+
+    def time_here(self, timed: Sequence[int]) -> Device:
+        """Time every model on this machine."""
+        with self._here.start("this machine", ["machine"]) as machine:
+            return measure_device(
+                THIS_MACHINE,
+                None,
+                machine,
+                [Timing(model.name, model.worker) for model in self._models],
+                [str(self._subject.paths[one]) for one in timed],
+                rounds=self._plan.rounds,
+                reference=self.reference or first_choice([m.name for m in self._models]),
+                sweep=self._plan.sweep,
+                progress=self._progress,
+            )
+
+
+def _without_unscored(device: Device, bench: _Bench) -> Device:
+    """This machine's column without models that failed at the last, and with word of it."""
+    failures = [*([device.failure] if device.failure else []), *bench.failures]
+    return replace(
+        device,
+        runs=tuple(run for run in device.runs if run.variant in bench.scores),
+        failure="; ".join(dict.fromkeys(failures)) or None,
+    )
+
+
+def _format(file: Path) -> str:
+    return file.stem.rsplit("_", 1)[-1]
+
+
+def _below(path: Path, root: str) -> str:
+    """A photo's name below the root, with `/`."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _check_labels(file: Path, worker: Worker, labels: Sequence[str]) -> None:
+    """Hold a model to the labels of the photos.
+
+    Raises:
+        BenchmarkError: it has others.
+    """
+    known: list[str] | None = worker.ready["labels"]
+    if known is not None and tuple(known) != tuple(labels):
+        raise BenchmarkError(
+            f"{file}: knows {', '.join(known)}, but the photos are of {', '.join(labels)}; name "
+            "the right photos with --data"
+        )
+    if worker.ready["outputs"] not in (None, len(labels)):
+        raise BenchmarkError(
+            f"{file}: gives {worker.ready['outputs']} scores, but the photos have {len(labels)} "
+            "classes; name the right photos with --data"
+        )

@@ -155,7 +155,8 @@ def expected_files() -> set[str]:
     files |= {f"edgebee/commands/{path.name}" for path in (own / "commands").glob("*.py")}
     for room, folder in ROOMS.items():
         files |= {f"edgebee/{room}/{path.name}" for path in (ROOT / folder).glob("*.py")}
-    data = [*(ROOT / "edge" / "models").iterdir(), ROOT / WEIGHTS]
+    page = [ROOT / "benchmarks" / name for name in ("report.css", "report.html.j2")]
+    data = [*(ROOT / "edge" / "models").iterdir(), ROOT / WEIGHTS, *page]
     return files | {f"edgebee/{path.relative_to(ROOT).as_posix()}" for path in data}
 
 

@@ -25,6 +25,9 @@ TRAIN_PACKAGES = frozenset(
         "tensorflow", "tqdm",
     }
 )  # fmt: skip
+        "tensorflow", "tqdm",
+    }
+)  # fmt: skip
 """What the extra `train` brings; the plain install is the Pi's."""
 
 

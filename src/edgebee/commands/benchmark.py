@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from edgebee.benchmarks.measurement import Contender, Measurement
+    from edgebee.benchmarks.places import SshUrl
+    from edgebee.benchmarks.plan import Plan, Subject
+    from edgebee.benchmarks.results import Results
     from edgebee.train.dataset import Dataset
 
 KERAS_NAME = "model.keras"
@@ -17,31 +20,112 @@ STALE_SECONDS = 10
 a folder takes less, training takes more."""
 
 
+def _parse_devices(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> tuple[SshUrl, ...]:
+    """The URLs of `--device`."""
+    if not values:  # --help and the demo need no ssh
+        return ()
+    from edgebee.benchmarks.places import SshUrl
+
+    try:
+        return tuple(SshUrl.parse(value) for value in values)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+
+
+def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from edgebee.benchmarks.results_file import json_schema
+
+        click.echo(json.dumps(json_schema(), indent=2))
+        ctx.exit()
+
+
 @click.command("benchmark", short_help="What a .tflite file loses and gains against Keras.")
 @click.argument("folder", default="artifacts", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--data", help="Photos to measure on; default: those the model was trained on.")
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Threads for the models; default: all cores."
 )
+@click.option(
+    "--rounds", default=5, show_default=True, type=click.IntRange(min=1),
+    help="Rounds; in each, every model is timed once.",
+)  # fmt: skip
+@click.option(
+    "--photos", default=24, show_default=True, type=click.IntRange(min=1),
+    help="Photos timed in a round and copied to devices; accuracy always takes all.",
+)  # fmt: skip
+@click.option(
+    "--device", "devices", multiple=True, metavar="ssh://USER@HOST", callback=_parse_devices,
+    help="Measure there too, by ssh; can be repeated. With :PORT and /PATH/OF/PYTHON if need be.",
+)  # fmt: skip
+@click.option(
+    "-o", "--ssh-option", "ssh_options", multiple=True, help="As for ssh -o (repeatable)."
+)  # fmt: skip
+@click.option("--peers", is_flag=True, help="Measure OpenVINO, ONNX Runtime and MediaPipe too.")
+@click.option(
+    "--peer-python", "peer_pythons", multiple=True, metavar="PYTHON",
+    help="Another Python in which to look for peers; can be repeated.",
+)  # fmt: skip
+@click.option(
+    "--baseline", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An earlier benchmark.json; exit 1 if this one is worse.",
+)  # fmt: skip
+@click.option(
+    "--max-slowdown", default=1.2, show_default=True, type=click.FloatRange(min=0),
+    help="With --baseline: how many times as long, against the reference of the same run.",
+)  # fmt: skip
+@click.option(
+    "--max-drop", default=1.0, show_default=True, type=click.FloatRange(min=0),
+    help="With --baseline: percentage points of right answers.",
+)  # fmt: skip
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
+@click.option(
+    "--schema", is_flag=True, is_eager=True, expose_value=False, callback=_print_schema,
+    help="Print the JSON Schema of benchmark.json.",
+)  # fmt: skip
 @click.pass_context
-def command(ctx: click.Context, *, folder: Path, data: str | None, threads: int | None) -> None:
+def command(
+    ctx: click.Context, *, folder: Path, data: str | None, threads: int | None, rounds: int,
+    photos: int, devices: tuple[SshUrl, ...], ssh_options: tuple[str, ...], peers: bool,
+    peer_pythons: tuple[str, ...], baseline: Path | None, max_slowdown: float, max_drop: float,
+    markdown: bool,
+) -> None:  # fmt: skip
     """Measure model.keras and every .tflite in FOLDER on the same validation photos.
 
     \b
     Example:
-        edgebee benchmark artifacts
+        edgebee benchmark artifacts --device ssh://pi@raspberrypi.local
     """  # noqa: D301
-    best = run(folder, data=data, threads=threads, debug=bool(ctx.find_root().params.get("debug")))
-    if best is None:
-        click.echo(f"Next: edgebee convert {folder / KERAS_NAME} --quantize all", err=True)
-    else:
-        click.echo(f"Next: edgebee classify -m {best} PHOTO", err=True)
+    from edgebee.benchmarks.baseline import Limits, regressions
+    from edgebee.benchmarks.plan import Plan
+    from edgebee.benchmarks.results_file import read_results
+
+    earlier = read_results(baseline) if baseline else None  # before it is written anew
+    plan = Plan(
+        threads=_cores(threads),
+        rounds=rounds,
+        photos=photos,
+        peers=peers or bool(peer_pythons),
+        peer_pythons=peer_pythons,
+        devices=devices,
+        ssh_options=ssh_options,
+    )
+    results = measure_folder(folder, plan, data=data, markdown=markdown)
+    worse = regressions(results, earlier, Limits(max_slowdown, max_drop)) if earlier else []
+    for line in worse:
+        click.echo(f"regression: {line}", err=True)
+    if earlier and not worse:
+        click.echo(f"no worse than {baseline}", err=True)
+    failed = [device for device in results.devices if device.failure]
+    if not (worse or failed):
+        _say_next(folder, results)
+    ctx.exit(1 if worse or failed else 0)
 
 
-def run(
-    folder: Path, *, data: str | None = None, threads: int | None = None, debug: bool = False
-) -> Path | None:
-    """Measure, print the table and write `benchmark.json`.
+def run(folder: Path, *, data: str | None = None) -> Path | None:
+    """Measure shortly, print the tables and write the results: a part of the demo.
 
     Returns:
         The `.tflite` file to go on with, int8 if there is one; None when there is none at all.
@@ -49,60 +133,139 @@ def run(
     Raises:
         EdgebeeError: see its tree.
     """
-    from edgebee.artifacts import prepare_folder
-    from edgebee.commands.photos import photos_of_model
-    from edgebee.convert.keras_file import check_keras_file
-    from edgebee.edge.classify import usable_cores
-    from edgebee.errors import BenchmarkError
+    from edgebee.benchmarks.plan import Plan
+
+    plan = Plan(threads=_cores(None), rounds=2, photos=8, predict=False, sweep=False)
+    return _next_file(folder, measure_folder(folder, plan, data=data))
+
+
+def measure_folder(
+    folder: Path, plan: Plan, *, data: str | None = None, markdown: bool = False
+) -> Results:
+    """Measure, print the tables, write `benchmark.json` and `report.html`.
+
+    Raises:
+        EdgebeeError: see its tree.
+    """
+    from tqdm import tqdm
+
+    from edgebee.artifacts import prepare_folder, write_text
+    from edgebee.benchmarks.gallery import worth_a_look
+    from edgebee.benchmarks.measurement import measure
+    from edgebee.benchmarks.page import write_page
+    from edgebee.benchmarks.results_file import to_json
+    from edgebee.benchmarks.tables import print_tables, to_markdown
+
+    subject = _subject(folder, data)
+    prepare_folder(folder)
+    with tqdm(unit="step", disable=None, bar_format="{desc} {n} [{elapsed}]") as bar:
+
+        def progress(text: str) -> None:
+            bar.set_description_str(text)
+            bar.update()
+
+        results = measure(subject, plan, progress=progress)
+    write_text(folder / "benchmark.json", to_json(results))
+    # Loading it takes seconds; with every photo right there is nothing to ask it.
+    asked = bool(worth_a_look(results)[0])
+    write_page(folder, results, model=_load_keras(folder / KERAS_NAME) if asked else None)
+    if markdown:
+        click.echo(to_markdown(results))
+    else:
+        print_tables(results)
+    _say(results, folder)
+    _warn_of_stale(folder / KERAS_NAME, list(subject.files))
+    return results
+
+
+def _load_keras(path: Path) -> Any:
+    """The Keras model, which the page asks what it looked at; None when there is none."""
+    if not path.is_file():
+        return None
     from edgebee.tensorflow_runtime import start_tensorflow
 
-    keras_path = folder / KERAS_NAME
+    start_tensorflow()
+    from edgebee.convert.conversion import load_keras
+
+    return load_keras(path)
+
+
+def _cores(threads: int | None) -> int:
+    """The threads asked for, at most all cores: more are far slower, not faster."""
+    from edgebee.edge.classify import usable_cores
+
+    return min(threads or usable_cores(), usable_cores())
+
+
+def _subject(folder: Path, data: str | None) -> Subject:
+    """The models of the folder and the photos to measure on.
+
+    Raises:
+        BenchmarkError: there are no models.
+        DataError: there are no photos, or of other classes.
+        ConversionError: the Keras file is none.
+    """
+    from edgebee.benchmarks.plan import Subject
+    from edgebee.benchmarks.results import Data
+    from edgebee.commands.photos import photos_of_model
+    from edgebee.convert.keras_file import check_keras_file
+    from edgebee.errors import BenchmarkError
+
+    keras = folder / KERAS_NAME
     files = sorted(folder.glob("*.tflite"), key=lambda path: path.stat().st_size, reverse=True)
-    if not (files or keras_path.is_file()):
+    if not (files or keras.is_file()):
         raise BenchmarkError(
             f"{folder}: no {KERAS_NAME} and no .tflite there; make them with: edgebee train, "
             "then edgebee convert"
         )
-    prepare_folder(folder)
-    if keras_path.is_file():
-        check_keras_file(keras_path)
-    dataset = photos_of_model(folder, data)
-    start_tensorflow(debug=debug)
-    threads = min(threads or usable_cores(), usable_cores())
-    measurements = _measure_all(_load(folder, files, dataset, threads), dataset)
-    _report(measurements, dataset, threads, folder / "benchmark.json")
-    _warn_of_stale(keras_path, files)
-    int8 = folder / "model_int8.tflite"
-    return int8 if int8 in files else next(iter(files), None)
+    if keras.is_file():
+        check_keras_file(keras)
+    dataset: Dataset = photos_of_model(folder, data)
+    described = Data(
+        dataset.name, dataset.source, str(dataset.root), dataset.drawn, dataset.labels, (), ()
+    )
+    photos = dataset.validation
+    return Subject(folder, tuple(files), described, photos.paths, photos.classes)
 
 
-def _report(
-    measurements: list[Measurement], dataset: Dataset, threads: int, json_path: Path
-) -> None:
-    """Write `benchmark.json`, print the table on standard output and its conditions beside."""
-    from edgebee.artifacts import write_json
-    from edgebee.benchmarks.machine import describe_machine
-    from edgebee.benchmarks.report import print_table, to_json
-
-    reference = next((one for one in measurements if one.contender.format == "keras"), None)
-    photos = measurements[0].total
-    data = {
-        "name": dataset.name,
-        "source": dataset.source,
-        "drawn": dataset.drawn,
-        "photos": photos,
-        "labels": list(dataset.labels),
-    }
-    content = to_json(measurements, reference, machine=describe_machine(threads), data=data)
-    write_json(json_path, content)
-    print_table(measurements, reference)
-    kind = "drawings (no result)" if dataset.drawn else "photos"
+def _say(results: Results, folder: Path) -> None:
+    """The conditions, and everything that was not as it should be."""
+    for message in results.data.skipped:
+        click.echo(f"warning: {message}; left out", err=True)
+    for absent in results.absent:
+        click.echo(f"not measured: {absent.name}: {absent.reason}", err=True)
+    for device in results.devices:
+        if device.noisy:
+            click.echo(
+                f"warning: {device.name} was disturbed: its rounds differ by more than a fifth, so "
+                "these times are rough; ratios hold better",
+                err=True,
+            )
+        if device.failure:
+            click.echo(f"error: {device.failure}; what was measured is kept", err=True)
+    kind = "drawings (no result)" if results.data.drawn else "photos"
+    threads = results.settings.threads
     click.echo(
-        f"{photos} validation {kind} of {dataset.name}, {threads} thread"
-        f"{'s' if threads > 1 else ''}; times are a photo's, median and 95th percentile. "
-        f"Written: {json_path}",
+        f"{len(results.data.photos)} validation {kind} of {results.data.name}, {threads} thread"
+        f"{'s' if threads > 1 else ''}; times of {results.settings.photos_a_round} in "
+        f"{results.settings.rounds} rounds. Written: {folder / 'benchmark.json'}, "
+        f"{folder / 'report.html'}",
         err=True,
     )
+
+
+def _next_file(folder: Path, results: Results) -> Path | None:
+    names = [variant.file for variant in results.variants if variant.format != "keras"]
+    chosen = "model_int8.tflite" if "model_int8.tflite" in names else next(iter(names), None)
+    return folder / chosen if chosen else None
+
+
+def _say_next(folder: Path, results: Results) -> None:
+    best = _next_file(folder, results)
+    if best is None:
+        click.echo(f"Next: edgebee convert {folder / KERAS_NAME} --quantize all", err=True)
+    else:
+        click.echo(f"Next: edgebee classify -m {best} PHOTO", err=True)
 
 
 def _warn_of_stale(keras_path: Path, files: list[Path]) -> None:
@@ -117,60 +280,3 @@ def _warn_of_stale(keras_path: Path, files: list[Path]) -> None:
             "run edgebee convert again",
             err=True,
         )
-
-
-def _load(folder: Path, files: list[Path], dataset: Dataset, threads: int) -> list[Contender]:
-    """Every model of the folder, Keras first, each with the labels of the photos.
-
-    Raises:
-        BenchmarkError: a model has other labels.
-    """
-    from edgebee.benchmarks.measurement import keras_contender, tflite_contender
-    from edgebee.convert.conversion import load_keras
-    from edgebee.errors import BenchmarkError
-
-    contenders = []
-    path = folder / KERAS_NAME
-    if path.is_file():
-        model = load_keras(path)
-        if model.output_shape[1] != len(dataset.labels):
-            raise BenchmarkError(
-                f"{path}: gives {model.output_shape[1]} scores, but the photos have "
-                f"{len(dataset.labels)} classes; name the right photos with --data"
-            )
-        contenders.append(keras_contender(path, model, dataset.labels))
-    for file in files:
-        contender = tflite_contender(file, threads)
-        if contender.labels != dataset.labels:
-            raise BenchmarkError(
-                f"{file}: knows {', '.join(contender.labels)}, but the photos are of "
-                f"{', '.join(dataset.labels)}; name the right photos with --data"
-            )
-        contenders.append(contender)
-    return contenders
-
-
-def _measure_all(contenders: list[Contender], dataset: Dataset) -> list[Measurement]:
-    """Measure each model with one progress bar over all of them."""
-    from tqdm import tqdm
-
-    from edgebee.benchmarks.measurement import measure
-
-    photos = dataset.validation
-    complaints: dict[str, None] = {}
-    with tqdm(total=len(contenders) * len(photos), unit="photo", disable=None) as bar:
-        measurements = []
-        for contender in contenders:
-            bar.set_description(contender.path.name)
-            measurements.append(
-                measure(
-                    contender,
-                    photos.paths,
-                    photos.classes,
-                    progress=bar.update,
-                    skipped=complaints.setdefault,
-                )
-            )
-    for message in complaints:
-        click.echo(f"warning: {message}; left out", err=True)
-    return measurements

@@ -33,7 +33,7 @@ def command(ctx: click.Context, *, output: Path) -> None:
     step(2, "edgebee convert --quantize all")
     convert.run(output / "model.keras", convert.FORMATS, debug=debug)
     step(3, "edgebee benchmark")
-    benchmark.run(output, debug=debug)
+    benchmark.run(output)
     step(4, "edgebee classify")
     photo = load_dataset("sample").validation.paths[-1]
     int8 = output / "model_int8.tflite"
