@@ -42,7 +42,7 @@ _SIDEWAYS = frozenset({5, 6, 7, 8})
 _TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 # Those of the runner's endings. Pillow knows many more by their content, some of which it hands
 # to other programs: an EPS file, whatever it is called, to Ghostscript.
-_FORMATS = ("BMP", "DIB", "GIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP")
+_FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # MPO comes with JPEG
 # What Pillow raises for files that are damaged behind their first bytes.
 _HEADER_FAULTS = (
     OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
