@@ -18,15 +18,10 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 
+from edgebee.artifacts import whole_folder
 from edgebee.edge.classify import PHOTO_SUFFIXES
 from edgebee.errors import DataError, OutputError
-from edgebee.train.hymenoptera import (
-    PLACEHOLDER,
-    find_hymenoptera,
-    is_photo,
-    user_cache,
-    whole_folder,
-)
+from edgebee.train.hymenoptera import PLACEHOLDER, find_hymenoptera, is_photo, user_cache
 
 __all__ = ["IGNORE_FILE", "Dataset", "Photos", "load_dataset", "sample_folder"]
 
@@ -144,7 +139,8 @@ def sample_folder() -> Path:
         return folder
     try:
         with whole_folder(folder) as part:
-            draw_sample(part, seed=SAMPLE_SEED)
+            if part is not None:
+                draw_sample(part, seed=SAMPLE_SEED)
     except (OSError, OutputError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         reason = (isinstance(cause, OSError) and cause.strerror) or str(error)

@@ -17,7 +17,7 @@ COMMANDS = ("train", "convert", "classify", "benchmark", "data", "demo", "study"
 
 
 TRAIN_PACKAGES = frozenset(
-    {"flatbuffers", "keras", "matplotlib", "platformdirs", "pooch", "rich", "tensorflow", "tqdm"}
+    {"flatbuffers", "keras", "matplotlib", "platformdirs", "rich", "tensorflow", "tqdm"}
 )
 """What the extra `train` brings; the plain install is the Pi's."""
 

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 from children import Report, attack
-from PIL import features
-from PIL import __version__ as pillow_version
 from pictures import Picture, bombs, make_pictures, mutate
+from PIL import __version__ as pillow_version
+from PIL import features
 
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.train.inspection import inspect_photo

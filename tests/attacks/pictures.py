@@ -104,7 +104,9 @@ def make_pictures() -> list[Picture]:
 def _rle_bmp() -> bytes:
     """An 8-bit BMP with run lengths, which Pillow reads and does not write."""
     palette = bytes(value for grey in range(256) for value in (grey, grey, grey, 0))
-    runs = b"".join(bytes((16, row * 8 % 256, 0, 4, 1, 2, 3, 4, 12, row, 0, 0)) for row in range(32))
+    runs = b"".join(
+        bytes((16, row * 8 % 256, 0, 4, 1, 2, 3, 4, 12, row, 0, 0)) for row in range(32)
+    )
     data = runs + b"\0\1"
     start = 14 + 40 + len(palette)
     header = struct.pack("<IiiHHIIiiII", 40, 32, 32, 1, 8, 1, len(data), 2835, 2835, 256, 0)
