@@ -34,7 +34,7 @@ from typing import Any, NoReturn
 import numpy as np
 from PIL import Image
 
-__all__ = ["TARGETS", "Kill", "Target", "attack_target", "download_target"]
+__all__ = ["TARGETS", "Kill", "Target", "attack_target", "download_target", "prepare_converted"]
 
 SETTINGS: dict[str, Any] = {
     "epochs": 2, "fine_tune_epochs": 1, "image_size": 32, "views": 2, "alpha": 0.35,
@@ -233,7 +233,7 @@ def _train(folder: Path) -> None:
     train.run("photos", Path("out"), Recipe(**SETTINGS))
 
 
-def _prepare_trained(folder: Path) -> None:
+def prepare_trained(folder: Path) -> None:
     """A trained model to start from, made in a child: nothing of TensorFlow stays here."""
     _photos(folder)
     _run(Target("", _photos, _train, lambda _: {}), folder, None, 0.0)
@@ -245,8 +245,9 @@ def _convert(folder: Path) -> None:
     convert.run(Path("out/model.keras"), ("float32", "int8"), samples=8)
 
 
-def _prepare_converted(folder: Path) -> None:
-    _prepare_trained(folder)
+def prepare_converted(folder: Path) -> None:
+    """Photos, a small trained model and what it converts to, in `folder`."""
+    prepare_trained(folder)
     _run(Target("", _photos, _convert, lambda _: {}), folder, None, 0.0)
 
 
@@ -366,8 +367,8 @@ def download_target() -> Iterator[Target]:
 
 TARGETS = {
     "train": Target("train", _photos, _train, _artifacts),
-    "convert": Target("convert", _prepare_trained, _convert, _artifacts),
-    "benchmark": Target("benchmark", _prepare_converted, _benchmark, _artifacts),
+    "convert": Target("convert", prepare_trained, _convert, _artifacts),
+    "benchmark": Target("benchmark", prepare_converted, _benchmark, _artifacts),
     "sample": Target("sample", lambda _: None, _sample, _cached),
 }
 """All but the download, which needs a server: see `download_target`."""

@@ -179,7 +179,14 @@ def test_a_clock_that_is_wrong_changes_nothing(photos, tmp_path):
         ["classify", "-m", "out/model_int8.tflite", photos],
     ):
         done = subprocess.run(
-            ["faketime", "1970-01-01 00:00:10", sys.executable, "-m", "edgebee", *map(str, arguments)],
+            [
+                "faketime",
+                "1970-01-01 00:00:10",
+                sys.executable,
+                "-m",
+                "edgebee",
+                *map(str, arguments),
+            ],
             cwd=tmp_path,
             capture_output=True,
             text=True,
