@@ -24,6 +24,10 @@ TRAIN_PACKAGES = frozenset(
 """What the extra `train` brings; the plain install is the Pi's."""
 
 
+_WORDS = "edgebee.words"
+"""Where a context keeps the command line from the command's name on."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are modules, and whose expected failures are one line."""
 
@@ -43,6 +47,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one was probably meant."""
+        ctx.meta[_WORDS] = list(args)
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -79,12 +84,11 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Turn an expected failure into one line and exit status 1."""
-        words = [*ctx._protected_args, *ctx.args]
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
             # Of an option without its value click says no usage: it has lost the command.
-            error.ctx = error.ctx or _context_of(words, ctx)
+            error.ctx = error.ctx or _context_of(ctx.meta.get(_WORDS, []), ctx)
             raise
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise  # before the next clause, which loads NumPy
