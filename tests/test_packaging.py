@@ -23,7 +23,7 @@ WEIGHTS = "train/weights/mobilenet_v2_1.0_224_no_top.weights.h5"
 WEIGHTS_SHA256 = "67f237619be09c65ee1b7bc5aba641fe2eedae49d43e46c286c0ba55480122dc"
 SHIPPED_MODEL = "edge/models/hymenoptera_int8.tflite"
 
-HEAVY = ("tensorflow", "keras", "matplotlib", "pooch", "tqdm", "rich", "scipy", "flatbuffers")
+HEAVY = ("tensorflow", "keras", "matplotlib", "tqdm", "rich", "scipy", "flatbuffers")
 
 
 def sha256(content: bytes) -> str:

@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import math
 import os
+import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,15 +19,10 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 
+from edgebee.artifacts import whole_folder
 from edgebee.edge.classify import PHOTO_SUFFIXES
 from edgebee.errors import DataError, OutputError
-from edgebee.train.hymenoptera import (
-    PLACEHOLDER,
-    find_hymenoptera,
-    is_photo,
-    user_cache,
-    whole_folder,
-)
+from edgebee.train.hymenoptera import PLACEHOLDER, find_hymenoptera, is_photo, user_cache
 
 __all__ = ["IGNORE_FILE", "Dataset", "Photos", "load_dataset", "sample_folder"]
 
@@ -144,7 +140,8 @@ def sample_folder() -> Path:
         return folder
     try:
         with whole_folder(folder) as part:
-            draw_sample(part, seed=SAMPLE_SEED)
+            if part is not None:
+                draw_sample(part, seed=SAMPLE_SEED)
     except (OSError, OutputError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         reason = (isinstance(cause, OSError) and cause.strerror) or str(error)
@@ -257,8 +254,21 @@ def _photos_by_class(folder: Path) -> _ByClass:
         found[label] = []
         for parent, folders, files in os.walk(class_folder, onerror=_raise):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            found[label] += [Path(parent, name) for name in files if is_photo(name)]
+            photos = [Path(parent, name) for name in files if is_photo(name)]
+            found[label] += photos
+            _check_files(photos)
     return found
+
+
+def _check_files(paths: Iterable[Path]) -> None:
+    """Refuse pipes and devices: whoever opened one would wait for it, or read without end."""
+    for path in paths:
+        try:
+            kind = stat.S_IFMT(path.stat().st_mode)
+        except OSError:  # a link to nowhere: reading says why
+            continue
+        if kind != stat.S_IFREG:
+            raise DataError(f"{path}: is a pipe or a device, no photo; move it away")
 
 
 def _raise(error: OSError) -> None:

@@ -60,7 +60,10 @@ MAX_CANDIDATES = 50_000
 in which everything looks alike."""
 
 BLOCK = 1024
-"""Photos compared at once; bounds the memory to some 200 MB for 20,000 photos."""
+"""Photos compared at once with all others, or looked at for their signatures."""
+
+MAX_PRODUCTS = 1 << 24
+"""Correlations held at once, 4 bytes each: with very many photos the blocks get smaller."""
 
 
 @dataclass(frozen=True)
@@ -142,26 +145,36 @@ def _near_pairs(thumbnails: Sequence[Pixels]) -> list[tuple[int, int, float]]:
         return []
     kept.sort(key=lambda item: item[0])  # whole pictures first, in order
     owners = np.array([index for _, index, _ in kept], np.intp)
-    pixels = np.stack([cut for _, _, cut in kept]).astype(np.float32)
-    whole = pixels[: sum(not part for part, _, _ in kept)]
-    coarse, fine = _signatures(pixels, COARSE_BAND), _signatures(_inner(pixels), FINE_BAND)
+    pixels = np.stack([cut for _, _, cut in kept])
+    n_whole = sum(not part for part, _, _ in kept)
+    coarse, fine = _both_signatures(pixels, 0)
+    size = max(1, min(BLOCK, MAX_PRODUCTS // len(pixels)))
     best: dict[tuple[int, int], float] = {}
     for position in range(8):
         # Every whole is compared with those after it; only upright and mirrored, with parts too.
-        stop = len(pixels) if position in UPRIGHT else len(whole)
-        turned = _turned(whole, position)
-        turned_coarse = _signatures(turned, COARSE_BAND)
-        turned_fine = _signatures(_inner(turned), FINE_BAND)
-        for start in range(0, len(whole), BLOCK):
-            block, after = slice(start, start + BLOCK), slice(start, stop)
-            ones, others, alike = _agreeing(
-                turned_coarse[block], coarse[after], turned_fine[block], fine[after]
-            )
+        stop = len(pixels) if position in UPRIGHT else n_whole
+        for start in range(0, n_whole, size):
+            block, after = slice(start, min(start + size, n_whole)), slice(start, stop)
+            turned_coarse, turned_fine = _both_signatures(pixels[block], position)
+            ones, others, alike = _agreeing(turned_coarse, coarse[after], turned_fine, fine[after])
             pairs = np.sort([owners[start + ones], owners[start + others]], axis=0).T.tolist()
             for (one, other), correlation in zip(pairs, alike.tolist(), strict=True):
                 if one != other:
                     best[one, other] = max(correlation, best.get((one, other), 0.0))
     return sorted((one, other, min(alike, 1.0)) for (one, other), alike in best.items())
+
+
+def _both_signatures(pixels: Pixels, position: int) -> tuple[Signatures, Signatures]:
+    """Signatures of the first and the second look, of thumbnails turned to a position.
+
+    Made a block at a time: in between, a thumbnail takes many times the memory of its signature.
+    """
+    coarse, fine = [], []
+    for start in range(0, len(pixels), BLOCK):
+        turned = _turned(pixels[start : start + BLOCK].astype(np.float32), position)
+        coarse.append(_signatures(turned, COARSE_BAND))
+        fine.append(_signatures(_inner(turned), FINE_BAND))
+    return np.concatenate(coarse), np.concatenate(fine)
 
 
 def _agreeing(

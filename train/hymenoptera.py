@@ -9,17 +9,15 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
+from edgebee.artifacts import whole_folder
 from edgebee.edge.classify import PHOTO_SUFFIXES
 from edgebee.errors import DataError, DownloadError
+from edgebee.train.download import FetchError, WebFile, fetch
 
 __all__ = [
     "DATA_VARIABLE",
@@ -29,7 +27,6 @@ __all__ = [
     "find_hymenoptera",
     "is_photo",
     "user_cache",
-    "whole_folder",
 ]
 
 DATA_VARIABLE = "EDGEBEE_DATA"
@@ -42,7 +39,6 @@ MAX_ENTRIES = 10_000
 MAX_UNPACKED_BYTES = 500_000_000
 """Ten times the real archive; a zip that unpacks to more is not what we asked for."""
 
-CHUNK_BYTES = 1 << 16
 WAYS_ON = "use your own photos with --data DIR or the drawn ones with --data sample"
 
 
@@ -73,7 +69,9 @@ class Archive:
 HYMENOPTERA = Archive()
 
 
-def find_hymenoptera(archive: Archive = HYMENOPTERA, *, timeout_s: float = 30.0) -> Path:
+def find_hymenoptera(
+    archive: Archive = HYMENOPTERA, *, timeout_s: float = 30.0, pause_s: float = 1.0
+) -> Path:
     """Return the folder of ants and bees, which holds `train/` and `val/`.
 
     Looks in the folder that the environment variable `EDGEBEE_DATA` names (the folder that
@@ -84,10 +82,12 @@ def find_hymenoptera(archive: Archive = HYMENOPTERA, *, timeout_s: float = 30.0)
     Args:
         archive: what to look for and to fetch.
         timeout_s: seconds of silence after which a server counts as not answering.
+        pause_s: seconds before the second try; doubled before each further one.
 
     Raises:
         DataError: the folder is there, but photos are missing from it.
-        DownloadError: it is nowhere and could not be fetched; the cache is as it was.
+        DownloadError: it is nowhere and could not be fetched. Of what may be the right file,
+            the part that has arrived stays in the cache, hidden, for the next try.
     """
     cached = user_cache() / archive.folder
     named = os.environ.get(DATA_VARIABLE)
@@ -101,7 +101,7 @@ def find_hymenoptera(archive: Archive = HYMENOPTERA, *, timeout_s: float = 30.0)
             f"{DATA_VARIABLE}={named} holds no {archive.folder}; fetching it to {cached}",
             file=sys.stderr,
         )
-    _fetch(archive, cached, timeout_s)
+    _fetch(archive, cached, timeout_s, pause_s)
     return cached
 
 
@@ -110,30 +110,6 @@ def user_cache() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_path("edgebee"))
-
-
-@contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that becomes `target` when the block succeeds.
-
-    If the block fails, nothing stays behind. If another process has made `target` in the
-    meantime, that one is kept.
-
-    Raises:
-        OSError: the folder could not be made or renamed.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as private:
-        # One level further down, for the permissions that the user's umask gives: the
-        # temporary folder itself is closed to everybody else.
-        part = Path(private, target.name)
-        part.mkdir()
-        yield part
-        try:
-            part.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
 
 
 def is_photo(name: str) -> bool:
@@ -176,29 +152,18 @@ def _check_complete(folder: Path, archive: Archive) -> None:
 # ------------------------------------------------------------------- web -> zip
 
 
-class _BoundedFile:
-    """A file that takes no more bytes than the archive has, however much a server sends."""
-
-    def __init__(self, file: IO[bytes], limit_bytes: int) -> None:
-        self._file = file
-        self._left = limit_bytes
-
-    def write(self, data: bytes) -> int:
-        self._left -= len(data)
-        if self._left < 0:
-            raise ValueError("it is longer than it should be")
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-
-def _fetch(archive: Archive, target: Path, timeout_s: float) -> None:
+def _fetch(archive: Archive, target: Path, timeout_s: float, pause_s: float) -> None:
     """Download, check and unpack `archive` to the folder `target`, whole or not at all."""
     try:
         with whole_folder(target) as part:
-            _download(archive, part.with_suffix(".zip"), timeout_s)
-            _unpack(archive, part.with_suffix(".zip"), part)
+            if part is None:  # another process has just fetched it
+                return
+            packed = target.parent / f".{target.name}.zip"
+            try:
+                _download(archive, packed, timeout_s, pause_s)
+                _unpack(archive, packed, part)
+            finally:
+                packed.unlink(missing_ok=True)
     except OSError as error:
         raise DownloadError(
             f"{target}: cannot be written ({error.strerror or error}); make room there, set "
@@ -206,72 +171,21 @@ def _fetch(archive: Archive, target: Path, timeout_s: float) -> None:
         ) from error
 
 
-def _download(archive: Archive, path: Path, timeout_s: float) -> None:
-    """Download `archive` to `path` and check its size and hash."""
-    import pooch
-    import requests  # pooch depends on it, and lets its exceptions through
-    from tqdm import tqdm
+def _download(archive: Archive, path: Path, timeout_s: float, pause_s: float) -> None:
+    """Download `archive` to `path`, checked."""
 
-    pooch.get_logger().setLevel("WARNING")
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
 
-    def download(url: str, output: str, _pooch: object) -> None:
-        # disable=None: a bar when standard error is a terminal, nothing otherwise.
-        shown = {"total": archive.size_bytes, "desc": archive.folder, "disable": None}
-        with (
-            ExitStack() as opened,
-            Path(output).open("wb") as file,
-            tqdm.wrapattr(file, "write", **shown) as counted,
-        ):
-
-            def close_later(response: requests.Response, **_: object) -> None:
-                # pooch itself leaves the connection open when it fails.
-                opened.callback(response.close)
-
-            get = pooch.HTTPDownloader(
-                chunk_size=CHUNK_BYTES, timeout=timeout_s, hooks={"response": close_later}
-            )
-            get(url, _BoundedFile(counted, archive.size_bytes), None)
-        size_bytes = Path(output).stat().st_size
-        if size_bytes != archive.size_bytes:
-            raise ValueError(f"it has {size_bytes:,} bytes, not {archive.size_bytes:,}")
-
+    file = WebFile(archive.url, archive.size_bytes, archive.sha256)
     try:
-        pooch.retrieve(
-            archive.url,
-            known_hash=f"sha256:{archive.sha256}",
-            fname=path.name,
-            path=path.parent,
-            downloader=download,
-        )
-    except requests.RequestException as error:
-        raise _download_error(archive, _reason(error, timeout_s)) from error
-    except ValueError as error:
-        # pooch's own ValueError is about the hash, and long.
-        brief = str(error) if str(error).startswith("it ") else "its SHA-256 is not the known one"
-        raise _download_error(archive, brief) from error
+        fetch(file, path, timeout_s=timeout_s, pause_s=pause_s, say=say)
+    except FetchError as error:
+        raise _download_error(archive, str(error)) from error
 
 
 def _download_error(archive: Archive, reason: str) -> DownloadError:
     return DownloadError(f"{archive.url}: could not be fetched ({reason}); {WAYS_ON}")
-
-
-def _reason(error: BaseException, timeout_s: float) -> str:
-    """Say in a few words what lies at the bottom of an exception of `requests`."""
-    import requests
-    from urllib3.exceptions import IncompleteRead, ReadTimeoutError
-
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"HTTP status {error.response.status_code} {error.response.reason}"
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, (requests.Timeout, ReadTimeoutError, TimeoutError)):
-            return f"no answer for {timeout_s:g} s"
-        if isinstance(cause, IncompleteRead):
-            return "the connection ended early"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 # ---------------------------------------------------------------- zip -> photos

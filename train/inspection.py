@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -40,9 +40,13 @@ FILLING, FILLING_STEP = 128, 2
 _ORIENTATION_TAG = 0x0112  # EXIF (CIPA DC-008): how to turn the stored picture upright
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
+# Those of the runner's endings. Pillow knows many more by their content, some of which it hands
+# to other programs: an EPS file, whatever it is called, to Ghostscript.
+_FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # MPO comes with JPEG
 # What Pillow raises for files that are damaged behind their first bytes.
-_HEADER_FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError,
-                  Image.DecompressionBombError)  # fmt: skip
+_HEADER_FAULTS = (
+    OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
+    EOFError, MemoryError, struct.error, Image.DecompressionBombError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ def inspect_photo(path: Path) -> Look:
         pixels = read_photo(content, _glance_size(header))
     except PhotoError as error:
         return Look(digest, fault=str(error).removeprefix("photo: "), header=header)
+    if header is not None:  # decodes in full, so only what the runner did not find too large
+        header = replace(header, transparent=_is_transparent(content))
     grey = np.asarray(Image.fromarray(pixels).convert("L"))
     return Look(
         digest,
@@ -124,7 +130,7 @@ def inspect_photo(path: Path) -> Look:
 
 def _header(content: bytes) -> Header | None:
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             width, height = image.size
             if image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS:
                 width, height = height, width
@@ -135,16 +141,20 @@ def _header(content: bytes) -> Header | None:
                 height_px=height,
                 # An MPO is a JPEG with a second one behind it, as many phones write.
                 animated=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
-                transparent=_is_transparent(image),
+                transparent=False,
             )
     except _HEADER_FAULTS:
         return None  # the runner says why
 
 
-def _is_transparent(image: Image.Image) -> bool:
-    if image.mode not in _TRANSPARENT_MODES and "transparency" not in image.info:
-        return False
-    least, _ = image.convert("RGBA").getchannel("A").getextrema()
+def _is_transparent(content: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            if image.mode not in _TRANSPARENT_MODES and "transparency" not in image.info:
+                return False
+            least, _ = image.convert("RGBA").getchannel("A").getextrema()
+    except _HEADER_FAULTS:
+        return False  # behind the first frame, or not as the runner reads it
     return isinstance(least, (int, float)) and least < 255
 
 

@@ -26,6 +26,7 @@ from edgebee.train.history import Epoch
 from edgebee.train.phases import TwoPhases
 from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
 from edgebee.train.recipe import Recipe
+from edgebee.train.saving import save_keras
 from edgebee.train.temperature import (
     FOLDS,
     expected_calibration_error,
@@ -235,7 +236,7 @@ def write_training(training: Training, output: Path, split: dict[str, Any]) -> N
     dataset, validation = training.dataset, training.validation
     right = f"{validation.correct} of {len(validation.paths)}"
     what = "drawings, not photos" if dataset.drawn else f"{dataset.name} validation photos"
-    write_through(output / "model.keras", training.model.save)
+    write_through(output / "model.keras", lambda part: save_keras(training.model, part))
     write_text(output / "labels.txt", "".join(f"{label}\n" for label in dataset.labels))
     write_bytes(output / "training.png", plot_training(training.epochs, f"{right} {what} right"))
     write_bytes(

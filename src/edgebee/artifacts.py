@@ -1,16 +1,22 @@
 """The one place that writes files: beside the final name, then renamed.
 
 A reader sees the old file or the new one, never half of one; a run that is killed leaves
-at most a hidden `.name.…part` file, which the next write of the same name removes.
+at most hidden `.name.…part` files, which the next write of the same name removes. Two runs
+never write to one folder at once: the kernel holds the claim, and lets it go when the run
+ends, however it ends.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import glob
 import json
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +24,15 @@ from typing import Any
 from edgebee.errors import OutputError
 
 __all__ = [
+    "claim_folder",
     "output_folder",
     "prepare_folder",
+    "whole_folder",
     "write_bytes",
     "write_json",
     "write_text",
     "write_through",
+    "write_together",
 ]
 
 
@@ -48,19 +57,89 @@ def prepare_folder(folder: Path) -> Path:
 
 @contextmanager
 def output_folder(folder: Path) -> Iterator[Path]:
-    """`prepare_folder`, and if the block fails, take away the empty folders that it made.
+    """`prepare_folder`, for this run alone; empty folders that it made go if the block fails.
 
     Raises:
-        OutputError: the folder cannot be made or written to.
+        OutputError: the folder cannot be made or written to, or another run writes there.
     """
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        yield prepare_folder(folder)
+        with claim_folder(prepare_folder(folder)) as claimed:
+            if not claimed:
+                raise OutputError(
+                    f"{folder}: another edgebee is writing there; wait for its end, or choose "
+                    "another folder with --output"
+                )
+            yield folder
     except BaseException:
         for path in new:
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
         raise
+
+
+@contextmanager
+def claim_folder(folder: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Keep other runs of edgebee from writing to `folder` while the block lasts.
+
+    The folder itself is locked (flock), so that nothing is left behind, and nothing can be
+    stale. File systems that know no such locks, as some on a network, give every claim.
+
+    Args:
+        folder: an existing folder.
+        wait: until another run's claim has ended, however long that takes.
+
+    Yields:
+        Whether it is claimed; always so after waiting.
+
+    Raises:
+        OSError: there is no such folder, or it may not be read.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    claimed = True
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            claimed = False
+        except OSError:  # knows no locks
+            claimed = True
+        yield claimed
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path | None]:
+    """Yield an empty folder beside `target` that becomes `target` when the block succeeds.
+
+    If the block fails, nothing stays behind; what a killed run left is taken away. If another
+    run is making something there, that is said and waited for; if it was `target`, None is
+    yielded: there is nothing to do.
+
+    Raises:
+        OSError: the folder could not be made or renamed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with claim_folder(target.parent) as free:
+        pass
+    if not free:
+        print(f"{target.parent}: another edgebee is at work there; waiting", file=sys.stderr)
+    with claim_folder(target.parent, wait=True):
+        if target.is_dir():
+            yield None
+            return
+        for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.making"):
+            shutil.rmtree(leftover)
+        # One level further down, for the permissions that the user's umask gives: the
+        # temporary folder itself is closed to everybody else.
+        with tempfile.TemporaryDirectory(
+            ".making", prefix=f".{target.name}.", dir=target.parent
+        ) as private:
+            part = Path(private, target.name)
+            part.mkdir()
+            yield part
+            part.rename(target)
 
 
 def write_through(path: Path, write: Callable[[Path], object]) -> None:
@@ -72,22 +151,50 @@ def write_through(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OutputError: the file could not be written; `path` is as it was.
     """
-    for leftover in path.parent.glob(f".{path.stem}.*part{path.suffix}"):
-        leftover.unlink(missing_ok=True)
-    part = path.parent / f".{path.stem}.{os.getpid()}part{path.suffix}"
+    write_together({path: write})
+
+
+def write_together(writes: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write files that make sense only with each other, all of them or none.
+
+    All are written beside their names first, where a disk fills up. Only then are they renamed,
+    in their order; the old ones from the second on are withdrawn before, so that a run that is
+    killed between two renames leaves a file that is missing, never one that belongs to another.
+
+    Args:
+        writes: the files, and what fills each. Those in one folder.
+
+    Raises:
+        OutputError: one could not be written; all are as they were.
+    """
+    parts: dict[Path, Path] = {}
+    current = next(iter(writes))
     try:
-        write(part)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
+        for current, write in writes.items():
+            stem = glob.escape(current.stem)
+            for leftover in current.parent.glob(f".{stem}.*part{current.suffix}"):
+                leftover.unlink(missing_ok=True)
+            parts[current] = current.parent / f".{current.stem}.{os.getpid()}part{current.suffix}"
+            write(parts[current])
+            with parts[current].open("rb") as written:
+                os.fsync(written.fileno())
+        for path in list(parts)[1:]:
+            path.unlink(missing_ok=True)
+        for current, part in parts.items():
+            part.replace(current)
     except OSError as error:
-        reason = error.strerror or str(error)
-        free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
         raise OutputError(
-            f"{path}: could not be written ({reason}; {free // 1_000_000} MB free there)"
+            f"{current}: could not be written ({_reason(error, current.parent)})"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts.values():
+            with contextlib.suppress(OSError):  # a disk that has become read-only
+                part.unlink(missing_ok=True)
+
+
+def _reason(error: OSError, folder: Path) -> str:
+    free = shutil.disk_usage(folder).free if folder.is_dir() else 0
+    return f"{error.strerror or error}; {free // 1_000_000} MB free there"
 
 
 def write_bytes(path: Path, content: bytes) -> None:

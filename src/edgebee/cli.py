@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
+import sys
 from typing import Any
 
 import click
@@ -25,10 +27,11 @@ TRAIN_PACKAGES = frozenset(
         "tensorflow", "tqdm",
     }
 )  # fmt: skip
-        "tensorflow", "tqdm",
-    }
-)  # fmt: skip
 """What the extra `train` brings; the plain install is the Pi's."""
+
+
+_WORDS = "edgebee.words"
+"""Where a context keeps the command line from the command's name on."""
 
 
 class LazyGroup(click.Group):
@@ -50,6 +53,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one was probably meant."""
+        ctx.meta[_WORDS] = list(args)
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -59,16 +63,45 @@ class LazyGroup(click.Group):
             message = f"{error.format_message()} Did you mean '{near[0]}'?"
             raise click.UsageError(message, ctx) from error
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line; what the system refuses ends it with one line, too."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            given = args[0] if args else extra.get("args") or sys.argv[1:]
+            if "--debug" in given:
+                raise
+            _say_refused(error)
+            sys.exit(1)
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """As click's; a wrong option of `edgebee` itself shows the usage too."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            error.ctx = error.ctx or click.Context(self, parent, info_name)
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Turn an expected failure into one line and exit status 1."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            # Of an option without its value click says no usage: it has lost the command.
+            error.ctx = error.ctx or _context_of(ctx.meta.get(_WORDS, []), ctx)
+            raise
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise  # before the next clause, which loads NumPy
         except _expected_errors() as error:
             if ctx.params["debug"]:
                 raise
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(_printable(" ".join(str(error).split()))) from error
         except ModuleNotFoundError as error:
             if ctx.params["debug"] or error.name not in TRAIN_PACKAGES:
                 raise
@@ -76,6 +109,36 @@ class LazyGroup(click.Group):
                 f"{error.name} is not installed: pip install 'edgebee[train]'; the plain install "
                 "is for classify alone"
             ) from error
+
+
+def _context_of(words: list[str], context: click.Context) -> click.Context:
+    """The context of the command that the words of a command line lead to."""
+    for word in words:
+        command = context.command
+        below = command.get_command(context, word) if isinstance(command, click.Group) else None
+        if below is None:
+            break
+        context = click.Context(below, context, word)
+    return context
+
+
+def _say_refused(error: OSError) -> None:
+    """Say in a line what the system refused: to open a file, or to take what was printed."""
+    # Files are written by `artifacts`, which names them. What has no name is standard output.
+    where = "standard output" if error.filename is None else str(error.filename)
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try again at its end, and fail aloud
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    click.echo(_printable(f"Error: {where}: {error.strerror or error}"), err=True)
+
+
+def _printable(text: str) -> str:
+    """Text that a terminal can show in one line, whatever names are in it."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
+        for char in text
+    )
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:

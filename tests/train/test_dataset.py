@@ -145,6 +145,13 @@ def test_a_class_folder_may_be_a_link(tmp_path: Path) -> None:
     assert data.train.paths[-1].parent == root / "bees"
 
 
+def test_a_pipe_among_the_photos_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    root = make(tmp_path, [*numbered("ants", 2), *numbered("bees", 2)])
+    os.mkfifo(root / "bees" / "pipe.jpg")
+    with pytest.raises(DataError, match=r"pipe\.jpg: is a pipe or a device"):
+        load_dataset(str(root))
+
+
 def test_labels_are_composed_unicode_and_sorted(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "häher")
     make(

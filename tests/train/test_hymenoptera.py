@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -10,8 +11,10 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +32,11 @@ PHOTOS = (("train/ants", 2), ("train/bees", 2), ("val/ants", 1), ("val/bees", 1)
 
 # Long enough that a loaded machine answers in time, short enough to wait for.
 TIMEOUT_S = 0.5
+AT_ONCE = 0.0
+"""Seconds before the second try: the server is as ready as it will ever be."""
+
+PART = ".hymenoptera_data.zip.part"
+"""What has arrived of a download that broke off, in the cache."""
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -67,12 +75,85 @@ def zipped(change: Callable[[zipfile.ZipFile], None] = lambda packed: None) -> b
 BODY = zipped()
 
 
-def send(body: bytes, length: int | None = None) -> Answer:
+def send(body: bytes, length: int | None = None, header: str | None = None) -> Answer:
+    """Answer with `body`; `header` takes the place of its length."""
+    said = (
+        f"Content-Length: {len(body) if length is None else length}" if header is None else header
+    )
+
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
-        request.send_header("Content-Length", str(len(body) if length is None else length))
+        if said:
+            request.send_header(*said.split(": "))
         request.end_headers()
         request.wfile.write(body)
+
+    return answer
+
+
+def serve_ranges(body: bytes, at_most: int | None = None) -> Answer:
+    """Answer as servers do that can resume; hang up after `at_most` bytes."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked = request.headers["Range"]
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        if start > len(body):
+            request.send_error(416)
+            return
+        request.send_response(206 if asked else 200)
+        if asked:
+            request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        request.send_header("Content-Length", str(len(body) - start))
+        request.end_headers()
+        request.wfile.write(body[start:][:at_most])
+
+    return answer
+
+
+def raw(content: bytes) -> Answer:
+    """Answer with these bytes, which need not be HTTP."""
+    return lambda request: request.wfile.write(content) and None
+
+
+def redirect_to(target: str, then: Answer | None = None) -> Answer:
+    """Send the request for the zip, and without `then` every other one too, elsewhere."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if then is not None and request.path == target:
+            then(request)
+            return
+        request.send_response(302)
+        request.send_header("Location", target)
+        request.end_headers()
+
+    return answer
+
+
+def reset_after(body: bytes) -> Answer:
+    """Break the connection off as a machine does that has been switched off and on."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        send(body, len(BODY))(request)
+        request.wfile.flush()
+        linger = struct.pack("ii", 1, 0)
+        request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        # Without the files that hold it too, closing it resets it now.
+        request.rfile.close()
+        request.wfile.close()
+        request.connection.close()
+
+    return answer
+
+
+def trickle(server: Server) -> Answer:
+    """A byte now and then, each in time to keep a plain timeout from ending it."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        send(b"", len(BODY))(request)
+        with contextlib.suppress(OSError):  # the other side has had enough, as it should
+            for byte in BODY:
+                server.closing.wait(TIMEOUT_S / 5)
+                request.wfile.write(bytes([byte]))
 
     return answer
 
@@ -83,18 +164,24 @@ class Server:
     def __init__(self) -> None:
         self.answer: Answer = send(BODY)
         self.requests: list[str] = []
+        self.ranges: list[str | None] = []
         self.closing = threading.Event()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.requests.append(self.path)
+                server.ranges.append(self.headers["Range"])
                 server.answer(self)
 
             def log_message(self, *args: object) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Quiet(ThreadingHTTPServer):
+            def handle_error(self, *args: object) -> None:
+                pass  # connections that the test or edgebee has closed
+
+        self.http = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/hymenoptera_data.zip"
 
     def archive(self, body: bytes = BODY) -> Archive:
@@ -166,27 +253,35 @@ def test_what_is_in_the_cache_is_not_fetched_again(server: Server) -> None:
     assert len(server.requests) == 1
 
 
-def test_two_processes_that_fetch_at_once_end_with_one_whole_set(
-    server: Server, cache: Path
+def test_two_that_fetch_at_once_fetch_once(
+    server: Server, cache: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    both_asked = threading.Barrier(2)
+    asked, may_answer = threading.Event(), threading.Event()
 
     def answer(request: BaseHTTPRequestHandler) -> None:
-        both_asked.wait(10)
+        asked.set()
+        may_answer.wait(10)
         send(BODY)(request)
 
     server.answer = answer
     found: list[Path] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(find_hymenoptera(server.archive())))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+
+    def find() -> None:
+        found.append(find_hymenoptera(server.archive()))
+
+    first = threading.Thread(target=find)
+    first.start()
+    assert asked.wait(10)
+    second = threading.Thread(target=find)
+    second.start()
+    while "another edgebee is at work there; waiting" not in capfd.readouterr().err:
+        time.sleep(0.01)
+    may_answer.set()
+    first.join()
+    second.join()
     assert found == [cache / "hymenoptera_data"] * 2
     assert list(cache.iterdir()) == found[:1]
+    assert len(server.requests) == 1
 
 
 class Terminal(io.StringIO):
@@ -234,31 +329,148 @@ def stall_halfway(server: Server) -> Answer:
     ("answer", "reason"),
     [
         pytest.param(lambda s: lambda r: r.send_error(404), "HTTP status 404 Not Found", id="404"),
-        pytest.param(lambda s: lambda r: r.send_error(503), "HTTP status 503", id="503"),
-        pytest.param(
-            lambda s: send(BODY[:-100], len(BODY)), "the connection ended early", id="cut off"
-        ),
         pytest.param(
             lambda s: send(BODY[:-1]),
             f"it has {len(BODY) - 1:,} bytes, not {len(BODY):,}",
             id="short",
         ),
-        pytest.param(lambda s: send(BODY + b"x"), "it is longer than it should be", id="long"),
+        pytest.param(
+            lambda s: send(BODY + b"x"),
+            f"it has {len(BODY) + 1:,} bytes, not {len(BODY):,}",
+            id="long",
+        ),
+        pytest.param(
+            lambda s: send(BODY + b"x", None, ""), "longer than it should be", id="longer"
+        ),
+        pytest.param(
+            lambda s: send(BODY[:-1], None, ""),
+            f"it has {len(BODY) - 1:,} bytes, not {len(BODY):,}",
+            id="short, length unsaid",
+        ),
         pytest.param(
             lambda s: send(BODY[:-1] + b"x"), "its SHA-256 is not the known one", id="other bytes"
         ),
-        pytest.param(stall_at_once, "no answer for 0.5 s", id="silent"),
-        pytest.param(stall_halfway, "no answer for 0.5 s", id="falls silent"),
+        pytest.param(
+            lambda s: send(b"<html>Log in</html>", None, "Content-Type: text/html"),
+            "does this network want a login first?",
+            id="login page",
+        ),
+        pytest.param(
+            lambda s: redirect_to("/login?next=zip", send(BODY, None, "Content-Type: text/html")),
+            "does this network want a login first?",
+            id="redirect to a login page",
+        ),
+        pytest.param(lambda s: redirect_to("/again"), "HTTP status 302", id="redirect in circles"),
+        pytest.param(
+            lambda s: redirect_to("file:///etc/passwd"), "HTTP status 302", id="to a file"
+        ),
+        pytest.param(lambda s: raw(b"SSH-2.0-OpenSSH\r\n"), "no sensible answer", id="not HTTP"),
+        pytest.param(
+            lambda s: raw(b"HTTP/1.0 200 OK\r\n" + b"X: y\r\n" * 500), "no sensible", id="headers"
+        ),
     ],
 )
-def test_a_failed_download_says_why_and_leaves_the_cache_as_it_was(
+def test_what_is_not_the_file_is_refused_at_once_and_not_kept(
     server: Server, cache: Path, answer: Callable[[Server], Answer], reason: str
 ) -> None:
     server.answer = answer(server)
     with pytest.raises(DownloadError) as caught:
-        find_hymenoptera(server.archive(), timeout_s=TIMEOUT_S)
+        find_hymenoptera(server.archive(), timeout_s=TIMEOUT_S, pause_s=AT_ONCE)
     assert_names_the_ways_on(caught.value, server.url, reason)
     assert list(cache.iterdir()) == []
+    assert server.requests.count("/hymenoptera_data.zip") == 1, "asking again would not help"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "kept"),
+    [
+        pytest.param(lambda s: lambda r: r.send_error(503), "HTTP status 503", 0, id="503"),
+        pytest.param(stall_at_once, "no answer for 0.5 s", 0, id="silent"),
+        pytest.param(stall_halfway, "no answer for 0.5 s", len(BODY) // 2, id="falls silent"),
+        pytest.param(lambda s: raw(b""), "hung up without an answer", 0, id="hangs up"),
+        pytest.param(trickle, "bytes in", None, id="drip by drip"),
+        pytest.param(
+            lambda s: send(BODY[:-100], len(BODY)),
+            "the connection ended early",
+            len(BODY) - 100,
+            id="cut off",
+        ),
+        pytest.param(
+            lambda s: reset_after(BODY[:-100]), "Connection reset by peer", None, id="reset"
+        ),
+    ],
+)
+def test_what_breaks_off_is_tried_again_and_what_arrived_is_kept(
+    server: Server,
+    cache: Path,
+    capfd: pytest.CaptureFixture[str],
+    answer: Callable[[Server], Answer],
+    reason: str,
+    kept: int | None,
+) -> None:
+    server.answer = answer(server)
+    with pytest.raises(DownloadError) as caught:
+        find_hymenoptera(server.archive(), timeout_s=TIMEOUT_S, pause_s=AT_ONCE)
+    assert_names_the_ways_on(caught.value, server.url, reason)
+    assert len(server.requests) >= 3
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == len(server.requests) - 1
+    assert all("; trying again in 0 s" in line for line in said)
+    left = {path.name: path.stat().st_size for path in cache.iterdir()}
+    assert left.keys() <= {PART}
+    if kept is not None:
+        assert left.get(PART, 0) == kept
+
+    server.answer, server.requests[:] = serve_ranges(BODY), []
+    assert find_hymenoptera(server.archive()).is_dir()
+    assert server.requests == ["/hymenoptera_data.zip"]
+    assert [path.name for path in cache.iterdir()] == ["hymenoptera_data"]
+    if left.get(PART):
+        assert server.ranges[-1] == f"bytes={left[PART]}-", "goes on where it was left"
+
+
+def test_a_connection_that_breaks_again_and_again_gets_there_in_the_end(server: Server) -> None:
+    chunk = len(BODY) // 8 + 1  # eight connections are needed, three in a row may fail
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        serve_ranges(BODY, at_most=chunk)(request)
+
+    server.answer = answer
+    folder = find_hymenoptera(server.archive(), timeout_s=TIMEOUT_S, pause_s=AT_ONCE)
+    assert folder.is_dir()
+    assert len(server.requests) == 8
+
+
+def test_a_part_of_something_else_is_dropped_and_the_file_fetched_anew(
+    server: Server, cache: Path
+) -> None:
+    cache.mkdir(parents=True)
+    (cache / PART).write_bytes(b"x" * 100)
+    server.answer = serve_ranges(BODY)
+    assert find_hymenoptera(server.archive(), pause_s=AT_ONCE).is_dir()
+    assert server.ranges == ["bytes=100-", None]
+
+
+@pytest.mark.parametrize("length", [len(BODY), len(BODY) + 1])
+def test_a_part_as_long_as_the_file_or_longer(server: Server, cache: Path, length: int) -> None:
+    cache.mkdir(parents=True)
+    (cache / PART).write_bytes(BODY + b"x" if length > len(BODY) else b"x" * length)
+    server.answer = serve_ranges(BODY)
+    assert find_hymenoptera(server.archive(), pause_s=AT_ONCE).is_dir()
+    assert server.ranges == [None]
+
+
+def test_a_server_that_does_not_resume_sends_it_all_again(server: Server, cache: Path) -> None:
+    cache.mkdir(parents=True)
+    (cache / PART).write_bytes(BODY[:100])
+    assert find_hymenoptera(server.archive(), pause_s=AT_ONCE).is_dir()
+    assert server.ranges == ["bytes=100-"]
+
+
+def test_what_a_killed_run_left_is_taken_away(server: Server, cache: Path) -> None:
+    (cache / ".hymenoptera_data.abc123.making" / "hymenoptera_data").mkdir(parents=True)
+    find_hymenoptera(server.archive())
+    assert [path.name for path in cache.iterdir()] == ["hymenoptera_data"]
 
 
 def test_an_endless_answer_is_cut_short(server: Server, cache: Path) -> None:
@@ -284,7 +496,7 @@ def test_a_server_that_is_not_there(host: str, cache: Path) -> None:
         port = unused.getsockname()[1]
     url = f"http://{host}:{port}/hymenoptera_data.zip"
     with pytest.raises(DownloadError) as caught:
-        find_hymenoptera(Archive(url, photos=PHOTOS), timeout_s=5)
+        find_hymenoptera(Archive(url, photos=PHOTOS), timeout_s=5, pause_s=AT_ONCE)
     # What a resolver says about a host that does not exist depends on the machine.
     reason = "Connection refused" if host == "127.0.0.1" else ""
     assert_names_the_ways_on(caught.value, url, reason)
@@ -303,7 +515,7 @@ def assert_names_the_ways_on(error: Exception, what: str, reason: str) -> None:
     assert "object at 0x" not in message
 
 
-def test_ctrl_c_leaves_the_cache_as_it_was(server: Server, cache: Path) -> None:
+def test_ctrl_c_leaves_at_most_what_has_arrived(server: Server, cache: Path) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         send(BODY[:100], len(BODY))(request)
         os.kill(os.getpid(), signal.SIGINT)
@@ -312,7 +524,7 @@ def test_ctrl_c_leaves_the_cache_as_it_was(server: Server, cache: Path) -> None:
     server.answer = answer
     with pytest.raises(KeyboardInterrupt):
         find_hymenoptera(server.archive())
-    assert list(cache.iterdir()) == []
+    assert {path.name for path in cache.iterdir()} <= {PART}
 
 
 def test_a_cache_that_cannot_be_written(server: Server, cache: Path) -> None:

@@ -29,10 +29,15 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json:
     """  # noqa: D301
     import json
 
+    from tqdm import tqdm
+
     from edgebee.train.audit import audit_dataset, render_text, to_json
     from edgebee.train.dataset import load_dataset
 
-    audit = audit_dataset(load_dataset(folder, exclude=exclude))
+    dataset = load_dataset(folder, exclude=exclude)
+    count = len(dataset.train) + len(dataset.validation)
+    with tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar:
+        audit = audit_dataset(dataset, progress=bar.update)
     if as_json:
         click.echo(json.dumps(to_json(audit), indent=2, ensure_ascii=False))
     else:
