@@ -107,7 +107,7 @@ def _run(model: Path, threads: int) -> Trial:
         start = time.perf_counter()
         interpreter.invoke()
         times.append((time.perf_counter() - start) * 1e3)
-    result = selftest(model, threads) if read_manifest(model).get("golden") else None
+    result = selftest(model) if read_manifest(model).get("golden") else None
     return Trial(
         ended="answered",
         runtime=_installed(type(interpreter).__module__.partition(".")[0].replace("_", "-")),
