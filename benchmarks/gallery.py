@@ -22,7 +22,7 @@ from edgebee.errors import BenchmarkError
 
 __all__ = ["Card", "Gallery", "Look", "Said", "make_gallery", "spotlight", "worth_a_look"]
 
-MOST_CARDS = 24
+MOST_CARDS = 20
 THUMBNAIL_PIXELS = 208
 """A side; twice what a phone shows of it, for its dense screen."""
 JPEG_QUALITY = 80

@@ -12,7 +12,20 @@ from edgebee.edge.findings import FAILED, OK, WARNING, Finding
 from edgebee.edge.model_file import ModelFile
 from edgebee.edge.runtimes import UnknownRuntimeError, check_operators
 
-__all__ = ["MACHINES", "WHEELS", "Machine", "Wheel", "examine_machine", "find_wheel"]
+__all__ = [
+    "MACHINES",
+    "NUMPY_1_ONLY",
+    "OLDEST_PYTHON",
+    "WHEELS",
+    "Machine",
+    "Wheel",
+    "check_model",
+    "examine_machine",
+    "find_wheel",
+    "install_command",
+    "remedy_without_wheel",
+    "why_no_wheel",
+]
 
 OLDEST_PYTHON = (3, 10)
 """edgebee's own demand, and `classify.py`'s."""

@@ -478,17 +478,23 @@ def test_demo_goes_the_whole_way_without_network(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     artifacts = tmp_path / "artifacts"
-    promised = {"model.keras", "labels.txt", "history.json", "training.png", "benchmark.json"} | {
-        f"model_{format_}.tflite" for format_ in ("float32", "float16", "dynamic", "int8")
-    }
+    promised = {
+        "report.html",
+        "model.keras",
+        "labels.txt",
+        "history.json",
+        "training.png",
+        "benchmark.json",
+    } | {f"model_{format_}.tflite" for format_ in ("float32", "float16", "dynamic", "int8")}
     assert promised <= {path.name for path in artifacts.iterdir()}
     assert {path.name for path in tmp_path.iterdir()} == {"artifacts", "cache"}
 
     benchmark = json.loads((artifacts / "benchmark.json").read_text())
     assert benchmark["data"]["drawn"] is True
-    assert len(benchmark["models"]) == 5
+    counts = [variant["accuracy"] for variant in benchmark["variants"]]
+    assert len(counts) == 5
     # The drawings are told apart far better than by chance, or the demo shows nothing.
-    assert all(model["correct"] >= 0.8 * model["total"] for model in benchmark["models"])
+    assert all(count["correct"] >= 0.8 * count["total"] for count in counts)
 
     answer = done.stdout.splitlines()[-1]
     assert answer.startswith(str(tmp_path / "cache"))

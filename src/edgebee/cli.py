@@ -107,7 +107,7 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(
                 f"{error.name} is not installed: pip install 'edgebee[train]'; the plain install "
-                "is for classify alone"
+                "is for classify, inspect and doctor"
             ) from error
 
 

@@ -49,3 +49,14 @@ def test_the_look_opens_nothing_but_the_runners_formats(tmp_path):
     path = tmp_path / "photo.jpg"
     Image.new("RGB", (64, 48)).save(path, "EPS")  # Pillow has Ghostscript read these
     assert inspect_photo(path).header is None
+
+
+def test_what_libtiff_says_of_a_damaged_photo_is_not_repeated(edgebee_process, tmp_path):
+    fax = next(one.content for one in make_pictures() if one.kind == "tiff fax")
+    for label in ("ants", "bees"):
+        for number in range(2):
+            path = tmp_path / label / f"{number}.tif"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(fax[:40] + bytes([number + 1]) * 60 + fax[100:])
+    done = edgebee_process("data", "check", tmp_path)
+    assert all(line.startswith(("Next: ", "Mend this", "looking at")) for line in done.errors)

@@ -18,6 +18,7 @@ from edgebee.edge.classify import usable_cores
 pytest.importorskip("tensorflow", reason="needs edgebee[train]")
 
 from edgebee.benchmarks.results_file import json_schema, read_results, to_json
+from edgebee.benchmarks.wording import verdict
 
 NAMES = ["model.keras", "model.keras (predict)"] + [
     f"model_{format_}.tflite" for format_ in ("float32", "float16", "dynamic", "int8")
@@ -167,6 +168,17 @@ def test_int8_count_is_that_of_the_lone_runner(measured, tmp_path):
     right = sum(os.sep + answer["label"] + os.sep in answer["path"] for answer in answers)
     accuracy = results.variant("model_int8.tflite").accuracy
     assert (right, len(answers)) == (accuracy.correct, accuracy.total)
+
+
+# ------------------------------------------------------------------ the page
+
+
+def test_the_page_and_its_charts_lie_beside_the_results(measured):
+    _, results, folder = measured
+    page = (folder / "report.html").read_text()
+    assert f"<h1>{verdict(results)}</h1>" in page
+    charts = {path.name for path in (folder / "report").iterdir()}
+    assert {"accuracy_0.png", "reliability.png", "training_curves.png"} <= charts
 
 
 # ------------------------------------------------------------------ what it says

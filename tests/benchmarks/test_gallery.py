@@ -12,8 +12,10 @@ from PIL import Image
 
 from edgebee.benchmarks.accuracy import measure_accuracy
 from edgebee.benchmarks.gallery import (
+    _MOST_LOOKS,
     MOST_CARDS,
     THUMBNAIL_PIXELS,
+    _jpeg,
     make_gallery,
     spotlight,
     worth_a_look,
@@ -81,6 +83,14 @@ def test_pictures_are_bounded_in_number_and_size(tmp_path):
     for card in gallery.cards:
         assert Image.open(io.BytesIO(card.photo)).size == (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS)
         assert len(card.photo) < 30_000
+
+
+def test_the_heaviest_gallery_leaves_room_in_a_page_of_three_megabytes():
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (224, 224, 3), np.uint8)
+    lit = spotlight(noise, rng.random((7, 7)).astype(np.float32))
+    card_bytes = len(_jpeg(noise)) + _MOST_LOOKS * len(_jpeg(lit))
+    assert MOST_CARDS * card_bytes * 4 / 3 < 2_000_000  # base64 makes three bytes four
 
 
 def test_without_a_model_it_says_so(five):

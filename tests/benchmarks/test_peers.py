@@ -106,18 +106,20 @@ def test_peers_answer_as_the_runner_does(edgebee, data, tmp_path):
     assert runtimes == {own.name: "ai-edge-litert"} | {one.name: one.engine for one in peers}
 
 
+@pytest.fixture(scope="module")
+def pythons(tmp_path_factory):
+    """The Python of each peer."""
+    found = find_peers([MODEL], tmp_path_factory.mktemp("made"), PYTHONS)
+    return {one.engine: one.python for one in found if isinstance(one, Peer)}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not PYTHONS, reason="EDGEBEE_PEER_PYTHONS names no Python with peers")
 @pytest.mark.parametrize("engine", ["openvino", "mediapipe", "onnxruntime"])
-def test_a_file_that_a_peer_does_not_take_is_its_failure(data, tmp_path, engine):
+def test_a_file_that_a_peer_does_not_take_is_its_failure(data, tmp_path, engine, pythons):
     (photo, *_) = sorted((data / "val" / "ants").iterdir())
     broken = tmp_path / "model_int8.tflite"
     broken.write_bytes(b"no model")
-    with Here() as here:
-        (peer, *_) = [
-            one for one in find_peers([MODEL], here.folder, PYTHONS)
-            if isinstance(one, Peer) and one.engine == engine
-        ]  # fmt: skip
-        with pytest.raises(WorkerError) as caught:
-            here.start(engine, [engine, str(broken), "--first", str(photo)], python=peer.python)
+    with Here() as here, pytest.raises(WorkerError) as caught:
+        here.start(engine, [engine, str(broken), "--first", str(photo)], python=pythons[engine])
     assert "\n" not in str(caught.value)

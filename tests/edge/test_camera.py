@@ -257,9 +257,9 @@ def test_a_camera_that_hangs_is_opened_anew(monkeypatch):
     monkeypatch.setattr(camera, "FRAME_TIMEOUT_S", 1.0)
     said = []
     frames = camera.read_frames("", every_s=0.0, size=(32, 24), say=said.append)
-    assert len(list(itertools.islice(frames, 5))) == 5  # two, silence, two, silence, one
+    assert len(list(itertools.islice(frames, 3))) == 3  # two, silence, one
     frames.close()
-    assert [line.split(": ")[1].split(" ")[0] for line in said] == ["silent", "back"] * 2
+    assert [line.split(": ")[1].split(" ")[0] for line in said] == ["silent", "back"]
 
 
 def test_the_camera_is_let_go_when_edgebee_is_killed(network_camera):
@@ -279,12 +279,12 @@ def test_the_camera_is_let_go_when_edgebee_is_killed(network_camera):
 def test_memory_and_handles_stay_flat():
     frames = camera.read_frames("", every_s=0.0, size=(320, 240), say=pytest.fail)
     grown = []
-    for number, _ in zip(range(3000), frames, strict=False):
-        if number in (1500, 2999):
+    for number, _ in zip(range(1000), frames, strict=False):
+        if number in (500, 999):
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             files = sum(1 for _ in Path("/proc/self/fd").iterdir())
             grown.append((pages * os.sysconf("SC_PAGESIZE"), files))
     frames.close()
     (half_bytes, half_files), (all_bytes, all_files) = grown
     assert all_files == half_files
-    assert all_bytes - half_bytes < 2_000_000  # 1500 frames would be 345 MB
+    assert all_bytes - half_bytes < 2_000_000  # 500 frames would be 115 MB

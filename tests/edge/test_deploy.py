@@ -111,6 +111,15 @@ def bare(server):
         stub.unlink()
 
 
+@pytest.fixture(scope="module")
+def golden_model(tmp_path_factory):
+    """The model that ships, with golden samples."""
+    path = tmp_path_factory.mktemp("golden") / "my model_int8.tflite"
+    shipped = ROOT / "edge" / "models" / "hymenoptera_int8.tflite"
+    subprocess.run([sys.executable, ROOT / "tests/arm/golden.py", shipped, path], check=True)
+    return path
+
+
 def deploy(*arguments, **variables):
     command = [sys.executable, "-m", "edgebee", "deploy", *map(str, arguments)]
     done = subprocess.run(
@@ -263,31 +272,30 @@ def test_a_camera_needs_a_library(changed, added):
 
 @needs_sshd
 @pytest.mark.parametrize(
-    ("name", "script", "complaint"),
+    ("script", "complaint"),
     [
-        ("python3", "echo 'sh: python3: not found' >&2; exit 127",
+        ("echo 'sh: python3: not found' >&2; exit 127",
          "has no python3; install it: sudo apt install python3 python3-venv"),
-        ("python3", "exec /usr/bin/env PYTHONHOME=/nowhere {python} \"$@\"",
+        ("exec /usr/bin/env PYTHONHOME=/nowhere {python} \"$@\"",
          "python3 does not work there: "),
-        ("python3", "exec {python} -c 'import sys; sys.version_info = (3, 9, 2); "
+        ("exec {python} -c 'import sys; sys.version_info = (3, 9, 2); "
          "exec(sys.stdin.read())' \"$2\"",
          "linux with Python 3.9 is there; edgebee needs Linux with Python 3.10"),
-        ("python3", "exec {python} -c 'import importlib.util as u; f = u.find_spec; "
+        ("exec {python} -c 'import importlib.util as u; f = u.find_spec; "
          "u.find_spec = lambda name: name != \"ensurepip\" and f(name); import sys; "
          "exec(sys.stdin.read())' \"$2\"",
          "virtual environments are missing; install them there: sudo apt install python3-venv"),
-        ("python3", "exec {python} -c 'import shutil; "
+        ("exec {python} -c 'import shutil; "
          "shutil.disk_usage = lambda path: type(\"\", (), {{\"free\": 99_000_000}}); import sys; "
          "exec(sys.stdin.read())' \"$2\"",
          "99 MB are free, 450 are needed; make room there"),
     ],
     ids=["no python", "broken python", "old python", "no venv", "no space"],
 )  # fmt: skip
-def test_what_is_missing_there_is_one_clear_line(bare, name, script, complaint):
-    bare.stub(name, script.format(python=sys.executable))
-    status, out, (line,) = deploy(*bare.arguments())
-    assert (status, out) == (1, "")
-    assert complaint in line
+def test_what_is_missing_there_is_one_clear_line(bare, script, complaint, golden_model):
+    bare.stub("python3", script.format(python=sys.executable))
+    with bare.connect() as host, pytest.raises(remote.RemoteError, match=complaint):
+        deploying.deploy(host, golden_model, folder="edgebee", options=None, say=pytest.fail)
     assert not (bare.home / "edgebee").exists()  # nothing was begun
 
 
@@ -366,15 +374,6 @@ def test_a_watched_folder_needs_no_device_and_no_network():
 
 
 # ---------------------------------------------------------------- the whole way
-
-
-@pytest.fixture(scope="module")
-def golden_model(tmp_path_factory):
-    """The model that ships, with golden samples."""
-    path = tmp_path_factory.mktemp("golden") / "my model_int8.tflite"
-    shipped = ROOT / "edge" / "models" / "hymenoptera_int8.tflite"
-    subprocess.run([sys.executable, ROOT / "tests/arm/golden.py", shipped, path], check=True)
-    return path
 
 
 @pytest.mark.slow

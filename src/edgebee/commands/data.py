@@ -31,12 +31,16 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json:
 
     from tqdm import tqdm
 
+    from edgebee.native_stderr import quiet_decoders
     from edgebee.train.audit import audit_dataset, render_text, to_json
     from edgebee.train.dataset import load_dataset
 
     dataset = load_dataset(folder, exclude=exclude)
     count = len(dataset.train) + len(dataset.validation)
-    with tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar:
+    with (
+        quiet_decoders(),
+        tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar,
+    ):
         audit = audit_dataset(dataset, progress=bar.update)
     if as_json:
         click.echo(json.dumps(to_json(audit), indent=2, ensure_ascii=False))

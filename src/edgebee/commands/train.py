@@ -142,10 +142,14 @@ def _look_at(dataset: Dataset) -> None:
     """Say briefly what is wrong with the photos; unreadable ones are named when left out."""
     from tqdm import tqdm
 
+    from edgebee.native_stderr import quiet_decoders
     from edgebee.train.audit import audit_dataset
 
     count = len(dataset.train) + len(dataset.validation)
-    with tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar:
+    with (
+        quiet_decoders(),
+        tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar,
+    ):
         audit = audit_dataset(dataset, progress=bar.update)
     named_later = {"unreadable", "truncated"}
     findings = [
