@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from edgebee.artifacts import write_bytes, write_json, write_text, write_through
+from edgebee.artifacts import encode_json, write_together
+from edgebee.checksums import write_checksums
 from edgebee.errors import TrainingError
 from edgebee.train.backbone import build_backbone, build_classifier, cut_below, layers_above
 from edgebee.train.batches import class_weights
@@ -223,7 +225,7 @@ def _divide_logits(head: Any, temperature: float) -> None:
 
 
 def write_training(training: Training, output: Path, split: dict[str, Any]) -> None:
-    """Write `model.keras`, `labels.txt`, `history.json` and `training.png`.
+    """Write `model.keras`, `labels.txt`, `history.json`, the pictures and `SHA256SUMS`.
 
     Args:
         training: from `train`.
@@ -236,19 +238,27 @@ def write_training(training: Training, output: Path, split: dict[str, Any]) -> N
     dataset, validation = training.dataset, training.validation
     right = f"{validation.correct} of {len(validation.paths)}"
     what = "drawings, not photos" if dataset.drawn else f"{dataset.name} validation photos"
-    write_through(output / "model.keras", lambda part: save_keras(training.model, part))
-    write_text(output / "labels.txt", "".join(f"{label}\n" for label in dataset.labels))
-    write_bytes(output / "training.png", plot_training(training.epochs, f"{right} {what} right"))
-    write_bytes(
-        output / "confusion.png", plot_confusion(validation.confusion(), dataset.labels, what)
-    )
-    write_bytes(
-        output / "mistakes.png",
-        plot_mistakes(
+    labels = "".join(f"{label}\n" for label in dataset.labels)
+    pictures = {
+        "training.png": plot_training(training.epochs, f"{right} {what} right"),
+        "confusion.png": plot_confusion(validation.confusion(), dataset.labels, what),
+        "mistakes.png": plot_mistakes(
             validation.paths, validation.classes, validation.scores, dataset.labels, what
         ),
+    }
+    contents = {
+        "labels.txt": labels.encode(),
+        "history.json": encode_json(_describe(training, split)),
+        **pictures,
+    }
+    # Together, since a model beside the labels of an earlier training would name things wrongly.
+    write_together(
+        {
+            output / "model.keras": lambda part: save_keras(training.model, part),
+            **{output / name: partial(Path.write_bytes, data=of) for name, of in contents.items()},
+        }
     )
-    write_json(output / "history.json", _describe(training, split))
+    write_checksums(output)
     Checkpoints(output, training.recipe, dataset).clear()
 
 

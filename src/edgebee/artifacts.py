@@ -25,6 +25,7 @@ from edgebee.errors import OutputError
 
 __all__ = [
     "claim_folder",
+    "encode_json",
     "output_folder",
     "prepare_folder",
     "whole_folder",
@@ -221,4 +222,9 @@ def write_json(path: Path, content: Any) -> None:
     Raises:
         OutputError: the file could not be written.
     """
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_bytes(path, encode_json(content))
+
+
+def encode_json(content: Any) -> bytes:
+    """Indented JSON in UTF-8, with a line's end at its end."""
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

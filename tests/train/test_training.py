@@ -120,8 +120,8 @@ def test_pictures_are_pictures(training, name):
 def test_no_checkpoint_and_no_part_is_left(training):
     _, output = training
     assert sorted(path.name for path in output.iterdir()) == [
-        "confusion.png", "history.json", "labels.txt", "mistakes.png", "model.keras",
-        "training.png",
+        "SHA256SUMS", "confusion.png", "history.json", "labels.txt", "mistakes.png",
+        "model.keras", "training.png",
     ]  # fmt: skip
 
 

@@ -149,26 +149,30 @@ def measure_folder(
     """
     from tqdm import tqdm
 
-    from edgebee.artifacts import prepare_folder, write_text
+    from edgebee.artifacts import output_folder, write_text
     from edgebee.benchmarks.gallery import worth_a_look
     from edgebee.benchmarks.measurement import measure
     from edgebee.benchmarks.page import write_page
     from edgebee.benchmarks.results_file import to_json
     from edgebee.benchmarks.tables import print_tables, to_markdown
+    from edgebee.checksums import write_checksums
 
     subject = _subject(folder, data)
-    prepare_folder(folder)
-    with tqdm(unit="step", disable=None, bar_format="{desc} {n} [{elapsed}]") as bar:
+    with (
+        output_folder(folder),
+        tqdm(unit="step", disable=None, bar_format="{desc} {n} [{elapsed}]") as bar,
+    ):
 
         def progress(text: str) -> None:
             bar.set_description_str(text)
             bar.update()
 
         results = measure(subject, plan, progress=progress)
-    write_text(folder / "benchmark.json", to_json(results))
-    # Loading it takes seconds; with every photo right there is nothing to ask it.
-    asked = bool(worth_a_look(results)[0])
-    write_page(folder, results, model=_load_keras(folder / KERAS_NAME) if asked else None)
+        write_text(folder / "benchmark.json", to_json(results))
+        # Loading it takes seconds; with every photo right there is nothing to ask it.
+        asked = bool(worth_a_look(results)[0])
+        write_page(folder, results, model=_load_keras(folder / KERAS_NAME) if asked else None)
+        write_checksums(folder)
     if markdown:
         click.echo(to_markdown(results))
     else:
