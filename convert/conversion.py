@@ -25,13 +25,21 @@ from edgebee.convert.quantize import (
     Format,
     InputType,
     calibrate,
+    list_float_operators,
     quantize_float,
     quantize_int8,
     quantize_int16x8,
     trace,
 )
 from edgebee.convert.recovery import climb
-from edgebee.convert.verification import MAX_DROP_POINTS, HeldOut, Verification, run_model, verify
+from edgebee.convert.verification import (
+    MAX_DROP_POINTS,
+    HeldOut,
+    Verification,
+    run_model,
+    score_keras,
+    verify,
+)
 from edgebee.edge.classify import ModelError
 from edgebee.edge.runtimes import RUNTIMES, check_operators
 from edgebee.errors import ConversionError
@@ -88,6 +96,8 @@ class Refused:
     """What was seen, in a line."""
     short: str = ""
     """The same without its uncertainty."""
+    recoverable: bool = False
+    """Whether the ladder of `edgebee.convert.recovery` may help."""
 
 
 @dataclass
@@ -121,7 +131,7 @@ class Conversion:
         """
         for format_ in formats:
             made = self._make(format_)
-            if isinstance(made, Refused) and format_ == "int8" and self.settings.recover:
+            if isinstance(made, Refused) and made.recoverable and self.settings.recover:
                 self.say(f"int8 {made.reason}")
                 made = self._recover()
             yield made
@@ -152,8 +162,8 @@ class Conversion:
     def _golden(self) -> list[GoldenPicture]:
         candidates = draw_pictures()
         size = self.model.input_shape[1:3]
-        pixels = np.stack([enlarge(one.pixels, size) for one in candidates]).astype(np.float32)
-        return choose_pictures(candidates, np.asarray(self.model.predict_on_batch(pixels)))
+        pixels = np.stack([enlarge(one.pixels, size) for one in candidates])
+        return choose_pictures(candidates, score_keras(self.model, pixels))
 
     def _make(self, format_: Format) -> Converted | Refused:
         """One format by the plain way."""
@@ -161,6 +171,9 @@ class Conversion:
             content = self._float32
         elif format_ == "int8":
             content = quantize_int8(self._calibrated, self.settings.io)
+            left = list_float_operators(content)
+            if left:
+                self.say(f"warning: int8 has no kernels for {', '.join(left)}: they stay in float")
         elif format_ == "int16x8":
             content = quantize_int16x8(self._calibrated)
         else:
@@ -189,14 +202,17 @@ class Conversion:
         too_new = check_operators(content, self.settings.runtimes)
         if too_new:
             return Refused(format_, "; ".join(str(one) for one in too_new[:3]))
+        recoverable = format_ == "int8"
         try:
             verification = verify(content, self.held_out)
+            problem = verification.problem(self.settings.max_drop)
+            if problem is not None:
+                reason = f"{problem}: {verification}"
+                return Refused(format_, reason, verification.short, recoverable)
+            packed = self._pack(format_, content, calibration, verification, rung)
         except ModelError as error:
-            return Refused(format_, f"does not load: {str(error).split(': ', 1)[-1]}")
-        problem = verification.problem(self.settings.max_drop)
-        if problem is not None:
-            return Refused(format_, f"{problem}: {verification}", verification.short)
-        packed = self._pack(format_, content, calibration, verification, rung)
+            reason = f"does not run: {str(error).split(': ', 1)[-1]}"
+            return Refused(format_, reason, recoverable=recoverable)
         return Converted(format_, packed, verification, rung)
 
     def _pack(
@@ -216,7 +232,7 @@ class Conversion:
         }
         pictures = {f"golden/{place}.png": one.png() for place, one in enumerate(self._golden)}
         io = self.settings.io if format_ == "int8" else "float32"
-        record = {
+        record: dict[str, Any] = {
             "format_version": manifest.FORMAT_VERSION,
             "labels": list(origin.labels),
             "preprocessing": manifest.preprocessing_record(size, io),
@@ -236,11 +252,16 @@ class Conversion:
             "verification": manifest.verification_record(verification, self.settings.max_drop),
             "runtime": manifest.runtime_record(content),
         }
+
+        def describe(network: bytes) -> dict[str, bytes]:
+            full = {**record, "network": manifest.network_record(network)}
+            return {manifest.MANIFEST_NAME: manifest.encode_manifest(full), **pictures}
+
         return pack_metadata(
             content,
             origin.labels,
             description=f"Tells {', '.join(origin.labels)} apart; made by edgebee.",
-            files={manifest.MANIFEST_NAME: manifest.encode_manifest(record), **pictures},
+            describe=describe,
         )
 
     def _calibration_record(

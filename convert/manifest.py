@@ -21,6 +21,7 @@ from edgebee.convert.calibration_audit import CalibrationAudit
 from edgebee.convert.golden import TOLERANCE
 from edgebee.convert.verification import Verification
 from edgebee.edge.runtimes import list_operators
+from edgebee.errors import ConversionError
 
 __all__ = [
     "FORMAT_VERSION",
@@ -30,6 +31,7 @@ __all__ = [
     "golden_record",
     "hash_photo_list",
     "hash_weights",
+    "network_record",
     "preprocessing_record",
     "runtime_record",
     "verification_record",
@@ -138,6 +140,11 @@ def runtime_record(content: bytes) -> dict[str, Any]:
     }
 
 
+def network_record(network: bytes) -> dict[str, Any]:
+    """Length and SHA-256 of the flatbuffer, which show damage that the zip does not cover."""
+    return {"bytes": len(network), "sha256": hashlib.sha256(network).hexdigest()}
+
+
 def versions_record() -> dict[str, str]:
     """Versions of the packages that have a say in the bytes."""
     return {package: version(package) for package in _PACKAGES}
@@ -156,6 +163,13 @@ def hash_weights(model: Any) -> str:
 
 
 def hash_photo_list(root: Path, paths: Sequence[Path]) -> str:
-    """SHA-256 over the list of photos: their names below `root` and their sizes in bytes."""
-    lines = sorted(f"{photo_name(root, path)}\t{path.stat().st_size}\n" for path in paths)
+    """SHA-256 over the list of photos: their names below `root` and their sizes in bytes.
+
+    Raises:
+        ConversionError: a photo is not there any more.
+    """
+    try:
+        lines = sorted(f"{photo_name(root, path)}\t{path.stat().st_size}\n" for path in paths)
+    except OSError as error:
+        raise ConversionError(f"{error.filename}: cannot be read ({error.strerror})") from error
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

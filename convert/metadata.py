@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import flatbuffers
 
@@ -36,7 +36,7 @@ def pack_metadata(
     labels: Sequence[str],
     *,
     description: str,
-    files: Mapping[str, bytes] | None = None,
+    describe: Callable[[bytes], Mapping[str, bytes]] | None = None,
 ) -> bytes:
     """Put labels, normalization and files of our own into a model.
 
@@ -47,11 +47,12 @@ def pack_metadata(
         content: a TFLite flatbuffer with one input and one output.
         labels: one name per score.
         description: a sentence on the model.
-        files: what else goes into the zip, by name.
+        describe: takes the flatbuffer as it will lie in the file, gives what else goes into
+            the zip, by name.
 
     Returns:
-        The model with the metadata flatbuffer inside and a zip with `labels.txt` and `files`
-        behind it.
+        The model with the metadata flatbuffer inside and a zip with `labels.txt` and
+        those files behind it.
 
     Raises:
         ConversionError: the model gives another number of scores.
@@ -76,7 +77,9 @@ def pack_metadata(
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     text = "".join(f"{label}\n" for label in labels)
-    return bytes(builder.Output()) + _zip({LABELS_NAME: text.encode(), **(files or {})})
+    network = bytes(builder.Output())
+    more = describe(network) if describe is not None else {}
+    return network + _zip({LABELS_NAME: text.encode(), **more})
 
 
 def _zip(files: Mapping[str, bytes]) -> bytes:

@@ -37,6 +37,7 @@ __all__ = [
     "Format",
     "InputType",
     "calibrate",
+    "list_float_operators",
     "quantize_float",
     "quantize_int8",
     "quantize_int16x8",
@@ -154,6 +155,25 @@ def quantize_int16x8(calibrated: bytes) -> bytes:
             float32, float32, allow_float, int16, int64, per_tensor, per_tensor_dense
         ),
     )
+
+
+def list_float_operators(content: bytes) -> list[str]:
+    """Names of the operators of an int8 model that compute in float, and give floats.
+
+    The quantizer leaves in float what it knows no integer kernel for.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
+    graph = model.subgraphs[0]
+    found = set()
+    for operator in graph.operators:
+        name = str(names[model.operatorCodes[operator.opcodeIndex].builtinCode])
+        kinds = {graph.tensors[index].type for index in operator.outputs}
+        if name != "DEQUANTIZE" and schema.TensorType.FLOAT32 in kinds:
+            found.add(name)
+    return sorted(found)
 
 
 def _converted(format_: str, step: Callable[[], Any]) -> bytes:

@@ -7,7 +7,8 @@ Every variant answers the same held-out photos in the runner's own way, through 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from edgebee.convert.calibration import draw_order
 from edgebee.convert.paired import PairedComparison, compare
-from edgebee.edge.classify import PhotoError, invoke, make_interpreter, read_photo
+from edgebee.edge.classify import ModelError, PhotoError, invoke, make_interpreter, read_photo
 from edgebee.errors import ConversionError, OutputError
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "check_reference",
     "read_held_out",
     "run_model",
+    "score_keras",
     "verify",
 ]
 
@@ -152,9 +154,28 @@ def read_held_out(
             "name others with --data"
         )
     pixels = np.stack(read)
-    batches = [pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)]
-    scores = [np.asarray(model.predict_on_batch(one.astype(np.float32))) for one in batches]
-    return HeldOut(pixels, np.array(used), np.concatenate(scores), tuple(skipped))
+    return HeldOut(pixels, np.array(used), score_keras(model, pixels), tuple(skipped))
+
+
+def score_keras(model: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Scores of the Keras model.
+
+    Args:
+        model: Keras, `[N, H, W, 3]` in 0..255 -> `[N, labels]`.
+        pixels: `[photos, H, W, 3]`.
+
+    Returns:
+        `[photos, labels]`.
+    """
+    # Every batch is a full one, the last filled up with its first photo: for another size the
+    # model would be traced anew, which takes longer than the photos do.
+    scores = []
+    for start in range(0, len(pixels), _BATCH):
+        batch = pixels[start : start + _BATCH]
+        fill = np.repeat(batch[:1], _BATCH - len(batch), axis=0)
+        full = np.concatenate([batch, fill]).astype(np.float32)
+        scores.append(np.asarray(model.predict_on_batch(full), np.float32)[: len(batch)])
+    return np.concatenate(scores)
 
 
 def check_reference(
@@ -239,19 +260,30 @@ def run_model(
         `[photos, labels]`.
 
     Raises:
-        ModelError: it does not load.
+        ModelError: it does not load or run.
         OutputError: there is no room for a temporary file.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.tflite")
+    with _temporary_file(content) as path:
         try:
+            interpreter = _builtin_interpreter(path) if builtin_kernels else make_interpreter(path)
+            return np.stack([invoke(interpreter, one) for one in pixels])
+        except RuntimeError as error:  # an operator without a kernel for these types
+            raise ModelError(f"{path}: {str(error).strip().splitlines()[0]}") from error
+
+
+@contextmanager
+def _temporary_file(content: bytes) -> Iterator[Path]:
+    """The model as a file, since that is what the runner reads."""
+    with ExitStack() as stack:
+        try:
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "model.tflite")
             path.write_bytes(content)
         except OSError as error:
             raise OutputError(
-                f"{path}: could not be written ({error.strerror}); set TMPDIR to a folder with room"
+                f"{tempfile.gettempdir()}: no room there for a temporary file "
+                f"({error.strerror}); set TMPDIR to another folder"
             ) from error
-        interpreter = _builtin_interpreter(path) if builtin_kernels else make_interpreter(path)
-        return np.stack([invoke(interpreter, one) for one in pixels])
+        yield path
 
 
 def _builtin_interpreter(path: Path) -> Any:

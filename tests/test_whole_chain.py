@@ -102,3 +102,16 @@ def test_the_two_files_alone_count_as_the_benchmark_does(
     # LiteRT's int8 kernels (XNNPACK) and tflite-runtime's built-in ones round differently, which
     # over 60 layers moves scores near 0.5 to the other side: 1 label of 153 in most models.
     assert abs(correct - int8["correct"]) <= (0 if runtime == "litert" else 2)
+
+
+@pytest.mark.slow
+@pytest.mark.hymenoptera
+def test_all_formats_cost_little_more_than_int8_alone(chain, edgebee_process, tmp_path):
+    # The model is traced once and calibrated once. Processor time, since the machine may be busy.
+    seconds = {}
+    for name in ("int8", "all"):
+        command = ("convert", chain / "model.keras", "--quantize", name, "--output", tmp_path)
+        done = edgebee_process(*command)
+        assert done.status == 0, done.err
+        seconds[name] = done.cpu_seconds
+    assert seconds["all"] <= 1.5 * seconds["int8"]

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -441,6 +442,19 @@ def test_a_full_disk_gets_nothing_half_written(edgebee, folder, small_disk):
     assert done.status == 1
     assert "No space left" in done.err
     assert contents(small_disk) == before
+
+
+def test_no_room_for_temporary_files(edgebee, folder, small_disk, monkeypatch):
+    (small_disk / "full").write_bytes(bytes(2_000_000))
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    layers = keras.layers
+    scores = layers.Dense(2, activation="softmax")
+    model = sequential(SIZE, layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(99), scores)
+    model.save(folder / "model.keras")  # 1.8 MB as float32
+    done = edgebee("convert", folder / "model.keras", "--quantize", "float32")
+    assert done.status == 1
+    assert "TMPDIR" in done.errors[-1]
+    assert not list(folder.glob("*.tflite"))
 
 
 def test_an_existing_file_is_replaced_whole(edgebee, folder):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("keras", reason="needs edgebee[train]")
+import keras
 from fragile_models import LABELS, SIZE_PX, red_or_blue, smooth_picture, write_photos
 
 from edgebee.convert.calibration import Calibration
@@ -109,6 +110,16 @@ def test_what_nothing_recovers_is_refused(edgebee, folder, photos):
     assert done.status == 1
     assert "none of 4 ways to recover it held" in done.errors[-1]
     assert not list(folder.glob("*.tflite"))
+
+
+def test_an_operator_without_an_integer_kernel_is_named(edgebee, folder, photos):
+    model = red_or_blue()
+    softer = keras.layers.Activation("elu")(model.layers[-2].output)
+    keras.Model(model.inputs, model.layers[-1](softer)).save(folder / "model.keras")
+    done = edgebee("convert", folder / "model.keras", "--data", photos)
+    assert done.status == 0, done.err
+    (warning,) = [line for line in done.errors if "no kernels" in line]
+    assert warning == "warning: int8 has no kernels for ELU: they stay in float"
 
 
 # ------------------------------------------------------------------ per-layer error

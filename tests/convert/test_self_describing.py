@@ -63,7 +63,7 @@ def test_the_manifest_is_all_there(made, source, format_):
     manifest = read_manifest(file(made, format_))
     assert list(manifest) == [
         "format_version", "labels", "preprocessing", "scores", "golden", "provenance",
-        "verification", "runtime",
+        "verification", "runtime", "network",
     ]  # fmt: skip
     assert manifest["format_version"] == 1
     assert tuple(manifest["labels"]) == read_labels(file(made, format_)) == LABELS
@@ -110,6 +110,14 @@ def test_the_operators_are_those_of_the_file(made, format_):
     operators = list_operators(file(made, format_).read_bytes())
     assert runtime["operators"] == [list(operator) for operator in operators]
     assert re.fullmatch(r"\d+\.\d+\.\d+", runtime["min_version"])
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_the_network_is_the_one_in_front_of_the_zip(made, format_):
+    content = file(made, format_).read_bytes()
+    network = read_manifest(file(made, format_))["network"]
+    assert content[network["bytes"] :].startswith(b"PK")
+    assert hashlib.sha256(content[: network["bytes"]]).hexdigest() == network["sha256"]
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -142,13 +142,14 @@ def run(
         dataset = _photos(model_path.parent, data)
         start_tensorflow(debug=debug)
         from edgebee.convert.conversion import Settings
+        from edgebee.edge.runtimes import RUNTIMES
 
         settings = Settings(
             io=io,  # type: ignore[arg-type]  # click has checked it
             max_drop=max_drop,
             recover=recover,
             seed=seed,
-            **({"runtimes": runtimes} if runtimes else {}),
+            runtimes=runtimes or RUNTIMES,
         )
         conversion = _prepare(model_path, formats, dataset, samples, settings)
         return _write_all(conversion, formats, folder)
@@ -227,11 +228,13 @@ def _write_all(conversion: Conversion, formats: Sequence[Format], folder: Path) 
     from edgebee.convert.conversion import Refused, write_model
     from edgebee.errors import ConversionError
 
-    written, refused = [], []
+    written, refused, remedy = [], [], ""
     for made in conversion.run(formats):
         if isinstance(made, Refused):
             refused.append(f"{folder / f'model_{made.format}.tflite'}: not written: {made.reason}")
             _say(f"{made.format} is refused")
+            if made.recoverable:
+                remedy = "; try --recover"
             continue
         path = write_model(made, folder)
         written.append(path)
@@ -243,7 +246,6 @@ def _write_all(conversion: Conversion, formats: Sequence[Format], folder: Path) 
     if written:
         write_checksums(folder)
     if refused:
-        remedy = "" if conversion.settings.recover else "; try --recover"
         raise ConversionError("; ".join(refused) + remedy)
     return written
 
