@@ -133,8 +133,8 @@ def take_turns(rounds: int, *ways: Callable[[], float | None]) -> list[float]:
 def compare_photo(
     name: str, photo: Path, model: Path, float_model: Path | None, rounds: int
 ) -> list[Comparison]:
-    """Photo to label against the floor and, with `float_model`, against the usual way."""
-    classifier = classify.Classifier(model)
+    """Photo to label against the floor and, with `float_model`, the usual way; one thread each."""
+    classifier = classify.Classifier(model, threads=1)
 
     def ours_() -> None:
         classifier(photo)
@@ -144,7 +144,7 @@ def compare_photo(
         lambda: _floor(photo, classifier.size, classifier.interpreter),
     ]
     if float_model:
-        usual = classify.make_interpreter(float_model)
+        usual = classify.make_interpreter(float_model, 1)
         ways.append(lambda: _usual_way(photo, usual))
     ours, floor, *others = take_turns(rounds, *ways)
     found = [Comparison(name, ours, floor, "floor")]
@@ -162,7 +162,7 @@ def _usual_way(photo: Path, interpreter: Any) -> None:
     entry, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     height, width = entry["shape"][1:3]
     with Image.open(photo) as image:
-        pixels = np.asarray(image.convert("RGB").resize((width, height)), np.float32)
+        pixels = np.asarray(image.convert("RGB").resize((width, height)), entry["dtype"])
     interpreter.set_tensor(entry["index"], pixels[np.newaxis])
     interpreter.invoke()
     interpreter.get_tensor(output["index"])
