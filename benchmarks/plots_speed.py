@@ -267,7 +267,7 @@ def plot_threads(results: Results, place: int) -> Chart | None:
             numbers, middles = [one for one, _ in points], [time.p50 for _, time in points]
             axes.plot(numbers, middles, "o-", color=colours.get(run.variant, MUTED),
                       markersize=5, markeredgecolor=PAPER)  # fmt: skip
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(time.p50 for _, points in swept for _, time in points))
         axes.yaxis.set_major_locator(_round_numbers())
         axes.set_xticks(sorted({number for _, points in swept for number, _ in points}))
         axes.margins(x=0.3)

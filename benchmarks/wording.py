@@ -39,7 +39,7 @@ _ENGINES = {
 
 
 def short_names(variants: Sequence[Variant]) -> dict[str, str]:
-    """A short name for each variant, by its name: `int8`, `Keras`, `int8, OpenVINO`.
+    """A short name for each variant, by its name: `int8`, `Keras`, `int8 OpenVINO`.
 
     Where two would share one, both keep their file's name.
     """
@@ -52,7 +52,7 @@ def _short_name(variant: Variant) -> str:
     stem = variant.file.rsplit(".", 1)[0]
     name = "Keras" if variant.format == "keras" else stem.removeprefix("model_")
     engine = _ENGINES.get(variant.engine)
-    return f"{name}, {engine}" if engine else name
+    return f"{name} {engine}" if engine else name
 
 
 def run_of(device: Device, name: str | None) -> Run | None:

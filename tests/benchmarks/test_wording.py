@@ -109,7 +109,7 @@ def test_names_are_short_where_that_is_plain(tmp_path):
     keras, int8, other, *_ = make_big(tmp_path, variants=3).variants
     peer = replace(other, name="model_float16.tflite (openvino)", engine="openvino")
     assert list(short_names([keras, int8, peer]).values()) == [
-        "Keras", int8.format, f"{other.format}, OpenVINO",
+        "Keras", int8.format, f"{other.format} OpenVINO",
     ]  # fmt: skip
     twin = replace(int8, name="model_float16.tflite (again)")
     assert list(short_names([int8, twin]).values()) == [int8.name, twin.name]
