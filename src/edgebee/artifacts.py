@@ -63,7 +63,7 @@ def output_folder(folder: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be made or written to, or another run writes there.
     """
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    new = [path for path in (folder, *folder.parents) if not _is_there(path)]
     try:
         with claim_folder(prepare_folder(folder)) as claimed:
             if not claimed:
@@ -77,6 +77,13 @@ def output_folder(folder: Path) -> Iterator[Path]:
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
         raise
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # below a folder that may not be searched; `prepare_folder` says so
+        return True
 
 
 @contextmanager
