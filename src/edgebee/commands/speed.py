@@ -104,9 +104,8 @@ def _untrained(path: Path) -> Path:
     start_tensorflow()
     import tensorflow as tf
 
+    from edgebee.convert.quantize import trace
+
     network = tf.keras.applications.MobileNetV2((224, 224, 3), weights=None, classes=2)
-    traced = tf.function(lambda pixels: network(pixels, training=False)).get_concrete_function(
-        tf.TensorSpec((1, 224, 224, 3), tf.float32)
-    )
-    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([traced], network).convert())
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([trace(network)]).convert())
     return path
