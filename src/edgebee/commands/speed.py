@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,13 +63,14 @@ def speed(
         large = runner_speed.camera_photo(folder / "large.jpg", 4000, 3000)
         small = runner_speed.camera_photo(folder / "small.jpg", 640, 480)
         usual = float_model or _untrained(folder / "float32.tflite")
-        for comparison in (
-            *runner_speed.compare_photo("12 megapixels", large, model, usual, rounds),
-            *runner_speed.compare_photo("VGA", small, model, usual, 10 * rounds),
-            runner_speed.compare_cold_start(small, model, rounds),
-            runner_speed.compare_folder([small] * 200, model, max(rounds // 6, 3)),
-        ):
-            met.append(_print_comparison(comparison))
+        steps: tuple[Callable[[], list[Comparison]], ...] = (
+            lambda: runner_speed.compare_photo("12 megapixels", large, model, usual, rounds),
+            lambda: runner_speed.compare_photo("VGA", small, model, usual, 10 * rounds),
+            lambda: [runner_speed.compare_cold_start(small, model, rounds)],
+            lambda: [runner_speed.compare_folder([small] * 200, model, max(rounds // 6, 3))],
+        )
+        for step in steps:  # printed as they come
+            met += [_print_comparison(comparison) for comparison in step()]
         memory = runner_speed.measure_memory(large, model, answers)
     growth = memory.late_mb - memory.early_mb
     click.echo(
@@ -104,9 +106,8 @@ def _untrained(path: Path) -> Path:
     start_tensorflow()
     import tensorflow as tf
 
+    from edgebee.convert.quantize import trace
+
     network = tf.keras.applications.MobileNetV2((224, 224, 3), weights=None, classes=2)
-    traced = tf.function(lambda pixels: network(pixels, training=False)).get_concrete_function(
-        tf.TensorSpec((1, 224, 224, 3), tf.float32)
-    )
-    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([traced], network).convert())
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([trace(network)]).convert())
     return path
