@@ -41,7 +41,9 @@ def tables(results: Results) -> list[Table]:
 
 def _accuracy_table(results: Results) -> Table:
     """Models and what they got right."""
-    headings = ("model", "MB", "correct", "95 % interval", "agrees", "against Keras", "calibration error")
+    headings = (
+        "model", "MB", "correct", "95 % interval", "agrees", "against Keras", "calibration error",
+    )  # fmt: skip
     return Table("", headings, tuple(_accuracy_row(one) for one in results.variants))
 
 
