@@ -26,9 +26,9 @@ from edgebee.convert.quantize import (
     InputType,
     calibrate,
     list_float_operators,
+    quantize_16x8,
     quantize_float,
     quantize_int8,
-    quantize_int16x8,
     trace,
 )
 from edgebee.convert.recovery import climb
@@ -175,7 +175,7 @@ class Conversion:
             if left:
                 self.say(f"warning: int8 has no kernels for {', '.join(left)}: they stay in float")
         elif format_ == "int16x8":
-            content = quantize_int16x8(self._calibrated)
+            content = quantize_16x8(self._calibrated)
         else:
             content = quantize_float(self._graph, format_)
         return self._judge(format_, content, self.calibration, None)

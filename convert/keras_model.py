@@ -5,6 +5,9 @@ Imports Keras at the top: import it only where a model is loaded.
 
 from __future__ import annotations
 
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ def load_keras(path: Path) -> Any:
     check_keras_file(path)  # of a damaged file Keras would say that there is none
     try:
         model = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except _LOAD_FAULTS as error:
         reason = str(error).strip().split("\n", 1)[0].split(". ", 1)[0]
         saved_by = saving_keras(path)
         if saved_by is not None and saved_by != keras.__version__:
@@ -53,6 +56,12 @@ def load_keras(path: Path) -> Any:
             "rate leaves them; train again with a lower --learning-rate"
         )
     return model
+
+
+_LOAD_FAULTS = (  # what Keras, h5py and zipfile raise for files that are damaged or foreign
+    ValueError, TypeError, OSError, LookupError, AttributeError, ImportError, RuntimeError,
+    NotImplementedError, ArithmeticError, EOFError, MemoryError, struct.error, zipfile.BadZipFile,
+    zlib.error)  # fmt: skip
 
 
 def _is_picture(shape: Any) -> bool:

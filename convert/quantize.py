@@ -38,9 +38,9 @@ __all__ = [
     "InputType",
     "calibrate",
     "list_float_operators",
+    "quantize_16x8",
     "quantize_float",
     "quantize_int8",
-    "quantize_int16x8",
     "trace",
 ]
 
@@ -140,7 +140,7 @@ def quantize_int8(
     return content
 
 
-def quantize_int16x8(calibrated: bytes) -> bytes:
+def quantize_16x8(calibrated: bytes) -> bytes:
     """Make the int16x8 format of a calibrated model: activations of 16 bits, weights of 8.
 
     Raises:

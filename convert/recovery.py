@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgebee.convert.calibration import Calibration
 from edgebee.convert.layers import LayerError, find_layer_errors, names_around
-from edgebee.convert.quantize import Format, InputType, calibrate, quantize_int8, quantize_int16x8
+from edgebee.convert.quantize import Format, InputType, calibrate, quantize_16x8, quantize_int8
 from edgebee.convert.ranges import RangeMethod, clip_ranges
 from edgebee.errors import ConversionError
 
@@ -65,7 +65,7 @@ def climb(
         clipped = clip_ranges(calibrated, calibration.pixels[:_RANGE_PHOTOS], method)
         yield Rung(f"{method} ranges", "int8", quantize_int8(clipped, io), calibration)
     yield from _float_layers(calibrated, calibration, io, say)
-    yield Rung("16-bit activations", "int16x8", quantize_int16x8(calibrated), calibration)
+    yield Rung("16-bit activations", "int16x8", quantize_16x8(calibrated), calibration)
 
 
 def _float_layers(

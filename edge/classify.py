@@ -8,17 +8,12 @@ This one file and a model are all a Raspberry Pi needs, besides NumPy, Pillow an
 """
 
 # fmt: off
-import gc
-import os
-
-if __name__ == "__main__":  # to answer sooner: collect no garbage while loading, and start no
-    gc.disable()            # threads for matrices that are never multiplied
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import contextlib
 import importlib.util
 import io
 import itertools
 import json
+import os
 import struct
 import sys
 import time
@@ -41,6 +36,8 @@ __all__ = [
     "invoke", "main", "make_interpreter", "make_parser", "parse", "rank", "read_labels",
     "read_manifest", "read_photo", "render", "run", "selftest", "usable_cores"]
 
+MAX_PIXELS = 25_000_000  # larger photos could take more than 512 MB; a JPEG counts as scaled
+FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP"]  # EPS would run Ghostscript
 PHOTO_SUFFIXES = frozenset({
     ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 LABELS_NAME = "labels.txt"  # in the zip behind the model, as the TFLite metadata standard has it
@@ -92,10 +89,16 @@ def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
             source = Image.fromarray(source)
         if isinstance(source, Image.Image):
             return _fit(source, size, None)
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file, formats=FORMATS) as image:
+            stored = image.width * image.height
             # Decode a JPEG at the smallest scale that covers `size`. Its last row and column may
             # then be partly padding; the box that `draft` returns is the picture's true extent.
             drafted = image.draft("RGB", (max(size), max(size)))
+            held = stored if image.info.get("progressive") else image.width * image.height
+            slow = image.format == "BMP" and image.info.get("compression")  # is decoded in Python
+            if held > MAX_PIXELS / (6 if slow in (1, 2) else 1):
+                raise Image.DecompressionBombError(f"{stored / 1e6:.0f} megapixels are too many")
             return _fit(image, size, drafted[1][2:] if drafted else None)
 
 def _fit(image: Image.Image, size: tuple[int, int], extent: Sequence[float] | None) -> Pixels:
@@ -121,8 +124,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
         values = np.asarray(image).astype(np.int32).clip(0, 65535)
         return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in {"RGBA", "RGBa", "LA", "PA"} or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
 
 def find_photos(paths: Iterable[StrPath]) -> Iterator[Path]:
@@ -132,7 +134,7 @@ def find_photos(paths: Iterable[StrPath]) -> Iterator[Path]:
         for folder, subfolders, names in os.walk(path, onerror=unlisted.append):
             subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
             shown = (Path(folder, name) for name in sorted(names) if name[0] != ".")
-            yield from (path for path in shown if path.suffix.lower() in PHOTO_SUFFIXES)
+            yield from (p for p in shown if p.suffix.lower() in PHOTO_SUFFIXES and not p.is_fifo())
         yield from (Path(error.filename) for error in unlisted)
 
 def usable_cores() -> int:
@@ -201,7 +203,8 @@ def invoke(interpreter: Any, pixels: Pixels) -> Scores:
     else:
         np.copyto(tensor, pixels)
     del tensor  # the runtime does not work while anybody holds its memory
-    interpreter.invoke()
+    with _faults_as(ModelError, "the model is damaged", "copy it again"):
+        interpreter.invoke()
     scores: Scores = interpreter.get_tensor(output["index"])[0].astype(np.float32)
     scale, zero_point = output["quantization"]  # real value = scale * (value - zero point)
     return (scores - np.float32(zero_point)) * np.float32(scale) if scale else scores
@@ -265,8 +268,7 @@ class Classifier:
     def __call__(self, photo: Photo) -> Answer:
         """Answer for one photo; takes and raises what `read_photo` does."""
         start = time.perf_counter()
-        pixels = read_photo(photo, self.size)
-        decoded = time.perf_counter()
+        pixels, decoded = read_photo(photo, self.size), time.perf_counter()
         try:  # an interpreter serves one caller at a time
             interpreter = self._idle.pop()
         except IndexError:
@@ -274,8 +276,7 @@ class Classifier:
         scores = invoke(interpreter, pixels)
         self._idle.append(interpreter)
         ms = (decoded - start) * 1e3, (time.perf_counter() - decoded) * 1e3
-        order = rank(scores)
-        best = float(scores[order[0]])
+        best = float(scores[(order := rank(scores))[0]])
         label = self.labels[order[0]] if best >= self.threshold else UNKNOWN
         listed = {self.labels[index]: float(scores[index]) for index in order[: self.top_k]}
         return Answer(label, best, listed, *ms)
@@ -326,8 +327,8 @@ def make_parser(prog: str | None = None) -> ArgumentParser:
 def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
     """Arguments within their ranges; anything else ends the program with status 2."""
     args = parser.parse_args(argv)
-    counts = [number for number in (args.top_k, args.threads) if number is not None]
-    if min(counts, default=1) < 1 or not 0 <= (args.threshold or 0) <= 1:
+    numbers = [args.threshold or 0, *(one for one in (args.top_k, args.threads) if one is not None)]
+    if [] in numbers or min(numbers[1:], default=1) < 1 or not 0 <= numbers[0] <= 1:
         parser.error("--threshold must be between 0 and 1, other numbers 1 or more")
     return args
 
@@ -373,10 +374,9 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
                 print(f"error: {answer}", file=sys.stderr)
             if not failed or args.format != "text":
                 print(render(path, answer, args.format), flush=True)
-            gc.enable()
-        if status is not None:
-            return status
-        raise PhotoError(f"no photos in {', '.join(args.photos)}")
+        if status is None:
+            raise PhotoError(f"no photos in {', '.join(args.photos)}")
+        return status
     except EdgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

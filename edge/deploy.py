@@ -110,7 +110,7 @@ def packages_for(device: Device, *, camera: str | None = None) -> list[str]:
         raise RemoteError(
             f"{have} is there; edgebee needs Linux with Python {oldest}: Raspberry Pi OS 12 or 13"
         )
-    packages = ["click>=8.1", "pillow>=9.4"]
+    packages = ["click>=8.2", "pillow>=9.4"]
     if device.bits == 64:
         packages += ["numpy>=1.23", "ai-edge-litert>=1.0.1"]
     elif device.machine in {"armv7l", "armv8l", "aarch64"} and device.python <= (3, 11):

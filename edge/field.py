@@ -56,7 +56,7 @@ def make_parser(prog: str | None = None) -> ArgumentParser:
         f"one a line. {parser.epilog}"
     )
     add = parser.add_argument_group("with the photos").add_argument
-    add("--max-megapixels", type=int, metavar="N", help="refuse larger ones (default: 178)")
+    add("--max-megapixels", type=int, metavar="N", help="refuse larger ones (default: 25)")
     add("--sort", action="store_true", help="by label, and the surest first; told at the end")
     add("--move-to", type=Path, metavar="DIR", help="move each photo to DIR/LABEL/")
     add("--annotate", type=Path, metavar="DIR",
@@ -89,7 +89,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""
     args = parse(make_parser(prog), argv)
     if args.max_megapixels:
-        Image.MAX_IMAGE_PIXELS = args.max_megapixels * 500_000  # Pillow refuses twice as many
+        classify.MAX_PIXELS = args.max_megapixels * 1_000_000
+        Image.MAX_IMAGE_PIXELS = classify.MAX_PIXELS  # Pillow's own limit, of pixels not yet scaled
     threads = 1 if args.way == "photos" else args.threads  # which work on as many photos at a time
     return classify.run(args, functools.partial(_answer_all, args), threads)
 
@@ -119,9 +120,10 @@ def _answer_photos(classifier: Classifier, args: argparse.Namespace) -> Iterator
 def _photos_outside(named: Sequence[str], folders: Iterable[Path | None]) -> list[Any]:
     """The photos, listed before any is moved; not those in `folders`, unless named so."""
     outside: list[Any] = []
-    inner = [folder.resolve() for folder in folders if folder]
+    inner = [os.path.realpath(folder) for folder in folders if folder]
     for name in named:
-        apart = [folder for folder in inner if not Path(name).resolve().is_relative_to(folder)]
+        place = Path(os.path.realpath(name))  # unlike `resolve`, a loop of links does not stop it
+        apart = [Path(folder) for folder in inner if not place.is_relative_to(folder)]
         photos = itertools.chain.from_iterable(photo_batches([name]))
         outside += (photo for photo in photos if not _lies_in(photo, apart))
     return outside

@@ -72,6 +72,8 @@ MAX_NAMED = 8
 SUFFIX_FORMATS = {
     ".bmp": {"BMP", "DIB"},
     ".gif": {"GIF"},
+    ".heic": {"HEIF"},
+    ".heif": {"HEIF"},
     ".jpeg": {"JPEG", "MPO"},
     ".jpg": {"JPEG", "MPO"},
     ".png": {"PNG"},

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgebee.edge.classify import PhotoError, read_photo
+from edgebee.edge.classify import FORMATS, PhotoError, read_photo
 
 __all__ = ["THUMBNAIL_SIDE_PX", "Header", "Look", "Pixels", "inspect_photo"]
 
@@ -40,9 +40,6 @@ FILLING, FILLING_STEP = 128, 2
 _ORIENTATION_TAG = 0x0112  # EXIF (CIPA DC-008): how to turn the stored picture upright
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
-# Those of the runner's endings. Pillow knows many more by their content, some of which it hands
-# to other programs: an EPS file, whatever it is called, to Ghostscript.
-_FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # MPO comes with JPEG
 # What Pillow raises for files that are damaged behind their first bytes.
 _HEADER_FAULTS = (
     OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
@@ -130,7 +127,7 @@ def inspect_photo(path: Path) -> Look:
 
 def _header(content: bytes) -> Header | None:
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
             if image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS:
                 width, height = height, width
@@ -149,7 +146,7 @@ def _header(content: bytes) -> Header | None:
 
 def _is_transparent(content: bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.mode not in _TRANSPARENT_MODES and "transparency" not in image.info:
                 return False
             least, _ = image.convert("RGBA").getchannel("A").getextrema()

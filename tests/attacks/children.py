@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn
 
 __all__ = ["CPU_SECONDS", "MEMORY_MB", "Fault", "Report", "attack"]
@@ -153,6 +154,12 @@ def _lines(reading: int, pid: int) -> Iterator[str]:
                 yield line.decode(errors="replace")
 
 
+def _memory_mb(field: str) -> int:
+    """A field of the process's status: `VmHWM`, the most memory it held, or `VmRSS`, as of now."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(field))
+
+
 def _be_child(
     todo: list[int],
     try_case: Callable[[int], str],
@@ -169,7 +176,7 @@ def _be_child(
         escaped = text.strip().replace("\n", "\\n")
         os.write(writing, f"{kind}\t{escaped[-2000:]}\n".encode(errors="replace"))
 
-    peak = 0
+    peak, at_start = 0, _memory_mb("VmRSS")  # a fork begins with its parent's memory
     for case in todo:
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         try:
@@ -177,7 +184,7 @@ def _be_child(
         except BaseException:  # noqa: BLE001 - that is what is looked for
             outcome, fault = "", traceback.format_exc()
         signal.setitimer(signal.ITIMER_PROF, 0)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        peak = _memory_mb("VmHWM") - at_start
         sys.stderr.flush()
         said.seek(0)
         if said.read(1):

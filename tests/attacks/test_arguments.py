@@ -131,9 +131,9 @@ def assert_said(ended: Ended) -> None:
         return
     assert ended.status == 1, ended
     errors = [line for line in ended.err.splitlines() if line.lower().startswith("error: ")]
-    assert len(errors) == 1, ended
-    assert ended.err.splitlines()[-1] == errors[0]
-    assert errors[0].isprintable(), ended
+    assert errors, ended  # one for each argument that failed
+    assert ended.err.splitlines()[-1] == errors[-1]
+    assert all(error.isprintable() for error in errors), ended
     assert not Path("ran").exists(), "an argument was run by a shell"
 
 
@@ -155,6 +155,8 @@ def test_an_unknown_option_is_wrong_usage(words, run):
 @pytest.mark.parametrize("words", COMMANDS, ids=in_words)
 def test_an_option_without_its_value_is_wrong_usage(words, run):
     for option, takes_value in options(words, run).items():
+        if option == "--camera":
+            continue  # alone it means the first one
         if takes_value:
             assert_usage(run(*words, option))
         elif option not in ("--help", "--version"):

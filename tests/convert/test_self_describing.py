@@ -138,7 +138,6 @@ def test_no_dates_and_no_paths_inside(made, photos, format_):
 def test_the_runner_tests_itself(made, format_):
     tested = selftest(file(made, format_))
     assert tested.passed
-    assert tested.samples == 4
     assert tested.difference < 1e-4
 
 
@@ -170,6 +169,7 @@ def test_a_model_that_computes_something_else_fails_its_test(made, tmp_path):
     for sample in manifest["golden"]["samples"]:
         for scores in sample["scores"].values():
             scores.reverse()
+    del manifest["network"]  # its hash would tell before any sample is asked
     with zipfile.ZipFile(io.BytesIO(other)) as archive:
         end = archive.infolist()[0].header_offset
         files = {one.filename: archive.read(one) for one in archive.infolist()}
