@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from edgebee.edge.classify import read_manifest, selftest
+
 ROOT = Path(__file__).resolve().parent.parent
 CLASSIFY = ROOT / "edge" / "classify.py"
 SHIPPED = ROOT / "edge" / "models" / "hymenoptera_int8.tflite"
@@ -34,7 +36,7 @@ def count_alone(python: str, model: Path, photos: Path, folder: Path) -> tuple[i
     shutil.copy(CLASSIFY, folder / "classify.py")
     shutil.copy(model, folder / "model_int8.tflite")
     done = subprocess.run(
-        [python, "classify.py", "-m", "model_int8.tflite", "--json", str(photos)],
+        [python, "classify.py", "-m", "model_int8.tflite", "-t", "0", "--json", str(photos)],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -53,6 +55,17 @@ def test_the_shipped_model_is_what_its_record_says(runtime, python, hymenoptera,
     validation = record["validation"]["int8"][runtime]
     count = count_alone(python, SHIPPED, hymenoptera / "val", tmp_path)
     assert count == (validation["correct"], validation["total"])
+
+
+def test_the_shipped_model_carries_its_record():
+    record, manifest = json.loads(SHIPPED.with_suffix(".json").read_text()), read_manifest(SHIPPED)
+    assert manifest["labels"] == record["labels"]
+    assert manifest["scores"]["temperature"] == record["calibration"]["temperature"]
+    assert manifest["scores"]["threshold"] == record["calibration"]["threshold"]
+    verified = manifest["verification"]
+    assert verified["correct"] == record["validation"]["int8"]["litert"]["correct"]
+    assert verified["keras_correct"] == record["validation"]["keras"]["correct"]
+    assert selftest(SHIPPED).passed
 
 
 @pytest.fixture(scope="module")

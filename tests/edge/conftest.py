@@ -51,7 +51,7 @@ def model() -> Path:
 def foreign_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same network as if made elsewhere: no zip behind it, no mention of labels.txt."""
     content = MODEL.read_bytes()
-    network = content[: content.rindex(b"PK\x03\x04")]  # where the appended zip starts
+    network = content[: content.index(b"PK\x03\x04")]  # where the appended zip starts
     path = tmp_path_factory.mktemp("foreign") / "foreign.tflite"
     path.write_bytes(network.replace(b"labels.txt", b"nothing.at"))
     return path

@@ -172,7 +172,7 @@ def test_the_model_that_ships_answers_in_a_child(child, model):
     assert result.runtime.split("==")[0] in {"ai-edge-litert", "tflite-runtime"}
     assert 0 < result.invoke_ms < result.load_ms * 10
     assert 20 < result.peak_mb < 500
-    assert result.selftest is None
+    assert result.selftest["passed"]
 
 
 def with_golden_samples(model: Path, folder: Path, shift: float) -> Path:
@@ -180,7 +180,7 @@ def with_golden_samples(model: Path, folder: Path, shift: float) -> Path:
     content = model.read_bytes()
     interpreter = classify.make_interpreter(model)
     path = folder / "golden.tflite"
-    path.write_bytes(content[: content.rindex(b"PK\x03\x04")])
+    path.write_bytes(content[: content.index(b"PK\x03\x04")])
     samples = []
     with zipfile.ZipFile(path, "a") as archive:
         for number in range(3):
