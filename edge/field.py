@@ -8,6 +8,7 @@ says anything in other words than it does.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import itertools
 import os
@@ -20,8 +21,9 @@ from typing import Any, TypeAlias
 from PIL import Image
 
 from edgebee.edge import classify
-from edgebee.edge.classify import Answer, Classifier, PhotoError
+from edgebee.edge.classify import Answer, Classifier, ModelError, PhotoError
 from edgebee.edge.named_photos import photo_batches, told_with_progress, with_remedy
+from edgebee.edge.structure import check_structure
 
 __all__ = ["ArgumentParser", "main", "make_parser", "parse"]
 
@@ -91,8 +93,19 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if args.max_megapixels:
         classify.MAX_PIXELS = args.max_megapixels * 1_000_000
         Image.MAX_IMAGE_PIXELS = classify.MAX_PIXELS  # Pillow's own limit, of pixels not yet scaled
+    try:
+        _check_model(args.model or classify.find_model())
+    except ModelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     threads = 1 if args.way == "photos" else args.threads  # which work on as many photos at a time
     return classify.run(args, functools.partial(_answer_all, args), threads)
+
+
+def _check_model(model: str | Path) -> None:
+    """Find damage before a runtime sees the file: it would end the process. ModelError if any."""
+    with contextlib.suppress(OSError):  # which the runner has words for
+        check_structure(Path(model).read_bytes(), str(model))
 
 
 def _answer_all(args: argparse.Namespace, classifier: Classifier) -> Iterable[Told]:
