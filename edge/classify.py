@@ -3,17 +3,20 @@
 
 This one file and a model are all a Raspberry Pi needs, besides NumPy, Pillow and either
 `ai-edge-litert` or `tflite-runtime`:  python classify.py -m model_int8.tflite photo.jpg
-
-    from classify import Classifier; answer = Classifier("model_int8.tflite")("photo.jpg")
+As a library: `from classify import Classifier`; `Classifier("model_int8.tflite")("photo.jpg")`.
 """
 
 # fmt: off
+import gc
+import os
+if __name__ == "__main__":  # to answer sooner, collect no garbage while loading, and start no
+    gc.disable()            # threads for matrices that are never multiplied
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import contextlib
 import importlib.util
 import io
 import itertools
 import json
-import os
 import struct
 import sys
 import time
@@ -51,10 +54,9 @@ Told: TypeAlias = "tuple[Any, Answer | PhotoError]"  # a photo, or its name, and
 _TURNS = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
           5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
           8: Transpose.ROTATE_90}  # EXIF orientation (CIPA DC-008) -> what turns it upright
-_FAULTS = (  # what libraries raise for damaged files
-    OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
-    EOFError, ImportError, MemoryError, RuntimeError, struct.error, zipfile.BadZipFile,
-    Image.DecompressionBombError)
+_FAULTS = (OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, EOFError,
+           ArithmeticError, ImportError, MemoryError, RuntimeError, struct.error,
+           zipfile.BadZipFile, Image.DecompressionBombError)  # what damaged files end in
 
 class EdgeError(Exception):
     """An expected failure; its message names the file and the remedy, in one line."""
@@ -92,12 +94,10 @@ def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(file, formats=FORMATS) as image:
             stored = image.width * image.height
-            # Decode a JPEG at the smallest scale that covers `size`. Its last row and column may
-            # then be partly padding; the box that `draft` returns is the picture's true extent.
+            # At the smallest scale that covers `size`; its edges may be padding, the box tells.
             drafted = image.draft("RGB", (max(size), max(size)))
             held = stored if image.info.get("progressive") else image.width * image.height
-            slow = image.format == "BMP" and image.info.get("compression")  # is decoded in Python
-            if held > MAX_PIXELS / (6 if slow in (1, 2) else 1):
+            if held > MAX_PIXELS / (6 if image.info.get("compression") in (1, 2) else 1):  # BMP
                 raise Image.DecompressionBombError(f"{stored / 1e6:.0f} megapixels are too many")
             return _fit(image, size, drafted[1][2:] if drafted else None)
 
@@ -362,8 +362,8 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
             classifier = Classifier(model, threads=threads, top_k=top_k, threshold=args.threshold)
         if test:
             how = f"off by {test.difference:.3f}" if test.difference else "equal to the bit"
-            how = f"{'passed' if test.passed else 'failed'}, {how} ({test.kernels})"
-            print(f"{model}: self-test {how}", flush=True)
+            passed = "passed" if test.passed else "failed"
+            print(f"{model}: self-test {passed}, {how} ({test.kernels})", flush=True)
             return 0 if test.passed else 1
         if args.format == "csv":
             print(CSV_HEADER, flush=True)
@@ -374,6 +374,7 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
                 print(f"error: {answer}", file=sys.stderr)
             if not failed or args.format != "text":
                 print(render(path, answer, args.format), flush=True)
+            gc.enable()
         if status is None:
             raise PhotoError(f"no photos in {', '.join(args.photos)}")
         return status
@@ -384,10 +385,9 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
         return 130  # as shells report an end by Ctrl-C
     except OSError as error:  # standard output cannot be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):  # the reader (`| head`) has seen enough
-            return 0
-        print(f"error: standard output: {error.strerror}", file=sys.stderr)
-        return 1
+        if not (satisfied := isinstance(error, BrokenPipeError)):  # the reader, such as `| head`
+            print(f"error: standard output: {error.strerror}", file=sys.stderr)
+        return 0 if satisfied else 1
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""
