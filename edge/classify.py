@@ -9,6 +9,7 @@ As a library: `from classify import Classifier`; `Classifier("model_int8.tflite"
 # fmt: off
 import gc
 import os
+
 if __name__ == "__main__":  # to answer sooner, collect no garbage while loading, and start no
     gc.disable()            # threads for matrices that are never multiplied
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -142,11 +143,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 def _runtime() -> Any:
-    """The `interpreter` module of LiteRT, else of tflite-runtime, its predecessor."""
+    """The `interpreter` module of LiteRT, else of tflite-runtime, which was built for NumPy 1."""
     with contextlib.suppress(ImportError):
         return importlib.import_module("ai_edge_litert.interpreter")
     if int(np.__version__.split(".")[0]) > 1 and importlib.util.find_spec("tflite_runtime"):
-        # It was built for NumPy 1. Importing it would work, using it kills the process.
         raise RuntimeMissingError("tflite-runtime crashes with NumPy 2: pip install 'numpy<2'")
     remedy = "pip install ai-edge-litert (32-bit ARM: pip install tflite-runtime 'numpy<2')"
     with _faults_as(RuntimeMissingError, "no TFLite runtime is installed", remedy):
