@@ -143,7 +143,7 @@ def seeds_(data: str, seeds: int) -> None:
     for seed in range(seeds):
         with trained(data, ["--seed", str(seed)]) as (folder, history):
             _edgebee("convert", str(folder / "model.keras"))
-            classify = Classifier(folder / "model_int8.tflite")
+            classify = Classifier(folder / "model_int8.tflite", threshold=0)
             answers = [classify.labels.index(classify(path).label) for path in photos.paths]
         validation = history["validation"]
         floats.append(validation["correct"])
