@@ -246,11 +246,12 @@ def _make_environment(host: Host, device: Device, packages: Sequence[str], wheel
 
 
 def _try_out(host: Host, device: Device, model: Path) -> list[str]:
-    """Versions, an answer, and the model's self-test; returns what there is to see."""
+    """Versions, what the doctor says, an answer, the self-test; returns what there is to see."""
     script = f"""
         set -eu
         cd {shlex.quote(device.folder)}
         venv/bin/python -c {shlex.quote(_VERSIONS)}
+        venv/bin/edgebee doctor {shlex.quote(model.name)}
         ./classify check.png
         {"./classify --selftest" if classify.read_manifest(model).get("golden") else "true"}
         rm -f check.png

@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -384,6 +385,7 @@ def test_the_whole_way_twice(bare, golden_model, photo):
         assert status == 0, err
         said = "\n".join(err)
         assert "ai-edge-litert" in said
+        assert re.search(r"^\s*ok +selftest ", said, re.M), said  # as the doctor says it
         assert "check.png: " in said
         assert "passed, equal to the bit" in said
     there = bare.home / "edgebee"
