@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgebee.edge.classify import FORMATS, PhotoError, read_photo
+from edgebee.edge.classify import FORMATS, MAX_PIXELS, PhotoError, read_photo
 
 __all__ = ["THUMBNAIL_SIDE_PX", "Header", "Look", "Pixels", "inspect_photo"]
 
@@ -129,7 +129,9 @@ def _header(content: bytes) -> Header | None:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
-            if image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS:
+            # Of a PNG it is read with all pixels, which the runner refuses if they are too many.
+            too_large = image.format == "PNG" and width * height > MAX_PIXELS
+            if not too_large and image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS:
                 width, height = height, width
             return Header(
                 format=image.format or "",
