@@ -37,8 +37,7 @@ from PIL import Image
 __all__ = ["TARGETS", "Kill", "Target", "attack_target", "download_target", "prepare_converted"]
 
 SETTINGS: dict[str, Any] = {
-    "epochs": 2, "fine_tune_epochs": 1, "image_size": 32, "views": 2, "alpha": 0.35,
-    "weights": "none",
+    "epochs": 2, "fine_tune_epochs": 1, "image_size": 32, "views": 2,
 }  # fmt: skip
 EVENTS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "fcntl.flock"})
 """Of Python's audit events, those around which files appear and vanish."""
@@ -254,7 +253,7 @@ def prepare_converted(folder: Path) -> None:
 def _benchmark(folder: Path) -> None:
     from edgebee.commands import benchmark
 
-    benchmark.run(Path("out"), threads=1)
+    benchmark.run(Path("out"))
 
 
 def _artifacts(folder: Path) -> dict[str, Any]:
