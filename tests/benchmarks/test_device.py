@@ -113,9 +113,7 @@ def test_a_device_is_a_column_beside_this_machine(benchmark, device):
 @pytest.mark.slow
 def test_several_devices_are_several_columns(benchmark, device):
     other = f"ssh://bee{sys.executable}"  # the same machine, by another Python
-    done, folder = benchmark(
-        "--device", "ssh://bee", "--device", other, "--ssh-config", device.config
-    )
+    done, folder = benchmark("--device", "ssh://bee", "--device", other, *ssh(device))
     assert done.status == 0, done.err
     results = read_results(folder / "benchmark.json")
     assert [one.url for one in results.devices] == [None, "ssh://bee", other]
