@@ -131,7 +131,8 @@ def assert_said(ended: Ended) -> None:
         return
     assert ended.status == 1, ended
     errors = [line for line in ended.err.splitlines() if line.lower().startswith("error: ")]
-    assert errors, ended  # one for each argument that failed
+    assert errors, ended
+    assert len(errors) == len(set(errors)), ended  # one for each argument that failed
     assert ended.err.splitlines()[-1] == errors[-1]
     assert all(error.isprintable() for error in errors), ended
     assert not Path("ran").exists(), "an argument was run by a shell"

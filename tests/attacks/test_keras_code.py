@@ -201,7 +201,7 @@ def test_names_in_a_keras_zip_are_no_paths(edgebee, tmp_path):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("gigabytes", [1])
+@pytest.mark.parametrize("gigabytes", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_keras_zip_bomb_is_refused(edgebee, tmp_path, gigabytes):
     path = tmp_path / "model.keras"
     sound_model().save(path)

@@ -74,7 +74,7 @@ def test_the_help_shows_all_options():
         (["--camera", "--state", "f"], "--state goes with --watch"),
         (["--selftest", "--annotate", "d"], "--annotate goes with photos or --watch or --camera"),
         (["--camera", "--every", "-1"], "--every must be 0 or more"),
-        (["--camera", "--count", "0"], "--count"),
+        (["--camera", "--count", "0"], "--count and --max-megapixels 1 or more"),
         (["--camera", "--frame-size", "big"], "'big' is not like 1280x960"),
         (["x.jpg", "-t", "7"], "--threshold"),
     ],
