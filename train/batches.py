@@ -95,7 +95,7 @@ class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 class FoldBatches(StoredBatches):
-    """Batches for one head per fold, `[rows, folds, classes]`; none learns from its own fold."""
+    """Batches for one head per fold: by weights `[rows, folds]`, none learns from its own."""
 
     def __init__(
         self, features: Features, fold_of: npt.NDArray[np.int64], class_count: int, recipe: Recipe
@@ -113,7 +113,7 @@ class FoldBatches(StoredBatches):
         shown, one_hot = super().__getitem__(batch)
         rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
         own = self.fold_of[rows // self.features.views][:, np.newaxis] == np.arange(FOLDS)
-        return shown, np.repeat(one_hot[:, np.newaxis], FOLDS, axis=1), (~own).astype(np.float32)
+        return shown, one_hot, (~own).astype(np.float32)
 
 
 def class_weights(classes: npt.NDArray[np.int64], class_count: int) -> npt.NDArray[np.float32]:

@@ -7,17 +7,40 @@ kernel instead of the large activations, and with 1x1 convolutions as the matrix
 that they are, a training step takes about two thirds of the time. The variables and their gradients
 are those of the Keras layers, so that what is trained is the backbone itself.
 
+Where the processor multiplies bfloat16 itself, the factors of those products are rounded to
+it in training, as usual in mixed precision (Micikevicius et al., "Mixed Precision Training",
+ICLR 2018): sums, variables, normalization and everything between the products stay float32.
+
 Imports Keras at the top: import it only where training happens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-__all__ = ["FusedLayers"]
+__all__ = ["FusedLayers", "multiplies_bfloat16"]
+
+_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+"""How Linux names the instructions that multiply bfloat16 faster than float32."""
+
+
+def multiplies_bfloat16(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether training runs on a processor that multiplies bfloat16 itself.
+
+    Without such instructions rounded products take longer than whole ones. A GPU takes its own
+    way.
+    """
+    if not cpu_info.exists() or tf.config.list_physical_devices("GPU"):
+        return False
+    flags = next(
+        (line for line in cpu_info.read_text().splitlines() if line.startswith("flags")), ""
+    )
+    return not _BFLOAT16_FLAGS.isdisjoint(flags.split())
 
 
 class FusedLayers(keras.layers.Layer):  # type: ignore[misc]
@@ -25,11 +48,13 @@ class FusedLayers(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         model: from `layers_above`; BatchNorm is taken in inference mode.
+        bfloat16: round the factors of matrix products to it.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, bfloat16: bool = False) -> None:
         super().__init__(name="fused")
         self.model = model  # tracks the variables
+        self.multiply = _multiply_rounded if bfloat16 else tf.matmul
 
     def call(self, boundary: Any) -> Any:
         """`float32 [N, h, w, c]` at the cut -> `float32 [N, h', w', c']`."""
@@ -41,7 +66,8 @@ class FusedLayers(keras.layers.Layer):  # type: ignore[misc]
                 scale, shift = _scale_and_shift(layer)
                 if sources[0] in convolutions:
                     convolution, entering = convolutions[sources[0]]
-                    outputs[layer.name] = _convolve(convolution, entering, scale) + shift
+                    convolved = _convolve(convolution, entering, scale, self.multiply)
+                    outputs[layer.name] = convolved + shift
                 else:
                     outputs[layer.name] = outputs[sources[0]] * scale + shift
             elif isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
@@ -72,7 +98,12 @@ def _scale_and_shift(layer: Any) -> tuple[Any, Any]:
     return scale, layer.beta - layer.moving_mean * scale
 
 
-def _convolve(layer: Any, entering: Any, scale: Any) -> Any:
+def _multiply_rounded(one: Any, other: Any) -> Any:
+    """Product of `float32` matrices, factors rounded to bfloat16; its gradients are such too."""
+    return tf.cast(tf.cast(one, tf.bfloat16) @ tf.cast(other, tf.bfloat16), tf.float32)
+
+
+def _convolve(layer: Any, entering: Any, scale: Any, multiply: Callable[[Any, Any], Any]) -> Any:
     """The convolution with its kernel scaled per output channel; MobileNetV2's have no bias."""
     strides = (1, *layer.strides, 1)
     padding = layer.padding.upper()
@@ -83,6 +114,6 @@ def _convolve(layer: Any, entering: Any, scale: Any) -> Any:
     if layer.kernel_size != (1, 1) or layer.strides != (1, 1):
         return tf.nn.conv2d(entering, kernel, strides, padding)
     shape = tf.shape(entering)
-    flat = tf.reshape(entering, (-1, entering.shape[-1])) @ kernel[0, 0]
+    flat = multiply(tf.reshape(entering, (-1, entering.shape[-1])), kernel[0, 0])
     mixed = tf.reshape(flat, tf.concat([shape[:3], [kernel.shape[-1]]], 0))
     return tf.ensure_shape(mixed, (None, *entering.shape[1:3], kernel.shape[-1]))

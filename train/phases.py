@@ -9,7 +9,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,8 @@ from edgebee.errors import TrainingError
 from edgebee.train.batches import FoldBatches, StoredBatches
 from edgebee.train.checkpoint import Checkpoint
 from edgebee.train.features import Features
-from edgebee.train.fused import FusedLayers
+from edgebee.train.fused import FusedLayers, multiplies_bfloat16
+from edgebee.train.head import LinearHeads
 from edgebee.train.history import Epoch, Phase
 from edgebee.train.recipe import Recipe
 from edgebee.train.temperature import FOLDS, cross_entropy, stratified_folds
@@ -35,6 +36,8 @@ RUNAWAY_LOSS = 1e4
 """Guessing among a million classes costs 14; a cross-entropy this high means divergence."""
 SCORING_BATCH_SIZE = 64
 """Photos that are asked at once: enough to keep the cores busy, at most 30 MB of activations."""
+MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+"""What is recorded of every epoch."""
 WARM_UP_SHARE = 0.1
 """Share of a fine-tuning's steps in which its learning rate rises to the full one."""
 
@@ -81,10 +84,26 @@ class TwoPhases:
 
     def extract_head(self) -> None:
         """Phase one, feature extraction: the head learns what the frozen base says."""
+        self.head.build((None, *self.training.pooled.shape[1:]))
         if any(epoch.phase == "fine_tuning" for epoch in self.epochs):
-            self.head.build((None, *self.training.pooled.shape[1:]))
             return  # its weights come with the fine-tuning's
-        self._fit(_head_model(self.head, self.training, self.recipe), "feature_extraction")
+        recipe, start = self.recipe, len(self.epochs)
+        batches = self._batches("feature_extraction", start)
+        learning = self._new_learning(len(batches))
+        if self.resumed:
+            learning.restore(self.resumed.variables)
+            self.head.set_weights(learning.weights)
+        for epoch in range(start, recipe.epochs):
+            if _out_of_patience(self.epochs, recipe.patience):
+                return
+            started = time.perf_counter()
+            shown = _Shown(epoch, recipe.total_epochs, len(batches))
+            learned = learning.learn((batches[place] for place in range(len(batches))), epoch)
+            batches.on_epoch_end()
+            self.head.set_weights(learning.weights)
+            logs = {"accuracy": learned.accuracy, "loss": learned.loss}
+            self.record("feature_extraction", epoch, logs, started, learning.state())
+            shown.finish(logs)
 
     def fine_tune(self, above: Any) -> None:
         """Phase two, fine-tuning: the released layers learn together with the head.
@@ -93,13 +112,13 @@ class TwoPhases:
             above: from `layers_above`, its layers released or frozen already; trained in place.
         """
         anchor = keras.Input(self.training.pooled.shape[1:], name="anchor")
-        pooled = keras.layers.GlobalAveragePooling2D()(FusedLayers(above)(above.input))
-        self._released = _traced(keras.Model(above.input, pooled))
+        self._released = _traced(_pooled(above))
+        pooled = _pooled(above, bfloat16=multiplies_bfloat16()).output
         plain_views = self.training.photos * self.training.views
         spread = float(self.training.pooled.take(plain_views).var(axis=0).sum())
         held = Anchored(self.recipe.anchor / max(spread, 1e-6))([pooled, anchor])
-        logits = self.head(_dropout(self.recipe, 1)(held))
-        self._fit(keras.Model([above.input, anchor], logits, name="fine_tuning"), "fine_tuning")
+        logits = self.head(_dropout(self.recipe)(held))
+        self._fit(keras.Model([above.input, anchor], logits, name="fine_tuning"))
 
     def validation_logits(self) -> npt.NDArray[np.float32]:
         """Logits `[photos, classes]` of the readable validation photos, by the model as it is.
@@ -121,8 +140,8 @@ class TwoPhases:
         """Logits of training photos from heads that were not trained on them.
 
         The training photos are cut into folds; each fold's photos are asked of a head that
-        learned from the others, on the frozen base. The heads are trained at once, as one
-        layer in which an example counts nothing for the head of its own fold.
+        learned from the others, on the frozen base. The heads learn side by side; an example
+        counts nothing for the head of its own fold.
 
         Returns:
             Logits `[photos, classes]` of the plain views, and the right classes `[photos]`.
@@ -132,19 +151,62 @@ class TwoPhases:
         classes = self.training.classes[photos]
         fold_of = np.zeros(len(self.training.classes), np.int64)
         fold_of[photos] = stratified_folds(classes, FOLDS, self.recipe.seed)
-        heads = keras.layers.Dense(FOLDS * self.class_count, kernel_initializer="zeros")
-        model = _head_model(heads, self.training, self.recipe)
-        logits = keras.layers.Reshape((FOLDS, self.class_count))(model.output)
-        model = keras.Model(model.input, logits)
         batches = FoldBatches(
             replace(self.training, photos=photos), fold_of, self.class_count, self.recipe
         )
-        self._compile(model, "feature_extraction", len(batches))
-        model.fit(batches, epochs=max(1, self.recipe.epochs), shuffle=False, verbose=0)
-        kernel, bias = heads.get_weights()
-        every = self.training.pooled.take(photos * self.training.views) @ kernel + bias
-        of_fold = every.reshape(len(photos), FOLDS, self.class_count)
-        return of_fold[np.arange(len(photos)), fold_of[photos]], classes
+        learning = self._new_learning(len(batches), heads=FOLDS)
+        for epoch in range(max(1, self.recipe.epochs)):
+            learning.learn((batches[place] for place in range(len(batches))), epoch)
+            batches.on_epoch_end()
+        every = learning.logits(self.training.pooled.take(photos * self.training.views))
+        return every[np.arange(len(photos)), fold_of[photos]], classes
+
+    def record(
+        self,
+        phase: Phase,
+        epoch: int,
+        logs: dict[str, float],
+        started: float,
+        state: Sequence[npt.NDArray[Any]],
+    ) -> None:
+        """Ask the validation photos, note the epoch and save the state.
+
+        Args:
+            phase: that the epoch belongs to.
+            epoch: from 0, counted through both phases.
+            logs: `loss` and `accuracy` of the training; `val_loss` and `val_accuracy` are added.
+            started: `time.perf_counter()` at the epoch's beginning.
+            state: everything that decides how the phase goes on.
+
+        Raises:
+            TrainingError: the loss ran away.
+        """
+        logits = self.validation_logits()
+        classes = self.validation.classes[self.validation.photos]
+        logs["val_accuracy"] = float((logits.argmax(axis=1) == classes).mean())
+        logs["val_loss"] = cross_entropy(logits, classes)
+        if not np.max([logs["loss"], logs["val_loss"]]) < RUNAWAY_LOSS:  # also when it is no number
+            option = "--learning-rate"
+            if phase == "fine_tuning":
+                option = "--fine-tune-learning-rate"
+            raise TrainingError(f"epoch {epoch + 1}: the loss ran away; take a lower {option}")
+        seconds = time.perf_counter() - started
+        measured = {name: float(logs[name]) for name in MEASURES}
+        self.epochs.append(Epoch(epoch=epoch + 1, phase=phase, seconds=seconds, **measured))
+        self.save(Checkpoint(tuple(self.epochs), tuple(state)))
+
+    def _new_learning(self, steps_per_epoch: int, heads: int = 1) -> LinearHeads:
+        recipe = self.recipe
+        (features,) = self.training.pooled.shape[1:]
+        return LinearHeads(
+            features,
+            self.class_count,
+            heads=heads,
+            steps=max(1, recipe.epochs) * steps_per_epoch,
+            learning_rate=recipe.learning_rate,
+            dropout=recipe.dropout,
+            seed=recipe.seed,
+        )
 
     def _batches(self, phase: Phase, epoch: int) -> StoredBatches:
         recipe = self.recipe
@@ -160,21 +222,17 @@ class TwoPhases:
             weight_of_class=self.weight_of_class,
         )
 
-    def _compile(self, model: Any, phase: Phase, steps_per_epoch: int) -> None:
-        """Adam with a rate that falls to 0 along a cosine; fine-tuning's rises first."""
+    def _compile(self, model: Any, steps_per_epoch: int) -> None:
+        """Adam with a rate that rises to the full one and then falls to 0 along a cosine."""
         recipe = self.recipe
-        decay = keras.optimizers.schedules.CosineDecay
-        if phase == "feature_extraction":
-            rate = decay(recipe.learning_rate, max(1, recipe.epochs * steps_per_epoch))
-        else:
-            steps = recipe.fine_tune_epochs * steps_per_epoch
-            rising = max(1, round(WARM_UP_SHARE * steps))
-            rate = decay(
-                0.0,
-                max(1, steps - rising),
-                warmup_target=recipe.fine_tune_learning_rate,
-                warmup_steps=rising,
-            )
+        steps = recipe.fine_tune_epochs * steps_per_epoch
+        rising = max(1, round(WARM_UP_SHARE * steps))
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0,
+            max(1, steps - rising),
+            warmup_target=recipe.fine_tune_learning_rate,
+            warmup_steps=rising,
+        )
         model.compile(
             optimizer=keras.optimizers.Adam(rate),
             loss=keras.losses.CategoricalCrossentropy(from_logits=True),
@@ -186,19 +244,16 @@ class TwoPhases:
         )
         model.optimizer.build(model.trainable_variables)
 
-    def _fit(self, model: Any, phase: Phase) -> None:
-        """Fit one phase; Keras' progress goes to standard error."""
+    def _fit(self, model: Any) -> None:
+        """Fit the released layers and the head; Keras' progress goes to standard error."""
         recipe = self.recipe
-        first, last = 0, recipe.epochs
-        if phase == "fine_tuning":
-            first, last = recipe.epochs, recipe.total_epochs
-        done = [epoch for epoch in self.epochs if epoch.phase == phase]
-        start = done[-1].epoch if done else first
-        batches = self._batches(phase, epoch=start)
-        self._compile(model, phase, len(batches))
-        if self.resumed and self.resumed.epochs[-1].phase == phase:
+        done = [epoch for epoch in self.epochs if epoch.phase == "fine_tuning"]
+        start = done[-1].epoch if done else recipe.epochs
+        batches = self._batches("fine_tuning", epoch=start)
+        self._compile(model, len(batches))
+        if self.resumed and done:
             _restore(model, self.resumed)
-        if start == last or _out_of_patience(done, recipe.patience):
+        if start == recipe.total_epochs or _out_of_patience(done, recipe.patience):
             return
         with contextlib.redirect_stdout(sys.stderr):
             model.fit(
@@ -206,8 +261,8 @@ class TwoPhases:
                 initial_epoch=start,
                 epochs=recipe.total_epochs,
                 shuffle=False,
-                verbose=1 if sys.stderr.isatty() else 2,
-                callbacks=[_Recorder(self, phase, last)],
+                verbose=_verbosity(),
+                callbacks=[_Recorder(self)],
             )
 
 
@@ -246,6 +301,12 @@ class Anchored(keras.layers.Layer):  # type: ignore[misc]
         return input_shape[0]
 
 
+def _pooled(above: Any, *, bfloat16: bool = False) -> Any:
+    """From the boundary to features, by fused layers."""
+    released = FusedLayers(above, bfloat16=bfloat16)(above.input)
+    return keras.Model(above.input, keras.layers.GlobalAveragePooling2D()(released))
+
+
 def _traced(model: Any) -> Any:
     """A model as a function of `float32 [N, ...]` that is traced once, whatever N is."""
 
@@ -258,17 +319,9 @@ def _traced(model: Any) -> Any:
     return run
 
 
-def _head_model(head: Any, training: Features, recipe: Recipe) -> Any:
-    """Features to logits, with dropout before the head."""
-    features = keras.Input(training.pooled.shape[1:], name="features")
-    return keras.Model(features, head(_dropout(recipe, 0)(features)), name="feature_extraction")
-
-
-def _dropout(recipe: Recipe, phase: int) -> Any:
+def _dropout(recipe: Recipe) -> Any:
     """Dropout whose draws follow from the seed, whatever ran before."""
-    return keras.layers.Dropout(
-        recipe.dropout, seed=(2 * recipe.seed + phase) % 2**32, name="dropout"
-    )
+    return keras.layers.Dropout(recipe.dropout, seed=(2 * recipe.seed + 1) % 2**32, name="dropout")
 
 
 def _state(model: Any) -> list[Any]:
@@ -290,49 +343,48 @@ def _out_of_patience(epochs: list[Epoch], patience: int | None) -> bool:
     return len(losses) - 1 - int(np.argmin(losses)) >= patience
 
 
-class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Asks the validation photos, records epochs, saves the state, and ends a phase.
+def _verbosity() -> int:
+    """Keras' word for a bar on a terminal (1) or a line an epoch (2)."""
+    return 1 if sys.stderr.isatty() else 2
 
-    Both phases are fitted as epochs of the whole training, so that Keras prints `Epoch k/15`;
-    what is put into `logs` is printed with the rest.
+
+class _Shown:
+    """One epoch on standard error, in Keras' own words.
+
+    Args:
+        epoch: from 0.
+        epochs: of the whole training.
+        steps: in this epoch.
     """
 
-    def __init__(self, phases: TwoPhases, phase: Phase, last: int) -> None:
+    def __init__(self, epoch: int, epochs: int, steps: int) -> None:
+        print(f"Epoch {epoch + 1}/{epochs}", file=sys.stderr)
+        self.steps = steps
+        self.bar = keras.utils.Progbar(steps, verbose=_verbosity(), unit_name="step")
+
+    def finish(self, logs: dict[str, float]) -> None:
+        """Show what was measured."""
+        with contextlib.redirect_stdout(sys.stderr):
+            self.bar.update(self.steps, list(logs.items()), finalize=True)
+
+
+class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
+    """Records the epochs of fine-tuning, and ends it when patience does.
+
+    Fitted as epochs of the whole training, so that Keras prints `Epoch k/15`; what `record`
+    puts into `logs` is printed with the rest.
+    """
+
+    def __init__(self, phases: TwoPhases) -> None:
         super().__init__()
-        self.phases, self.phase, self.last = phases, phase, last
+        self.phases = phases
         self.started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        recorded = self.phases.epochs
-        logs["val_loss"], logs["val_accuracy"] = self._validate()
-        if not np.max([logs["loss"], logs["val_loss"]]) < RUNAWAY_LOSS:  # also when it is no number
-            option = "--learning-rate"
-            if self.phase == "fine_tuning":
-                option = "--fine-tune-learning-rate"
-            raise TrainingError(f"epoch {epoch + 1}: the loss ran away; take a lower {option}")
-        recorded.append(
-            Epoch(
-                epoch=epoch + 1,
-                phase=self.phase,
-                loss=float(logs["loss"]),
-                accuracy=float(logs["accuracy"]),
-                val_loss=float(logs["val_loss"]),
-                val_accuracy=float(logs["val_accuracy"]),
-                seconds=time.perf_counter() - self.started,
-            )
-        )
-        variables = tuple(np.asarray(variable.value) for variable in _state(self.model))
-        self.phases.save(Checkpoint(tuple(recorded), variables))
-        of_phase = [one for one in recorded if one.phase == self.phase]
-        if epoch + 1 == self.last or _out_of_patience(of_phase, self.phases.recipe.patience):
-            self.model.stop_training = True
-
-    def _validate(self) -> tuple[float, float]:
-        """Cross-entropy and accuracy on the validation photos."""
-        validation = self.phases.validation
-        logits = self.phases.validation_logits()
-        classes = validation.classes[validation.photos]
-        return cross_entropy(logits, classes), float((logits.argmax(axis=1) == classes).mean())
+        state = [np.asarray(variable.value) for variable in _state(self.model)]
+        self.phases.record("fine_tuning", epoch, logs, self.started, state)
+        tuned = [one for one in self.phases.epochs if one.phase == "fine_tuning"]
+        self.model.stop_training = _out_of_patience(tuned, self.phases.recipe.patience)

@@ -33,9 +33,9 @@ _BINS = 15
 
 
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Logits `[n, classes]` as scores `[n, classes]` that add up to 1 in each row."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), np.float64)
+    """Logits `[..., classes]` as scores of the same shape that add up to 1 over the classes."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True), np.float64)
 
 
 def cross_entropy(logits: npt.NDArray[np.floating], classes: npt.NDArray[np.int64]) -> float:

@@ -64,6 +64,60 @@ def test_below_and_above_the_cut_together_are_the_backbone(backbone, pictures, f
     np.testing.assert_allclose(np.asarray(FusedLayers(above)(boundary)), whole, atol=2e-4)
 
 
+def test_rounded_factors_give_nearly_the_same_features_and_gradients(backbone, pictures):
+    import keras
+    import tensorflow as tf
+
+    from edgebee.train.fused import FusedLayers
+
+    cut = cut_below(backbone, 140)
+    above = layers_above(backbone, cut)
+    boundary = keras.Model(backbone.input, backbone.layers[cut].output)(pictures, training=False)
+    features, gradients = [], []
+    for bfloat16 in (False, True):
+        with tf.GradientTape() as tape:
+            of = FusedLayers(above, bfloat16=bfloat16)(boundary)
+            loss = tf.reduce_mean(of * of)
+        features.append(np.asarray(of))
+        gradients.append(
+            np.concatenate(
+                [
+                    np.ravel(one)
+                    for one in tape.gradient(
+                        loss,
+                        [layer.kernel for layer in above.layers if layer.name.endswith("expand")],
+                    )
+                ]
+            )
+        )
+    assert features[0].dtype == features[1].dtype == np.float32
+    # bfloat16 keeps eight bits, so that a factor is off by at most 0.4 %, through nine products.
+    error = np.abs(features[1] - features[0]).mean() / np.abs(features[0]).mean()
+    print(error)
+    assert 0 < error < 0.05
+    # Of thousands of such errors few add up: the direction stays.
+    one, other = gradients; print(one @ other / np.sqrt((one @ one) * (other @ other)))
+    assert one @ other / np.sqrt((one @ one) * (other @ other)) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("line", "multiplies"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 amx_tile", True),
+        ("flags\t\t: fpu amx_bf16", True),
+        ("flags\t\t: fpu avx2 avx512f", False),
+        ("Features\t: fp asimd bf16", False),  # ARM, where nobody has measured it
+        ("", False),
+    ],
+)
+def test_factors_are_rounded_where_the_processor_multiplies_them_itself(tmp_path, line, multiplies):
+    from edgebee.train.fused import multiplies_bfloat16
+
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
+    assert multiplies_bfloat16(tmp_path / "cpuinfo") is multiplies
+    assert not multiplies_bfloat16(tmp_path / "missing")
+
+
 def test_fused_layers_train_the_backbones_own_variables(backbone):
     from edgebee.train.fused import FusedLayers
 

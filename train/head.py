@@ -1,0 +1,140 @@
+"""The head: linear classifiers on stored features, learned without a framework.
+
+Phase one is a softmax regression on 1280 numbers a view. Its products take a few
+milliseconds an epoch; what Keras spends around each step is several times that. The loss,
+its gradient and Adam are written out here, and a test holds them to Keras' own steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebee.train.temperature import softmax
+
+__all__ = ["HeadEpoch", "LinearHeads"]
+
+Floats = npt.NDArray[np.float32]
+
+# Kingma and Ba, "Adam" (ICLR 2015), with the epsilon that Keras takes.
+FIRST_MOMENT_DECAY, SECOND_MOMENT_DECAY, EPSILON = 0.9, 0.999, 1e-7
+
+
+@dataclass(frozen=True)
+class HeadEpoch:
+    """What the examples of one epoch said while the heads learned from them."""
+
+    loss: float
+    """Mean cross-entropy, weighted."""
+    accuracy: float
+    """Share that was right, not weighted, 0-1."""
+
+
+class LinearHeads:
+    """One or more heads that learn side by side from the same batches.
+
+    Every head starts from zeros: the loss is convex, so nothing has to break a symmetry.
+
+    Args:
+        feature_count: numbers in a feature vector.
+        class_count: how many classes there are.
+        heads: how many heads; each example may count differently for each.
+        steps: how many there will be in all; the rate falls to 0 over them, along a cosine.
+        learning_rate: Adam's, at the first step.
+        dropout: share of the features that a step does without.
+        seed: of the dropout; with the epoch it alone decides the draws.
+    """
+
+    def __init__(
+        self,
+        feature_count: int,
+        class_count: int,
+        *,
+        heads: int = 1,
+        steps: int,
+        learning_rate: float,
+        dropout: float,
+        seed: int,
+    ) -> None:
+        self.heads, self.class_count = heads, class_count
+        self.steps, self.learning_rate = steps, learning_rate
+        self.dropout, self.seed = dropout, seed
+        self.step = 0
+        outputs = heads * class_count
+        self.weights = (
+            np.zeros((feature_count, outputs), np.float32),
+            np.zeros(outputs, np.float32),
+        )
+        """Kernel `[features, heads * classes]` and bias `[heads * classes]`."""
+        self._first = tuple(np.zeros_like(one) for one in self.weights)
+        self._second = tuple(np.zeros_like(one) for one in self.weights)
+
+    def logits(self, features: Floats) -> Floats:
+        """Features `[n, features]` -> logits `[n, heads, classes]`."""
+        kernel, bias = self.weights
+        return (features @ kernel + bias).reshape(len(features), self.heads, self.class_count)
+
+    def learn(self, batches: Iterable[tuple[Any, ...]], epoch: int) -> HeadEpoch:
+        """Learn from every batch once.
+
+        Args:
+            batches: of features `[n, features]`, labels `[n, classes]` in which one is 1 and the
+                rest 0, and, if examples do not all count the same, weights `[n]` or `[n, heads]`.
+            epoch: number of the epoch.
+        """
+        rng = np.random.default_rng([self.seed, epoch])
+        examples, loss, right = 0, 0.0, 0.0
+        for features, one_hot, *weighted in batches:
+            weight = weighted[0] if weighted else np.ones(len(features), np.float32)
+            weight = weight.reshape(len(features), -1, 1)
+            kept = _without_some(features, self.dropout, rng)
+            logits = self.logits(kept)
+            scores = softmax(logits)
+            target = one_hot[:, np.newaxis]
+            of_right = np.maximum((scores * target).sum(axis=2, keepdims=True), 1e-30)
+            loss -= float((np.log(of_right) * weight).sum()) / self.heads
+            hits = logits.argmax(axis=2) == one_hot.argmax(axis=1)[:, np.newaxis]
+            right += float(hits.sum()) / self.heads
+            examples += len(features)
+            # The gradient of the cross-entropy by the logits, of the mean over the batch.
+            pull = ((scores - target) * weight / len(features)).astype(np.float32)
+            pull = pull.reshape(len(features), -1)
+            self._adam((kept.T @ pull, pull.sum(axis=0)))
+        return HeadEpoch(loss / examples, right / examples)
+
+    def _adam(self, gradients: tuple[Floats, Floats]) -> None:
+        """One step of Adam, in place."""
+        share = min(self.step / self.steps, 1.0)
+        rate = self.learning_rate * (1 + math.cos(math.pi * share)) / 2
+        self.step += 1
+        rate *= math.sqrt(1 - SECOND_MOMENT_DECAY**self.step) / (1 - FIRST_MOMENT_DECAY**self.step)
+        for weights, first, second, gradient in zip(
+            self.weights, self._first, self._second, gradients, strict=True
+        ):
+            first[:] = FIRST_MOMENT_DECAY * first + (1 - FIRST_MOMENT_DECAY) * gradient
+            second[:] = SECOND_MOMENT_DECAY * second + (1 - SECOND_MOMENT_DECAY) * gradient**2
+            weights[:] = weights - np.float32(rate) * first / (np.sqrt(second) + EPSILON)
+
+    def state(self) -> tuple[npt.NDArray[Any], ...]:
+        """Everything that decides how learning goes on."""
+        return (np.array(self.step), *self.weights, *self._first, *self._second)
+
+    def restore(self, state: tuple[npt.NDArray[Any], ...]) -> None:
+        """Go on from what `state` gave."""
+        self.step = int(state[0])
+        arrays = (*self.weights, *self._first, *self._second)
+        for array, value in zip(arrays, state[1:], strict=True):
+            array[:] = value
+
+
+def _without_some(features: Floats, share: float, rng: np.random.Generator) -> Floats:
+    """Dropout: some features are 0 and the others larger, so that their sum stays the same."""
+    if not share:
+        return features
+    kept = rng.random(features.shape, np.float32) >= share
+    return np.asarray(features * kept / np.float32(1 - share), np.float32)
