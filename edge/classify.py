@@ -37,8 +37,8 @@ from PIL.Image import Transpose
 __all__ = [
     "CSV_HEADER", "LABELS_NAME", "PHOTO_SUFFIXES", "UNKNOWN", "Answer", "Classifier", "EdgeError",
     "ModelError", "PhotoError", "RuntimeMissingError", "SelfTest", "find_model", "find_photos",
-    "invoke", "main", "make_interpreter", "make_parser", "parse", "rank", "read_labels",
-    "read_manifest", "read_photo", "render", "run", "selftest", "usable_cores"]
+    "invoke", "main", "make_interpreter", "make_parser", "parse", "printable", "rank",
+    "read_labels", "read_manifest", "read_photo", "render", "run", "selftest", "usable_cores"]
 
 MAX_PIXELS = 25_000_000  # larger photos could take more than 512 MB; a JPEG counts as scaled
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP"]  # EPS would run Ghostscript
@@ -192,13 +192,10 @@ def read_manifest(model: StrPath) -> dict[str, Any]:
     return manifest if isinstance(manifest, dict) else {}
 
 def invoke(interpreter: Any, pixels: Pixels) -> Scores:
-    """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`, 0-1.
-
-    The pixels go straight into its memory, less 128 for int8, as floats 0-255 for a float model.
-    """
+    """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`, 0-1."""
     entry, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    tensor = interpreter.tensor(entry["index"])()[0]
-    if entry["dtype"] == np.int8:
+    tensor = interpreter.tensor(entry["index"])()[0]  # its own memory, so that nothing is copied
+    if entry["dtype"] == np.int8:  # takes pixels less 128, and a float model takes them as floats
         np.bitwise_xor(pixels, np.uint8(0x80), out=tensor.view(np.uint8))
     else:
         np.copyto(tensor, pixels)
@@ -219,14 +216,13 @@ class SelfTest:
 def selftest(model: StrPath) -> SelfTest:
     """Run the golden samples that travel inside a model; ModelError when there are none."""
     interpreter, gaps = make_interpreter(model), dict[str, float]()
-    height, width = interpreter.get_input_details()[0]["shape"][1:3].tolist()
+    size = interpreter.get_input_details()[0]["shape"][1:3].tolist()
     with _faults_as(ModelError, f"{model}: no golden samples to test with", "convert it again"):
         files, golden = _unpack(model), read_manifest(model)["golden"]
         for sample in golden["samples"]:
             small = np.asarray(Image.open(io.BytesIO(files[sample["file"]])).convert("RGB"))
-            rows = np.arange(height) * small.shape[0] // height  # enlarged by repetition
-            columns = np.arange(width) * small.shape[1] // width
-            scores = invoke(interpreter, small[rows][:, columns])
+            rows, columns = map(lambda n, of: np.arange(n) * of // n, size, small.shape)
+            scores = invoke(interpreter, small[rows][:, columns])  # enlarged by repetition
             for of, expected in sample["scores"].items():
                 gaps[of] = max(gaps.get(of, 0.0), float(abs(scores - np.float32(expected)).max()))
         gap, kernels = min((gap, kernels) for kernels, gap in gaps.items())
@@ -292,9 +288,8 @@ class Classifier:
                 return photo, error
         yield from map(attempt, itertools.islice(source := iter(photos), 1))  # often the only one
         from concurrent.futures import Future, ThreadPoolExecutor
-        count = min(workers or usable_cores(), usable_cores())
         pending: list[Future[Told]] = []  # never many: `photos` may be endless
-        with ThreadPoolExecutor(count) as pool:
+        with ThreadPoolExecutor(count := min(workers or usable_cores(), usable_cores())) as pool:
             for photo in source:
                 pending.append(pool.submit(attempt, photo))
                 while len(pending) > 2 * count or (pending and pending[0].done()):
@@ -327,10 +322,14 @@ def make_parser(prog: str | None = None) -> ArgumentParser:
 def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
     """Arguments within their ranges; anything else ends the program with status 2."""
     args = parser.parse_args(argv)
-    numbers = [args.threshold or 0, *(one for one in (args.top_k, args.threads) if one is not None)]
-    if [] in numbers or min(numbers[1:], default=1) < 1 or not 0 <= numbers[0] <= 1:
+    least = min(1 if number is None else number for number in (args.top_k, args.threads))
+    if least < 1 or not 0 <= (args.threshold or 0) <= 1:
         parser.error("--threshold must be between 0 and 1, other numbers 1 or more")
     return args
+
+def printable(text: object) -> str:
+    """Text for a terminal: what would break or rewrite the line, in names of files, is escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 def render(path: object, answer: Answer | PhotoError, format_: str) -> str:
     """One line, without its end: "text", "json" (JSON Lines) or "csv" (below CSV_HEADER)."""
@@ -344,8 +343,8 @@ def render(path: object, answer: Answer | PhotoError, format_: str) -> str:
         ranked = ", ".join(f"{label} {score:.3f}" for label, score in answer.scores.items())
         ranked = f"{UNKNOWN} ({ranked})" if answer.label == UNKNOWN else ranked
         text = f"{path}: {ranked}  {answer.decode_ms + answer.invoke_ms:.1f} ms"
-    csv = ",".join('"' + str(cell).replace('"', '""') + '"' for cell in cells)
-    return {"text": text, "json": json.dumps({"path": str(path), **said}), "csv": csv}[format_]
+    return {"text": printable(text), "json": json.dumps({"path": str(path), **said}),
+            "csv": ",".join('"' + str(cell).replace('"', '""') + '"' for cell in cells)}[format_]
 
 def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int | None) -> int:
     """Print `answer_all(classifier)`, the model being the one of `args`; return the exit status."""
@@ -362,24 +361,24 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
             classifier = Classifier(model, threads=threads, top_k=top_k, threshold=args.threshold)
         if test:
             how = f"off by {test.difference:.3f}" if test.difference else "equal to the bit"
-            passed = "passed" if test.passed else "failed"
-            print(f"{model}: self-test {passed}, {how} ({test.kernels})", flush=True)
-            return 0 if test.passed else 1
+            said = f"{model}: self-test {['failed', 'passed'][test.passed]}, {how} ({test.kernels})"
+            as_json = json.dumps({"path": str(model), **vars(test)})
+            print(as_json if args.format == "json" else printable(said), flush=True)
+            return int(not test.passed)
         if args.format == "csv":
             print(CSV_HEADER, flush=True)
         for path, answer in answer_all(classifier):
-            failed = isinstance(answer, PhotoError)
-            status = 1 if failed else status or 0
-            if failed:
-                print(f"error: {answer}", file=sys.stderr)
-            if not failed or args.format != "text":
+            status = max(status or 0, int(isinstance(answer, PhotoError)))
+            if isinstance(answer, PhotoError):
+                print(f"error: {printable(answer)}", file=sys.stderr)
+            if isinstance(answer, Answer) or args.format != "text":
                 print(render(path, answer, args.format), flush=True)
             gc.enable()
         if status is None:
             raise PhotoError(f"no photos in {', '.join(args.photos)}")
         return status
     except EdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # as shells report an end by Ctrl-C

@@ -71,9 +71,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None
     train.run("sample", folder, Recipe(epochs=2, fine_tune_epochs=1, image_size=96, views=2))
     # Three epochs leave many answers near one half, and int8 turns some of them, more or fewer as
     # the processor rounds in training: how much a real model may lose is tested elsewhere.
-    convert.run(
-        folder / "model.keras", convert.FORMATS, samples=CALIBRATION_SAMPLES, max_drop=10.0
-    )
+    convert.run(folder / "model.keras", convert.FORMATS, samples=CALIBRATION_SAMPLES, max_drop=10.0)
     return folder
 
 

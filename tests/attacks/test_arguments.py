@@ -234,8 +234,6 @@ def test_an_odd_argument_is_said_in_a_line(words, run):
             assert_said(run(*words, "--", value))
 
 
-# The runner's part of this is not there yet.
-@pytest.mark.xfail(reason="the runner prints names as they are", strict=False)
 @pytest.mark.parametrize("name", ["no-such\udc80.jpg", "new\nline.jpg", "\x1b[2J.jpg"])
 def test_odd_names_of_photos_do_not_reach_the_terminal_raw(name, run):
     ended = run("classify", name)

@@ -140,6 +140,30 @@ def test_file_names_in_no_encoding_come_back_as_they_were(lone, tmp_path, photo)
 # ---------------------------------------------------------------- failures
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("new\nline.jpg", "new\\nline.jpg"),
+        ("\x1b[2Jcleared.jpg", "\\x1b[2Jcleared.jpg"),
+        ("\u202egpj.eman.jpg", "\\u202egpj.eman.jpg"),  # would read from right to left
+        ("Ameise größer 🐜.jpg", "Ameise größer 🐜.jpg"),
+    ],
+)
+def test_names_that_would_rewrite_the_terminal_are_shown_escaped(
+    lone, tmp_path, photo, name, shown
+):
+    shutil.copy(photo, tmp_path / name)
+    status, (line,), _ = run(lone, tmp_path / name)
+    assert status == 0
+    assert TEXT_LINE.fullmatch(line)["path"] == str(tmp_path / shown)
+    (tmp_path / name).write_bytes(b"no photo")
+    status, _, (complaint,) = run(lone, tmp_path / name)
+    assert status == 1
+    assert complaint.startswith(f"error: {tmp_path / shown}: unreadable")
+    _, (told,), _ = run(lone, "--json", tmp_path / name)
+    assert json.loads(told)["path"] == str(tmp_path / name)
+
+
 def test_models_that_cannot_be_used_are_one_line_each(lone, photo, tmp_path, model):
     broken, text = tmp_path / "broken.tflite", tmp_path / "text.tflite"
     broken.write_bytes(model.read_bytes()[:1_000_000])

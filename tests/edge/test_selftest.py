@@ -225,6 +225,23 @@ def test_the_command_line_gives_the_verdict_in_a_line(
     assert (done.returncode, done.stdout, done.stderr) == (status, said, "")
 
 
+@pytest.mark.parametrize(("other", "status"), [(0.0, 0), (0.25, 1)])
+def test_programs_get_the_verdict_as_json(pack, expected, runner, tmp_path, other, status):
+    packed = pack({"golden": golden(expected, other=other)})
+    shutil.copy(runner, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "classify.py", "--selftest", "--json", "-m", packed],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (status, "")
+    assert json.loads(done.stdout) == {
+        "path": str(packed),
+        "passed": status == 0,
+        "difference": pytest.approx(other),
+        "kernels": "xnnpack",
+    }
+
+
 def test_the_command_line_says_when_there_is_nothing_to_test(foreign_model, runner, tmp_path):
     shutil.copy(runner, tmp_path)
     done = subprocess.run(
