@@ -74,7 +74,7 @@ def _faults_as(kind: type[EdgeError], problem: str, remedy: str) -> Iterator[Non
         yield
     except _FAULTS as error:  # their words, without object addresses and paths
         text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        text = "not a picture" if text.startswith("cannot identify") else text.split("\n")[0]
+        text = "not a picture" if text.startswith("cannot identify") else text.split("\n")[0][:200]
         raise kind(f"{problem} ({text}); {remedy}") from error
 
 def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
