@@ -90,6 +90,19 @@ def test_photos_come_in_the_order_of_their_time_then_name(inbox, folder, small):
     assert arrivals(inbox) == ["c.png", "b.png", "a.png", "z.png"]
 
 
+def test_the_order_is_kept_across_folders_that_are_listed_one_after_another(folder, state, small):
+    names = [f"{number % 2}/{number:04}.png" for number in range(1000)]
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(exist_ok=True)
+        put(small, folder / name, age_s=2000 - number)
+    opened = inbox_module.Inbox(folder, state, settle_s=0.1)
+    opened.look()
+    while not (found := opened.arrivals(most=1000)):
+        pass  # the very moment at which the first ones have waited long enough
+    opened.close()
+    assert [str(one.path.relative_to(folder)) for one in found] == names
+
+
 def test_only_photos_below_the_folder_count(inbox, folder, small, tmp_path):
     (folder / "sub").mkdir()
     (folder / ".hidden").mkdir()
