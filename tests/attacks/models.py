@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from children import Report, attack
-from kills import prepare_converted
+from kill_targets import prepare_converted
 from pictures import EDGES
 
 __all__ = ["COMMANDS", "attack_models", "damage_keras", "damage_network", "damage_tflite"]
