@@ -23,6 +23,7 @@ import sys
 import time
 import warnings
 import zipfile
+import zlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ _TURNS = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FL
           5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
           8: Transpose.ROTATE_90}  # EXIF orientation (CIPA DC-008) -> what turns it upright
 _FAULTS = (OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, EOFError,
-           ArithmeticError, ImportError, MemoryError, RuntimeError, struct.error,
+           ArithmeticError, ImportError, MemoryError, RuntimeError, struct.error, zlib.error,
            zipfile.BadZipFile, Image.DecompressionBombError)  # what damaged files end in
 
 class EdgeError(Exception):
@@ -166,7 +167,8 @@ def make_interpreter(model: StrPath, threads: int | None = None) -> Any:
         if network and sha256(content[: network["bytes"]]).hexdigest() != network["sha256"]:
             raise ValueError("its hash is not the one in edgebee.json")
         interpreter = runtime.Interpreter(model_path=os.fspath(model), num_threads=threads)
-        interpreter.allocate_tensors()
+        interpreter.allocate_tensors()  # then both ends, whose names may be no text
+        interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     return interpreter
 
 def _unpack(model: StrPath) -> dict[str, bytes]:
@@ -197,15 +199,13 @@ def invoke(interpreter: Any, pixels: Pixels) -> Scores:
     The pixels go straight into its memory, less 128 for int8, as floats 0-255 for a float model.
     """
     entry, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    tensor = interpreter.tensor(entry["index"])()[0]
-    if entry["dtype"] == np.int8:
-        np.bitwise_xor(pixels, np.uint8(0x80), out=tensor.view(np.uint8))
-    else:
-        np.copyto(tensor, pixels)
-    del tensor  # the runtime does not work while anybody holds its memory
     with _faults_as(ModelError, "the model is damaged", "copy it again"):
+        tensor = interpreter.tensor(entry["index"])()[0]
+        as_int8 = entry["dtype"] == np.int8
+        np.copyto(tensor, (pixels ^ np.uint8(0x80)).view(np.int8) if as_int8 else pixels)
+        del tensor  # the runtime does not work while anybody holds its memory
         interpreter.invoke()
-    scores: Scores = interpreter.get_tensor(output["index"])[0].astype(np.float32)
+        scores: Scores = interpreter.get_tensor(output["index"])[0].astype(np.float32)
     scale, zero_point = output["quantization"]  # real value = scale * (value - zero point)
     return (scores - np.float32(zero_point)) * np.float32(scale) if scale else scores
 
@@ -224,9 +224,8 @@ def selftest(model: StrPath) -> SelfTest:
         files, golden = _unpack(model), read_manifest(model)["golden"]
         for sample in golden["samples"]:
             small = np.asarray(Image.open(io.BytesIO(files[sample["file"]])).convert("RGB"))
-            rows = np.arange(height) * small.shape[0] // height  # enlarged by repetition
-            columns = np.arange(width) * small.shape[1] // width
-            scores = invoke(interpreter, small[rows][:, columns])
+            tall = small[np.arange(height) * small.shape[0] // height]  # enlarged by repetition
+            scores = invoke(interpreter, tall[:, np.arange(width) * small.shape[1] // width])
             for of, expected in sample["scores"].items():
                 gaps[of] = max(gaps.get(of, 0.0), float(abs(scores - np.float32(expected)).max()))
         gap, kernels = min((gap, kernels) for kernels, gap in gaps.items())

@@ -114,6 +114,17 @@ def test_what_is_packed_is_checked_against_its_own_checksum(pack):
     assert "damaged (Bad CRC-32" in refused(classify.read_manifest, packed)
 
 
+def test_damage_inside_what_is_packed_tightly_is_refused(pack):
+    packed = pack(None)
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("edgebee.json", json.dumps({"labels": [f"bee {n}" for n in range(99)]}))
+    content = bytearray(packed.read_bytes())
+    start = content.index(b"edgebee.json") + len("edgebee.json")
+    content[start + 40 : start + 80] = b"\xff" * 40
+    packed.write_bytes(content)
+    assert "damaged (Error -3 while decompressing" in refused(classify.read_manifest, packed)
+
+
 def test_a_name_without_end_in_the_zip_is_not_repeated(pack):
     packed = pack({"labels": ["ants", "bees"]})
     content = bytearray(packed.read_bytes())
