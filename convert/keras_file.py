@@ -61,7 +61,7 @@ def _check_entries(path: Path) -> None:
                 )
             config = b"".join(archive.read(entry) for entry in texts)
     except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise ConversionError(f"{path}: damaged ({error}); copy it again") from error
+        raise ConversionError(f"{path}: damaged ({str(error)[:200]}); copy it again") from error
     for layer in CODE_LAYERS:
         if re.search(rb'"class_name"\s*:\s*"%s"' % layer.encode(), config):
             raise ConversionError(

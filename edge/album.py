@@ -2,13 +2,17 @@
 
 A picture is written beside its place, under a hidden name that ends in `.part`, and then
 gets its name in one step that fails if the name is taken; it is then called `photo-2.jpg`.
-A run that is killed leaves at most such a hidden file, which nothing takes for a photo.
+A run that is killed leaves at most such a hidden file, which nothing takes for a photo, and
+which the next run that writes to the folder takes away.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -24,6 +28,7 @@ _AT_FDCWD = -100  # linux/fcntl.h: names are relative to the working directory
 _RENAME_NOREPLACE = 1  # linux/fs.h
 _NO_SUCH_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # FAT, some network mounts
+_OWN_PART = re.compile(r"\..+\.\d+\.part")  # with the number of the process that writes it
 _NAME_MAX_BYTES = 200  # of the 255 that file systems allow, less what is put around a name
 
 
@@ -53,6 +58,7 @@ def save_new(folder: Path, name: str, write: Callable[[Path], object]) -> Path:
     part = folder / f".{_short(name)}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         _fill(part, write)
         return _first_free(folder, name, lambda place: _rename_new(part, place))
     except OSError as error:
@@ -70,6 +76,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     part = path.parent / f".{_short(path.name)}.{os.getpid()}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         _fill(part, write)
         part.replace(path)
     except OSError as error:
@@ -135,10 +142,23 @@ def _named_copy(part: Path, folder: Path, name: str) -> Path | None:
 
 
 def _fill(part: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill `part`, and wait until the disk has it."""
-    write(part)
-    with part.open("rb") as written:
-        os.fsync(written.fileno())
+    """Let `write` fill `part`, locked while this run lives, and wait until the disk has it."""
+    with part.open("wb") as held:
+        with contextlib.suppress(OSError):  # a file system that knows no locks
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        write(part)
+        os.fsync(held.fileno())
+
+
+@functools.cache  # once in a folder: it may hold 100,000 pictures
+def _sweep(folder: Path) -> None:
+    """Take away what killed runs have left; on what is being written its writer holds a lock."""
+    with os.scandir(folder) as entries:
+        parts = [entry.path for entry in entries if _OWN_PART.fullmatch(entry.name)]
+    for part in parts:
+        with contextlib.suppress(OSError), Path(part).open("rb") as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            Path(part).unlink()
 
 
 def _first_free(folder: Path, name: str, take: Callable[[Path], None]) -> Path:

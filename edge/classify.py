@@ -6,7 +6,6 @@ This one file and a model are all a Raspberry Pi needs, besides NumPy, Pillow an
 As a library: `from classify import Classifier`; `Classifier("model_int8.tflite")("photo.jpg")`.
 """
 
-# fmt: off
 import gc
 import os
 
@@ -23,6 +22,7 @@ import sys
 import time
 import warnings
 import zipfile
+import zlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ _TURNS = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FL
           5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
           8: Transpose.ROTATE_90}  # EXIF orientation (CIPA DC-008) -> what turns it upright
 _FAULTS = (OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, EOFError,
-           ArithmeticError, ImportError, MemoryError, RuntimeError, struct.error,
+           ArithmeticError, ImportError, MemoryError, RuntimeError, struct.error, zlib.error,
            zipfile.BadZipFile, Image.DecompressionBombError)  # what damaged files end in
 
 class EdgeError(Exception):
@@ -74,7 +74,7 @@ def _faults_as(kind: type[EdgeError], problem: str, remedy: str) -> Iterator[Non
         yield
     except _FAULTS as error:  # their words, without object addresses and paths
         text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        text = "not a picture" if text.startswith("cannot identify") else text.split("\n")[0]
+        text = "not a picture" if text.startswith("cannot identify") else text.split("\n")[0][:200]
         raise kind(f"{problem} ({text}); {remedy}") from error
 
 def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
@@ -166,7 +166,8 @@ def make_interpreter(model: StrPath, threads: int | None = None) -> Any:
         if network and sha256(content[: network["bytes"]]).hexdigest() != network["sha256"]:
             raise ValueError("its hash is not the one in edgebee.json")
         interpreter = runtime.Interpreter(model_path=os.fspath(model), num_threads=threads)
-        interpreter.allocate_tensors()
+        interpreter.allocate_tensors()  # then both ends, whose names may be no text
+        interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     return interpreter
 
 def _unpack(model: StrPath) -> dict[str, bytes]:
@@ -194,15 +195,15 @@ def read_manifest(model: StrPath) -> dict[str, Any]:
 def invoke(interpreter: Any, pixels: Pixels) -> Scores:
     """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`, 0-1."""
     entry, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    tensor = interpreter.tensor(entry["index"])()[0]  # its own memory, so that nothing is copied
-    if entry["dtype"] == np.int8:  # takes pixels less 128, and a float model takes them as floats
-        np.bitwise_xor(pixels, np.uint8(0x80), out=tensor.view(np.uint8))
-    else:
-        np.copyto(tensor, pixels)
-    del tensor  # the runtime does not work while anybody holds its memory
     with _faults_as(ModelError, "the model is damaged", "copy it again"):
+        tensor = interpreter.tensor(entry["index"])()[0]  # its own memory: nothing is copied twice
+        if entry["dtype"] == np.int8:  # pixels less 128; a float model takes them as floats
+            np.bitwise_xor(pixels, np.uint8(0x80), out=tensor.view(np.uint8))
+        else:
+            np.copyto(tensor, pixels)
+        del tensor  # the runtime does not work while anybody holds its memory
         interpreter.invoke()
-    scores: Scores = interpreter.get_tensor(output["index"])[0].astype(np.float32)
+        scores: Scores = interpreter.get_tensor(output["index"])[0].astype(np.float32)
     scale, zero_point = output["quantization"]  # real value = scale * (value - zero point)
     return (scores - np.float32(zero_point)) * np.float32(scale) if scale else scores
 

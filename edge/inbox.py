@@ -15,6 +15,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import math
 import os
 import signal
 import sqlite3
@@ -29,6 +30,7 @@ from edgebee.edge.classify import PHOTO_SUFFIXES, EdgeError
 __all__ = ["Arrival", "Inbox", "InboxError", "Unfinished", "default_state_file", "is_being_written"]
 
 SETTLE_S = 1.0  # unchanged for so long, a photo is taken for whole
+_NOT_YET = math.inf  # stable since no time that has come
 _RELIST_S = 10.0  # a folder whose own time has not changed is still listed this often
 _SCHEMA = """
 create table if not exists photo (
@@ -50,6 +52,7 @@ _WAITING = """
 select path, size, changed_ns from photo
 where not answered and stable_since <= ? order by changed_ns, path limit ?
 """
+_SEEN_UNTIL_NOW = "update photo set stable_since = ? where not answered and stable_since = ?"
 _UNFINISHED = "select path, size, changed_ns, answer from unfinished"
 
 
@@ -169,6 +172,9 @@ class Inbox:
         with self._keeping():
             self._state.execute("begin")
             self._state.executemany(_NOTE, self._photos())
+            # All of one look wait from its end, so that those of one folder are not answered
+            # before older ones of another, which was listed a moment later.
+            self._state.execute(_SEEN_UNTIL_NOW, [time.monotonic(), _NOT_YET])
             self._state.execute("commit")
 
     def arrivals(self, most: int = 64) -> list[Arrival]:
@@ -235,7 +241,7 @@ class Inbox:
                     continue
                 subfolders: list[str] = []
                 with os.scandir(folder) as entries:
-                    yield from self._note_entries(entries, subfolders, now)
+                    yield from self._note_entries(entries, subfolders)
             except OSError:  # it went away, or may not be read; perhaps it comes back
                 self._listings.pop(folder, None)
             else:
@@ -243,7 +249,7 @@ class Inbox:
                 folders += subfolders
 
     def _note_entries(
-        self, entries: Iterable[os.DirEntry[str]], subfolders: list[str], now: float
+        self, entries: Iterable[os.DirEntry[str]], subfolders: list[str]
     ) -> Iterator[tuple[bytes, int, int, float]]:
         for entry in entries:
             if entry.name.startswith("."):
@@ -255,7 +261,12 @@ class Inbox:
                 with contextlib.suppress(OSError):  # gone again
                     state = entry.stat()
                     if stat.S_ISREG(state.st_mode) and state.st_size:
-                        yield self._key(Path(entry.path)), state.st_size, state.st_mtime_ns, now
+                        yield (
+                            self._key(Path(entry.path)),
+                            state.st_size,
+                            state.st_mtime_ns,
+                            _NOT_YET,
+                        )
 
     def _is_whole(self, arrival: Arrival) -> bool:
         """Look at a photo once more; one that has changed starts to wait anew."""

@@ -24,8 +24,8 @@ from edgebee.edge.flatbuffer import FlatbufferError, Table, each_table, read_roo
 from edgebee.edge.schema import TENSOR_TYPES
 from edgebee.edge.structure import operator_name, parse_or_refuse
 
-__all__ = ["MANIFEST_NAME", "Metadata", "ModelFile", "Operator", "Tensor", "parse_model_file",
-           "read_model_file"]  # fmt: skip
+__all__ = ["MANIFEST_NAME", "Metadata", "ModelFile", "Operator", "Tensor", "check_model_file",
+           "parse_model_file", "read_model_file"]  # fmt: skip
 
 MANIFEST_NAME = "edgebee.json"
 MAX_FILE_BYTES = 2**31 - 1
@@ -123,6 +123,18 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     return parse_model_file(content, name)
 
 
+def check_model_file(path: str | os.PathLike[str]) -> None:
+    """Refuse a file that is damaged or does not fit together, before a runtime is started for it.
+
+    Raises:
+        ModelError: as for `read_model_file`, or its hash, zip or labels are not as they should be.
+    """
+    problems = read_model_file(path).problems
+    if problems:
+        remedy = "" if problems[0].endswith("copy it again") else "; copy it again, or make it anew"
+        raise ModelError(f"{os.fspath(path)}: {problems[0]}{remedy}")
+
+
 def parse_model_file(content: bytes, name: str) -> ModelFile:
     """`read_model_file` for the bytes of a file that is called `name`. Raises ModelError."""
     model = parse_or_refuse(content, name)
@@ -138,7 +150,7 @@ def parse_model_file(content: bytes, name: str) -> ModelFile:
     manifest = _manifest(archive, problems)
     labels = _labels(archive, metadata, manifest, problems)
     _check_labels(labels, outputs, metadata, problems)
-    _check_network(content, archive, manifest, problems)
+    _check_network(content, manifest, problems)
     return ModelFile(
         path=name,
         size_bytes=len(content),
@@ -166,6 +178,11 @@ def _text(raw: bytes) -> str:
 def _clean(text: str) -> str:
     """A string from the file for a terminal: no control characters, not endless."""
     return "".join(letter if letter.isprintable() else " " for letter in text[:LONGEST]).strip()
+
+
+def _words(error: Exception) -> str:
+    """What a library says of damage; `zipfile` quotes names of 64 KB."""
+    return _clean(str(error)[:200])
 
 
 def _buffer(content: bytes, buffer: Table) -> bytes:
@@ -253,7 +270,7 @@ def _open_zip(content: bytes, problems: list[str]) -> tuple[dict[str, int], zipf
         archive = zipfile.ZipFile(stream)
         return {_clean(entry.filename): entry.file_size for entry in archive.infolist()}, archive
     except _ZIP_FAULTS as error:
-        problems.append(f"the zip behind it is damaged ({error})")
+        problems.append(f"the zip behind it is damaged ({_words(error)})")
         return {}, None
 
 
@@ -265,7 +282,7 @@ def _member(archive: zipfile.ZipFile | None, name: str, problems: list[str]) -> 
         with archive.open(name) as member:  # the size in the directory may be a lie
             raw = member.read(MAX_MEMBER_BYTES + 1)
     except _ZIP_FAULTS as error:
-        problems.append(f"{name} in it is damaged ({error})")
+        problems.append(f"{name} in it is damaged ({_words(error)})")
         return None
     if len(raw) > MAX_MEMBER_BYTES:
         problems.append(f"{name} in it is longer than {MAX_MEMBER_BYTES} bytes")
@@ -280,7 +297,7 @@ def _manifest(archive: zipfile.ZipFile | None, problems: list[str]) -> dict[str,
     try:
         manifest = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        problems.append(f"{MANIFEST_NAME} in it is damaged ({error})")
+        problems.append(f"{MANIFEST_NAME} in it is damaged ({_words(error)})")
         return {}
     if not isinstance(manifest, dict):
         problems.append(f"{MANIFEST_NAME} in it is no JSON object")
@@ -322,17 +339,13 @@ def _check_labels(
         )
 
 
-def _check_network(
-    content: bytes,
-    archive: zipfile.ZipFile | None,
-    manifest: Mapping[str, Any],
-    problems: list[str],
-) -> None:
+def _check_network(content: bytes, manifest: Mapping[str, Any], problems: list[str]) -> None:
     """Weights that differ from those that were packed: the structure alone does not show that."""
-    recorded = manifest.get("flatbuffer_sha256")
-    if archive is None or not isinstance(recorded, str) or not archive.infolist():
+    recorded = manifest.get("network")
+    if not recorded:
         return
-    # `zipfile` counts offsets from the start of the file, so the first member's is the zip's.
-    start = min(entry.header_offset for entry in archive.infolist())
-    if hashlib.sha256(content[:start]).hexdigest() != recorded:
+    length = recorded.get("bytes") if isinstance(recorded, dict) else None
+    if not isinstance(length, int):
+        problems.append(f"{MANIFEST_NAME} in it does not say how long the network is")
+    elif hashlib.sha256(content[:length]).hexdigest() != recorded.get("sha256"):
         problems.append("its SHA-256 is not the one that it was made with: damaged, copy it again")

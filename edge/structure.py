@@ -20,6 +20,8 @@ FORMAT_VERSION = 3
 """`Model.version` since 2017; runtimes refuse any other."""
 MAX_ELEMENTS = 2**31 - 1
 """Elements of a tensor; runtimes count them in 32 bits."""
+SMALLEST_SCALE = 2.0**-126
+"""The smallest normal 32-bit float; kernels take no other."""
 MAX_STEP = 2**15
 """Pixels of a stride, dilation or window; kernels multiply these in 32 bits."""
 _STEPPING = {
@@ -40,6 +42,14 @@ _MAY_LACK = {
     "BIDIRECTIONAL_SEQUENCE_LSTM": 1, "BIDIRECTIONAL_SEQUENCE_RNN": 1,
 }  # fmt: skip
 """Operator -> the first of its inputs that may be left out, such as a bias; custom ones: any."""
+
+
+_FILTERED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+_SUMMED = ("ADD", "SUB")
+MOST_RESCALED = 2.0**8
+LEAST_SUMMED = 2.0**-10
+"""Bounds of XNNPACK's integer kernels, of an input's scale (times that of the weights) to the
+output's. LiteRT 2.3 does not survive their refusal (double free)."""
 
 
 def parse(content: bytes) -> Table:
@@ -85,7 +95,8 @@ def parse_or_refuse(content: bytes, name: str | os.PathLike[str] = "the model") 
         from edgebee.edge.classify import ModelError
 
         remedy = "make one with: edgebee convert" if str(error) == NO_MODEL else "copy it again"
-        problem = str(error) if str(error) == NO_MODEL else f"damaged ({error})"
+        # Shapes and lists in it may be as long as the file.
+        problem = str(error) if str(error) == NO_MODEL else f"damaged ({str(error)[:200]})"
         raise ModelError(f"{os.fspath(name)}: {problem}; {remedy}") from error
 
 
@@ -146,6 +157,7 @@ def _check_graph(graph: Table, buffers: list[Table], kinds: list[str]) -> None:
             raise FlatbufferError(f"{name}: writes what is made or read elsewhere")
         made |= outputs
         _check_steps(name, kinds[operator["opcode_index"]], operator)
+        _check_rescaling(name, kinds[operator["opcode_index"]], operator, tensors)
 
 
 def _check_inputs(name: str, kind: str, inputs: tuple[int, ...], tensors: list[Table]) -> None:
@@ -169,6 +181,32 @@ def _check_steps(name: str, kind: str, operator: Table) -> None:
             raise FlatbufferError(f"{name}: {step} {options[step]}")
     if "padding" in options.fields and options["padding"] not in _PADDINGS:
         raise FlatbufferError(f"{name}: padding {options['padding']}")
+
+
+def _check_rescaling(name: str, kind: str, operator: Table, tensors: list[Table]) -> None:
+    """Ratios of scales that integer kernels can compute with."""
+    if kind not in (*_FILTERED, *_SUMMED) or not operator["outputs"]:
+        return
+    first = 1 if kind == "TRANSPOSE_CONV" else 0  # behind the output's shape
+    inputs = operator["inputs"][first : first + 2]
+    scales = [_scales(tensors[index]) for index in (*inputs, operator["outputs"][0])]
+    if len(scales) < 3 or not all(scales):
+        return  # floats, or a mixture that no integer kernel is asked for
+    one, other, result = map(max, scales)
+    ratios, least = [one * other / result], 0.0
+    if kind in _SUMMED:
+        ratios, least = [one / result, other / result], LEAST_SUMMED
+    if not all(least <= ratio < MOST_RESCALED for ratio in ratios):
+        raise FlatbufferError(f"{name}: scales that do not belong together")
+
+
+def _scales(tensor: Table) -> tuple[float, ...]:
+    """The scales of an 8-bit tensor; nothing for others."""
+    quantization = tensor["quantization"]
+    if tensor["type"] not in _EIGHT_BIT or quantization is None:
+        return ()
+    scales: tuple[float, ...] = quantization["scale"]
+    return scales
 
 
 def _present(indices: tuple[int, ...]) -> tuple[int, ...]:
@@ -198,6 +236,8 @@ def _check_tensor(tensor: Table, buffers: list[Table]) -> None:
     quantization = tensor["quantization"]
     if quantization is not None:
         _check_quantization(quantization, shape)
+        if tensor["type"] in _EIGHT_BIT:
+            _check_scales(quantization["scale"])
 
 
 def _check_quantization(quantization: Table, shape: tuple[int, ...]) -> None:
@@ -210,3 +250,9 @@ def _check_quantization(quantization: Table, shape: tuple[int, ...]) -> None:
         raise FlatbufferError(f"{len(scales)} scales along axis {axis} of {list(shape)}")
     if not math.isfinite(sum(scales)):
         raise FlatbufferError("a scale that is no number")
+
+
+def _check_scales(scales: tuple[float, ...]) -> None:
+    """Positive ones, by which kernels divide; of one channel among many it may be 0."""
+    if scales and (min(scales) < 0 or (len(scales) == 1 and scales[0] < SMALLEST_SCALE)):
+        raise FlatbufferError(f"a scale of {min(scales):g}")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["quiet_decoders"]
+__all__ = ["quiet_decoders", "writes_to_descriptor_2"]
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def quiet_decoders() -> Iterator[None]:
     """
     sys.stderr.flush()
     own, real = sys.stderr, os.dup(2)
-    if _writes_to_descriptor_2():
+    if writes_to_descriptor_2():
         sys.stderr = os.fdopen(os.dup(real), "w", buffering=1, errors="backslashreplace")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -37,7 +37,8 @@ def quiet_decoders() -> Iterator[None]:
             sys.stderr = own
 
 
-def _writes_to_descriptor_2() -> bool:
+def writes_to_descriptor_2() -> bool:
+    """Whether Python's `sys.stderr` is the process's own, and not somebody's in its place."""
     try:
         return sys.stderr.fileno() == 2
     except (OSError, ValueError):  # no file, as in a test that looks at what is written

@@ -15,6 +15,7 @@ import sys
 import threading
 
 from edgebee.errors import EdgebeeError
+from edgebee.native_stderr import writes_to_descriptor_2
 
 __all__ = ["start_tensorflow"]
 
@@ -55,12 +56,13 @@ def start_tensorflow(*, debug: bool = False) -> None:
 def _filter_native_stderr() -> None:
     """Put a filter between native code's standard error (descriptor 2) and the real one.
 
-    Python's own `sys.stderr` moves to a copy of the real one, so that progress bars still
-    see a terminal.
+    Python's own `sys.stderr`, if that is where it writes, moves to a copy of the real one, so
+    that progress bars still see a terminal.
     """
     sys.stderr.flush()
     real = os.dup(2)
-    sys.stderr = os.fdopen(real, "w", buffering=1, errors="backslashreplace")
+    if writes_to_descriptor_2():
+        sys.stderr = os.fdopen(os.dup(real), "w", buffering=1, errors="backslashreplace")
     reading, writing = os.pipe()
     os.dup2(writing, 2)
     os.close(writing)

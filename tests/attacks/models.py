@@ -1,50 +1,78 @@
 """Damaged models against every command that opens them.
 
     python tests/attacks/models.py --count 10000
+    PYTHONPATH=src OTHER_PYTHON tests/attacks/models.py --start DIR --only lone
 
-`.tflite` files are damaged in their flatbuffer, in the zip behind it, or cut; `.keras` files in
-their zip, or inside it with the checksums made right again. Each goes through one of the
+`.tflite` files are damaged in their flatbuffer, in the zip behind it, or cut, some under a hash
+that is made right again, so that only their structure can tell; `.keras` files in their zip, or
+inside it under right checksums. Each goes through one of the
 commands, which must end in an answer or in one line; never in a traceback or a crash. Exit
-status 1 when one ends otherwise; `--keep DIR` keeps such files.
+status 1 when one ends otherwise; `--keep DIR` keeps such files. `lone` is `edge/classify.py`. A
+Python with another runtime and without TensorFlow starts from a folder that `--start` has made.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import os
 import random
+import shutil
 import struct
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from children import Report, attack
-from kills import prepare_converted
+from kill_targets import prepare_converted
 from pictures import EDGES
 
-__all__ = ["COMMANDS", "attack_models", "damage_keras", "damage_tflite"]
+__all__ = ["COMMANDS", "attack_models", "damage_keras", "damage_network", "damage_tflite"]
 
 CPU_SECONDS = 120
 """TensorFlow takes some to load, once in each child."""
 MEMORY_MB = 4096
 """TensorFlow's."""
 COMMANDS: dict[str, tuple[int, list[str]]] = {
-    "classify": (60, ["classify", "-m", "{tflite}", "photos/ants/0.jpg"]),
+    "classify": (40, ["classify", "-m", "{tflite}", "photos/ants/0.jpg"]),
+    "lone": (28, ["-m", "{tflite}", "photos/ants/0.jpg"]),
     "inspect": (14, ["inspect", "{tflite}"]),
-    "doctor": (14, ["doctor", "{tflite}"]),
-    "convert": (10, ["convert", "{keras}", "--quantize", "float32"]),
+    "doctor": (8, ["doctor", "{tflite}"]),
+    "convert": (8, ["convert", "{keras}", "--quantize", "float32"]),
     "benchmark": (2, ["benchmark", "out"]),
 }
 """Command -> its share of the cases in percent, and its words."""
+REHASHED = 0.4
+"""Of the damaged `.tflite` files, but for `lone`: SECURITY.md says that it trusts the hash."""
 
 
 # ---------------------------------------------------------------------------- damages
+
+
+def damage_network(chance: random.Random, content: bytes) -> bytes:
+    """Damage the flatbuffer of a `.tflite` file, under a hash that is right all the same."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        start = min(entry.header_offset for entry in archive.infolist())
+        files = {name: archive.read(name) for name in archive.namelist()}
+    network = damage_tflite(chance, content[:start])
+    manifest = json.loads(files["edgebee.json"])
+    manifest["network"] = {"bytes": len(network), "sha256": hashlib.sha256(network).hexdigest()}
+    files["edgebee.json"] = json.dumps(manifest).encode()
+    return network + _zipped(files)
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
 
 
 def damage_tflite(chance: random.Random, content: bytes) -> bytes:
@@ -93,11 +121,7 @@ def damage_keras(chance: random.Random, content: bytes) -> bytes:
         del files[name]
     else:
         files[name] = damage_tflite(chance, files[name])
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for inside, data in files.items():
-            archive.writestr(inside, data)
-    return packed.getvalue()
+    return _zipped(files)
 
 
 ODD_VALUES: tuple[Any, ...] = (
@@ -126,27 +150,21 @@ def _damage_tree(chance: random.Random, tree: Any) -> None:
 # ---------------------------------------------------------------------------- the attack
 
 
-def known_commands() -> dict[str, tuple[int, list[str]]]:
-    """Those of `COMMANDS` that this edgebee has."""
-    from edgebee.cli import COMMANDS as HAD
-
-    return {name: value for name, value in COMMANDS.items() if name in HAD}
-
-
 def attack_models(
     count: int,
     seed: int = 0,
     *,
     only: Sequence[str] = (),
+    start: Path | None = None,
     keep: Path | None = None,
     show: bool = False,
 ) -> Report:
-    """Try `count` damaged models, each with one command."""
-    commands = {n: v for n, v in known_commands().items() if not only or n in only}
+    """Try `count` damaged models, each with one command; `start` holds sound ones, or shall."""
+    commands = {name: value for name, value in COMMANDS.items() if not only or name in only}
     names, shares = list(commands), [share for share, _ in commands.values()]
     with tempfile.TemporaryDirectory(prefix="edgebee-models-") as temporary:
-        folder = Path(temporary)
-        prepare_converted(folder)
+        folder = Path(temporary, "folder")
+        _prepare(folder, start)
         sound = {path.name: path.read_bytes() for path in (folder / "out").glob("model*.*")}
         os.chdir(folder)
 
@@ -156,16 +174,21 @@ def attack_models(
             command = chance.choices(names, shares)[0]
             keras = command == "convert" or (command == "benchmark" and chance.random() < 0.3)
             name = "model.keras" if keras else chance.choice(sorted(sound.keys() - {"model.keras"}))
-            return command, name, (damage_keras if keras else damage_tflite)(chance, sound[name])
+            rehashed = command != "lone" and chance.random() < REHASHED
+            damage = damage_network if rehashed else damage_tflite
+            return command, name, (damage_keras if keras else damage)(chance, sound[name])
 
         def try_case(case: int) -> str:
-            for name, content in sound.items():
-                Path("out", name).write_bytes(content)
-            command, name, content = draw(case)
-            Path("out", name).write_bytes(content)
-            path = f"out/{name}"
+            command, damaged, content = draw(case)
+            for path in Path("out").glob("model*.*"):  # what the case before left
+                if path.name not in sound:
+                    path.unlink()
+            for name, whole in {**sound, damaged: content}.items():
+                if Path("out", name).read_bytes() != whole:
+                    Path("out", name).write_bytes(whole)
+            path = f"out/{damaged}"
             words = [word.format(tflite=path, keras=path) for word in commands[command][1]]
-            return f"{command} {_run(words)}"
+            return f"{command} {_run(words, lone=command == 'lone')}"
 
         def every(report: Report) -> None:
             if show:
@@ -183,15 +206,27 @@ def attack_models(
     return report
 
 
-def _run(words: list[str]) -> str:
+def _prepare(folder: Path, start: Path | None) -> None:
+    """Photos and sound models in `folder`: those of `start`, or new ones, which go there then."""
+    if start and start.is_dir():
+        shutil.copytree(start, folder)
+        return
+    folder.mkdir()
+    prepare_converted(folder)
+    if start:
+        shutil.copytree(folder, start)
+
+
+def _run(words: list[str], *, lone: bool) -> str:
     """Run a command line in this process; say whether it answered or refused."""
     from edgebee.cli import edgebee
+    from edgebee.edge import classify
 
     said, err = io.StringIO(), io.StringIO()
     status: Any = None
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(err):
         try:
-            edgebee(words, prog_name="edgebee")
+            status = classify.main(words) if lone else edgebee(words, prog_name="edgebee")
         except SystemExit as end:
             status = end.code
     talk = err.getvalue()
@@ -202,7 +237,8 @@ def _run(words: list[str]) -> str:
     assert status == 1, f"status {status}: {talk[-500:]}"
     # What doctor and inspect find, they may say as their result.
     assert errors or said.getvalue(), "it failed without a word"
-    assert all(line.isprintable() and len(line) < 1000 for line in errors), talk[-1500:]
+    lines = talk.splitlines()
+    assert all(line.isprintable() and len(line) < 1000 for line in lines), talk[-1500:]
     return "refused"
 
 
@@ -212,11 +248,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10_000, help="models (default: 10000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=COMMANDS, action="append", default=[])
+    parser.add_argument("--start", type=Path, help="folder of sound models, made if there is none")
     parser.add_argument("--keep", type=Path, help="folder for the files that break something")
     args = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    keep = args.keep and args.keep.absolute()
-    report = attack_models(args.count, args.seed, only=args.only, keep=keep, show=True)
+    start, keep = args.start and args.start.absolute(), args.keep and args.keep.absolute()
+    report = attack_models(args.count, args.seed, only=args.only, start=start, keep=keep, show=True)
     print(f"\n{report}")
     for fault in report.faults[:50]:
         print(f"--- case {fault.case} of seed {args.seed}: {fault.what}")

@@ -10,9 +10,9 @@ from edgebee.train.duplicates import BLOCK, group_same_pictures
 
 def test_every_photo_is_answered_once_and_in_order(tmp_path):
     draw(tmp_path, 60)
-    wrong, _, tenths = classify(tmp_path, 60)
-    assert wrong == []
-    assert len(tenths) == 10
+    way = classify(tmp_path, 60)
+    assert way.wrong == []
+    assert len(way.photos_a_second) == 10
     assert data_check(tmp_path, 60)[0] == []
 
 

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from kills import attack_target, download_target
+from kill_targets import TARGETS, download_target
+from killing import attack_target
 
 KILLS = Path(__file__).with_name("kills.py")
 
@@ -19,6 +20,10 @@ def faults(kills):
 def test_a_download_that_is_killed_goes_on_and_leaves_nothing():
     with download_target() as target:
         assert faults(attack_target(target, 8)) == []
+
+
+def test_a_watch_that_is_killed_goes_on_and_leaves_nothing():
+    assert faults(attack_target(TARGETS["watch"], 4)) == []
 
 
 @pytest.mark.slow

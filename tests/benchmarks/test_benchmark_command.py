@@ -378,3 +378,20 @@ def test_a_damaged_model_is_named(edgebee, folder, name, damage):
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
     assert_refused(edgebee("benchmark", folder), path)
     assert not (folder / "benchmark.json").exists()
+
+
+def flip_a_weight(content):
+    """A bit of the network, which is still a model then, and not the one that was packed."""
+    place = content.index(b"edgebee.json") // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE.values(), flip_a_weight], ids=[*DAMAGE, "a weight"])
+def test_damage_is_found_before_any_model_is_loaded(edgebee_process, folder, damage):
+    # The sound Keras model beside it would be loaded first, for seconds.
+    path = folder / "model_int8.tflite"
+    path.write_bytes(damage(path.read_bytes()))
+    done = edgebee_process("benchmark", folder)
+    assert_refused(done, path)
+    assert done.cpu_seconds < 4, "TensorFlow alone takes more, twice"
+    assert not (folder / "benchmark.json").exists()

@@ -6,6 +6,8 @@ installed, as on a Pi that has the two files alone, it gives `edge/classify.py` 
 
 import importlib
 import importlib.util
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -71,3 +73,52 @@ def photo(tmp_path: Path, landscape: npt.NDArray[np.uint8]) -> Path:
     path = tmp_path / "photo.jpg"
     Image.fromarray(landscape).reduce(4).save(path)
     return path
+
+
+SLEEP = """
+import select, time
+time.sleep = lambda seconds: select.select([], [], [], seconds)
+"""
+"""Python sleeps until a time of the monotonic clock, which libfaketime 0.9.10 counts from the
+wall clock that it has set, even if it leaves the monotonic one alone."""
+
+
+class JumpingClock:
+    """A wall clock for other processes that can be set while they run; others run on.
+
+    Attributes:
+        variables: of the environment, for a process that is to live by it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        said = subprocess.run(
+            ["faketime", "-f", "+0d", "env"], capture_output=True, text=True, check=True
+        ).stdout
+        library = next(line for line in said.splitlines() if line.startswith("LD_PRELOAD="))
+        place = folder / "clock"
+        place.mkdir()
+        (place / "sitecustomize.py").write_text(SLEEP)
+        self._file = place / "offset"
+        self.variables = {
+            "LD_PRELOAD": library.removeprefix("LD_PRELOAD="),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+            "PYTHONPATH": str(place),
+        }
+        self.jump(0)
+
+    def jump(self, hours: int) -> None:
+        """Set it so many hours before (-) or after the right time."""
+        part = self._file.with_suffix(".part")
+        part.write_text(f"{hours:+}h\n")
+        part.replace(self._file)
+
+
+@pytest.fixture
+def jumping_clock(tmp_path: Path) -> JumpingClock:
+    """A clock that jumps, where `faketime` is installed."""
+    if shutil.which("faketime") is None:
+        pytest.skip("needs faketime")
+    return JumpingClock(tmp_path)

@@ -1,5 +1,6 @@
 """Pictures are put whole or not at all, never over another, and a killed move loses none."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -151,3 +152,20 @@ def test_a_move_killed_at_any_step_is_finished_by_the_next(tmp_path, request, ac
         assert ended.returncode == -9, ended.stderr
         moments += 1
     assert moments >= (8 if across else 2)  # within a file system: make the folder, rename
+
+
+def test_what_a_killed_run_left_is_taken_away_and_nothing_else(tmp_path):
+    left, live = tmp_path / ".bee.jpg.99.part", tmp_path / ".ant.jpg.98.part"
+    move = tmp_path / ".0123456789abcdef0123456789abcdef.part"  # which the next move goes on with
+    for path in (left, live, move):
+        path.write_text("half")
+    with live.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as a run does that is still writing
+        album.save_new(tmp_path, "wasp.jpg", lambda part: part.write_text("whole"))
+    assert sorted(tmp_path.iterdir()) == sorted([live, move, tmp_path / "wasp.jpg"])
+
+
+def test_what_a_killed_run_left_beside_a_picture_goes_when_that_is_written_again(tmp_path):
+    (tmp_path / ".bee.jpg.99.part").write_text("half")
+    album.write_whole(tmp_path / "bee.jpg", lambda part: part.write_text("whole"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "bee.jpg"]

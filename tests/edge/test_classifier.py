@@ -75,6 +75,15 @@ def test_a_model_the_runtime_rejects_is_refused_with_its_reason(model, tmp_path)
     assert message.startswith(f"{broken}: damaged, or too new (")
 
 
+def test_a_name_that_is_no_text_is_refused_with_the_file(foreign_model, tmp_path):
+    # Both runtimes decode the names of inputs and outputs when they are asked for their shapes.
+    name = classify.make_interpreter(foreign_model).get_input_details()[0]["name"].encode()
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(foreign_model.read_bytes().replace(name, b"\xff" + name[1:]))
+    message = refused(classify.make_interpreter, broken)
+    assert message.startswith(f"{broken}: damaged, or too new ('utf-8' codec can't decode")
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads the Linux way")
 def test_more_threads_than_cores_are_never_started(model, landscape):
     before = len(list(Path("/proc/self/task").iterdir()))

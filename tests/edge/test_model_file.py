@@ -112,9 +112,8 @@ def test_a_damaged_manifest_is_a_problem_and_the_rest_is_read(network, text):
     assert file.labels == ("ants", "bees")
 
 
-def test_weights_that_changed_are_found_by_the_recorded_hash(network):
-    recorded = {"flatbuffer_sha256": hashlib.sha256(network).hexdigest()}
-    whole = packed(network, labels_txt=LABELS, edgebee_json=json.dumps(recorded))
+def test_weights_that_changed_are_found_by_the_recorded_hash(model, network):
+    whole = model.read_bytes()  # as `edgebee convert` packs it
     assert read(whole).problems == ()
     buffers = read_root(network)["buffers"]
     start, length = max((buffer.span("data") for buffer in buffers), key=lambda span: span[1])
@@ -122,6 +121,13 @@ def test_weights_that_changed_are_found_by_the_recorded_hash(network):
     changed[start + length // 2] ^= 1
     (problem,) = read(bytes(changed)).problems
     assert "SHA-256" in problem
+
+
+@pytest.mark.parametrize("network_record", [7, "a", [1], {"sha256": "0"}, {"bytes": "all"}])
+def test_a_record_of_the_network_that_is_none_is_a_problem(network, network_record):
+    manifest = json.dumps({"network": network_record})
+    (problem,) = read(packed(network, labels_txt=LABELS, edgebee_json=manifest)).problems
+    assert "how long the network is" in problem
 
 
 def test_a_bomb_in_the_zip_is_not_unpacked(network):

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -111,6 +112,26 @@ def test_what_is_packed_is_checked_against_its_own_checksum(pack):
     content = packed.read_bytes()
     packed.write_bytes(content.replace(b'{"labels"', b'{"babels"'))
     assert "damaged (Bad CRC-32" in refused(classify.read_manifest, packed)
+
+
+def test_damage_inside_what_is_packed_tightly_is_refused(pack):
+    packed = pack(None)
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("edgebee.json", json.dumps({"labels": [f"bee {n}" for n in range(99)]}))
+    content = bytearray(packed.read_bytes())
+    start = content.index(b"edgebee.json") + len("edgebee.json")
+    content[start + 40 : start + 80] = b"\xff" * 40
+    packed.write_bytes(content)
+    assert "damaged (Error -3 while decompressing" in refused(classify.read_manifest, packed)
+
+
+def test_a_name_without_end_in_the_zip_is_not_repeated(pack):
+    packed = pack({"labels": ["ants", "bees"]})
+    content = bytearray(packed.read_bytes())
+    entry = content.index(b"labels.txt") - 30
+    struct.pack_into("<H", content, entry + 26, 60_000)  # length of the name, and all is quoted
+    packed.write_bytes(content + bytes(60_000))
+    assert len(refused(classify.read_labels, packed)) < 500
 
 
 def test_a_member_that_would_fill_the_memory_is_left_packed(pack):

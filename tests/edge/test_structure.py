@@ -12,7 +12,7 @@ pytest.importorskip("edgebee", reason="the lone runner has no such check")
 import classify
 
 from edgebee.edge.flatbuffer import FlatbufferError, Table, read_root
-from edgebee.edge.structure import check_structure, parse
+from edgebee.edge.structure import check_structure, operator_name, parse
 
 MUTANTS = 400
 CPU_SECONDS = 0.05
@@ -166,6 +166,28 @@ def scale_that_is_no_number(content, root):
     return with_number(content, start, "f", float("nan"))
 
 
+def scale_beyond_the_kernels(content, root):
+    # LiteRT 2.3 ends the process over it: XNNPACK refuses, and memory is freed twice.
+    step = first_step(root, "Conv2DOptions")
+    weights = root["subgraphs"][0]["tensors"][step["inputs"][1]]
+    start, _ = weights["quantization"].span("scale")
+    return with_number(content, start + 8, "f", 1e16)
+
+
+def sum_beyond_the_kernels(content, root):
+    codes = [operator_name(code) for code in root["operator_codes"]]
+    steps = root["subgraphs"][0]["operators"]
+    step = next(step for step in steps if codes[step["opcode_index"]] == "ADD")
+    summand = root["subgraphs"][0]["tensors"][step["inputs"][0]]
+    start, _ = summand["quantization"].span("scale")
+    return with_number(content, start, "f", 1e-12)
+
+
+def scale_below_nothing(content, root):
+    start, _ = root["subgraphs"][0]["tensors"][0]["quantization"].span("scale")
+    return with_number(content, start, "f", -1.0)
+
+
 def stride_of_nothing(content, root):
     settings = first_step(root, "Conv2DOptions")["builtin_options"]
     return with_number(content, field_at(settings, "stride_w"), "i", 0)
@@ -203,7 +225,8 @@ def metadata_nowhere(content, root):
         cut, root_outside, field_list_outside, other_version, endless_vector, string_without_end,
         negative_size, enormous_size, unknown_type, no_such_buffer, shorter_constant,
         no_such_tensor, no_such_kind, writes_into_the_weights, scales_that_do_not_fit,
-        scale_that_is_no_number, stride_of_nothing, unknown_padding, weights_left_out,
+        scale_that_is_no_number, scale_beyond_the_kernels, sum_beyond_the_kernels,
+        scale_below_nothing, stride_of_nothing, unknown_padding, weights_left_out,
         bias_left_out, settings_of_another_kind, metadata_nowhere,
     ],
 )  # fmt: skip

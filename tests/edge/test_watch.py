@@ -43,11 +43,12 @@ def small(tmp_path):
     return path
 
 
-def start(folder, state, *arguments, out=subprocess.PIPE):
+def start(folder, state, *arguments, out=subprocess.PIPE, **variables):
     command = [sys.executable, "-m", "edgebee", "classify", "--watch", folder, "--state", state]
     return subprocess.Popen(
-        [*map(str, command), *map(str, arguments)], stdout=out, stderr=subprocess.PIPE, text=True
-    )
+        [*map(str, command), *map(str, arguments)], stdout=out, stderr=subprocess.PIPE, text=True,
+        env=os.environ | variables,
+    )  # fmt: skip
 
 
 def run(folder, state, *arguments):
@@ -87,6 +88,19 @@ def test_photos_come_in_the_order_of_their_time_then_name(inbox, folder, small):
         put(small, folder / name, age_s)
     os.utime(folder / "a.png", ns=(0, (folder / "z.png").stat().st_mtime_ns))
     assert arrivals(inbox) == ["c.png", "b.png", "a.png", "z.png"]
+
+
+def test_the_order_is_kept_across_folders_that_are_listed_one_after_another(folder, state, small):
+    names = [f"{number % 2}/{number:04}.png" for number in range(1000)]
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(exist_ok=True)
+        put(small, folder / name, age_s=2000 - number)
+    opened = inbox_module.Inbox(folder, state, settle_s=0.1)
+    opened.look()
+    while not (found := opened.arrivals(most=1000)):
+        pass  # the very moment at which the first ones have waited long enough
+    opened.close()
+    assert [str(one.path.relative_to(folder)) for one in found] == names
 
 
 def test_only_photos_below_the_folder_count(inbox, folder, small, tmp_path):
@@ -283,6 +297,28 @@ def test_no_such_folder_is_one_clear_line(tmp_path, state):
     status, answered, err = run(tmp_path / "nowhere", state)
     assert (status, answered) == (1, [])
     assert err == f"error: {tmp_path}/nowhere: no such folder to watch; make it, or mend its name\n"
+
+
+def test_a_clock_that_jumps_holds_up_no_photo(folder, state, small, tmp_path, jumping_clock):
+    # A Pi's clock is wrong until the network tells it; photos then come from another time.
+    told = tmp_path / "answers.jsonl"
+    with told.open("w") as out:
+        process = start(folder, state, "--json", out=out, **jumping_clock.variables)
+        for part, hours in enumerate((0, -5, 4)):
+            jumping_clock.jump(hours)
+            names = [f"{part}-{number}.png" for number in range(3)]
+            for number, name in enumerate(names):
+                put(small, folder / name, age_s=3 - number - 3600 * hours)
+            deadline = time.monotonic() + SOON_S
+            while told.read_text().count("\n") < 3 * (part + 1) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            answers = [json.loads(line) for line in told.read_text().splitlines()]
+            assert [Path(one["path"]).name for one in answers[3 * part :]] == names
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=SOON_S) == (None, "")
+    # And what was answered at another time is still known for it.
+    put(small, folder / "last.png")
+    assert run(folder, state, "--count", "1") == (0, ["last.png"], "")
 
 
 def kill_and_go_on(folder, state, small, tmp_path, *, photos, kills, seed):

@@ -202,17 +202,19 @@ def _cores(threads: int | None) -> int:
 
 
 def _subject(folder: Path, data: str | None) -> Subject:
-    """The models of the folder and the photos to measure on.
+    """The models of the folder and the photos to measure on; nothing is loaded yet.
 
     Raises:
         BenchmarkError: there are no models.
         DataError: there are no photos, or of other classes.
         ConversionError: the Keras file is none.
+        ModelError: a `.tflite` file is damaged.
     """
     from edgebee.benchmarks.plan import Subject
     from edgebee.benchmarks.results import Data
     from edgebee.commands.photos import photos_of_model
     from edgebee.convert.keras_file import check_keras_file
+    from edgebee.edge.model_file import check_model_file
     from edgebee.errors import BenchmarkError
 
     keras = folder / KERAS_NAME
@@ -224,6 +226,8 @@ def _subject(folder: Path, data: str | None) -> Subject:
         )
     if keras.is_file():
         check_keras_file(keras)
+    for file in files:
+        check_model_file(file)
     dataset: Dataset = photos_of_model(folder, data)
     described = Data(
         dataset.name, dataset.source, str(dataset.root), dataset.drawn, dataset.labels, (), ()
