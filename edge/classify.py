@@ -354,9 +354,12 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
         sys.stdout.reconfigure(errors="backslashreplace")  # file names in no known encoding
     top_k, status = args.top_k or (1 if args.format == "text" else None), None
     try:
-        model = args.model or find_model()
-        test = selftest(model) if args.selftest else None
-        classifier = Classifier(model, threads=threads, top_k=top_k, threshold=args.threshold)
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.dup2, os.dup(2), 2)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what the runtime writes about itself
+            model = args.model or find_model()
+            test = selftest(model) if args.selftest else None
+            classifier = Classifier(model, threads=threads, top_k=top_k, threshold=args.threshold)
         if test:
             how = f"off by {test.difference:.3f}" if test.difference else "equal to the bit"
             said = f"{model}: self-test {['failed', 'passed'][test.passed]}, {how} ({test.kernels})"
@@ -393,7 +396,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     return run(args, lambda it: it.classify_many(find_photos(args.photos), workers=args.threads), 1)
 
 if __name__ == "__main__":
-    if sys.stderr:  # becomes ours alone; what native libraries remark there about photos is lost
-        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     os._exit(main())  # without tidying up, which would take a tenth of the time

@@ -103,7 +103,7 @@ def with_remedy(told: Iterable[Told]) -> Iterator[Told]:
 
 def told_with_progress(told: Iterable[Told], names: Sequence[str]) -> Iterator[Told]:
     """Show a bar on standard error, if that is a terminal and the answers go elsewhere."""
-    if "-" in names or not (sys.stderr and sys.stderr.isatty()) or sys.stdout.isatty():
+    if "-" in names or not sys.stderr.isatty() or sys.stdout.isatty():
         yield from told
         return
     total = sum(1 for batch in photo_batches(names) for _ in batch)

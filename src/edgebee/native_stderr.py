@@ -20,9 +20,6 @@ def quiet_decoders() -> Iterator[None]:
     Python's own `sys.stderr`, if that is where it writes, moves to a copy of the real one, so
     that progress and messages are still seen. Not for two threads at once.
     """
-    if sys.stderr is None:  # started with it closed
-        yield
-        return
     sys.stderr.flush()
     own, real = sys.stderr, os.dup(2)
     if writes_to_descriptor_2():

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 
 import pytest
 from photos import attack_photos
 from pictures import bombs, make_pictures
 from PIL import Image
 
-from edgebee.edge import classify
 from edgebee.edge.classify import PHOTO_SUFFIXES, read_photo
 from edgebee.train.inspection import inspect_photo
 
@@ -55,41 +52,12 @@ def test_the_look_opens_nothing_but_the_runners_formats(tmp_path):
     assert inspect_photo(path).header is None
 
 
-@pytest.fixture
-def talked_about(tmp_path):
-    """A folder of TIFF photos, the first rows of which libtiff cannot make out."""
+def test_what_libtiff_says_of_a_damaged_photo_is_not_repeated(edgebee_process, tmp_path):
     fax = next(one.content for one in make_pictures() if one.kind == "tiff fax")
     for label in ("ants", "bees"):
         for number in range(2):
             path = tmp_path / label / f"{number}.tif"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(fax[:40] + bytes([number + 1]) * 60 + fax[100:])
-    with Image.open(tmp_path / "ants" / "0.tif") as image:
-        image.load()  # damaged, and still a picture
-    return tmp_path
-
-
-def test_what_libtiff_says_of_a_damaged_photo_is_not_repeated(edgebee_process, talked_about):
-    done = edgebee_process("data", "check", talked_about)
+    done = edgebee_process("data", "check", tmp_path)
     assert all(line.startswith(("Next: ", "Mend this", "looking at")) for line in done.errors)
-
-
-@pytest.mark.parametrize("command", [["-m", "edgebee", "classify"], [classify.__file__]])
-def test_nor_does_the_runner_repeat_it(talked_about, command):
-    done = subprocess.run(
-        [sys.executable, *command, talked_about, "missing.jpg"],
-        cwd=talked_about, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.stdout.count("\n") == 4
-    # Its own words still come through.
-    assert done.stderr.startswith("error: missing.jpg: unreadable")
-    assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("command", [["-m", "edgebee", "classify"], [classify.__file__]])
-def test_it_answers_with_standard_error_closed(talked_about, command):
-    done = subprocess.run(
-        ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, *command, talked_about],
-        stdout=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout.count("\n")) == (0, 4)

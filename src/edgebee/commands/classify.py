@@ -15,12 +15,6 @@ import click
 @click.pass_context
 def command(ctx: click.Context, *, arguments: tuple[str, ...]) -> None:
     """Hand everything to the runner, so that both answer in the same words."""
-    import contextlib
-
     from edgebee.edge.field import main
-    from edgebee.native_stderr import quiet_decoders
 
-    debug = ctx.find_root().params["debug"]
-    with contextlib.nullcontext() if debug else quiet_decoders():
-        status = main(arguments, prog="edgebee classify")
-    ctx.exit(status)
+    ctx.exit(main(arguments, prog="edgebee classify"))
