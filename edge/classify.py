@@ -25,20 +25,14 @@ import warnings
 import zipfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import Image, _imaging
 from PIL.Image import Transpose
-
-__all__ = [
-    "CSV_HEADER", "LABELS_NAME", "PHOTO_SUFFIXES", "UNKNOWN", "Answer", "Classifier", "EdgeError",
-    "ModelError", "PhotoError", "RuntimeMissingError", "SelfTest", "find_model", "find_photos",
-    "invoke", "main", "make_interpreter", "make_parser", "parse", "rank", "read_labels",
-    "read_manifest", "read_photo", "render", "run", "selftest", "usable_cores"]
 
 MAX_PIXELS = 25_000_000  # larger photos could take more than 512 MB; a JPEG counts as scaled
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP"]  # EPS would run Ghostscript
@@ -77,6 +71,23 @@ def _faults_as(kind: type[EdgeError], problem: str, remedy: str) -> Iterator[Non
         text = "not a picture" if text.startswith("cannot identify") else text.split("\n")[0]
         raise kind(f"{problem} ({text}); {remedy}") from error
 
+def printable(text: object) -> str:
+    """Text in one line that a terminal can show: line breaks, escapes and the like spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+def complain(error: object) -> int:
+    """Say in one line on standard error what went wrong; returns 1, the exit status."""
+    print(f"error: {printable(error)}", file=sys.stderr)
+    return 1
+
+def quiet_decoders() -> None:
+    """From now on Pillow and libtiff write no remarks of their own about odd files."""
+    warnings.filterwarnings("ignore", module="PIL")
+    with contextlib.suppress(AttributeError, ImportError, OSError):  # no libtiff, or a hidden one
+        library = importlib.import_module("ctypes").CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)  # otherwise a line for each row, from native code
+        library.TIFFSetWarningHandler(None)
+
 def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
     """Read a photo, the one way edgebee does, as `uint8 [height, width, 3]`, RGB, 0-255.
 
@@ -105,10 +116,9 @@ def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
 def _fit(image: Image.Image, size: tuple[int, int], extent: Sequence[float] | None) -> Pixels:
     """Scale and centre-crop to `size` (height, width), upright; `extent` is (width, height)."""
     image.load()
-    orientation = 1
-    if image.format != "TIFF":  # Pillow turns TIFF while loading; the tag may still be there
-        with contextlib.suppress(*_FAULTS):  # broken EXIF leaves the pixels as good
-            orientation = image.getexif().get(0x0112, 1)
+    orientation = 1  # as of every TIFF: Pillow turns it while loading; the tag may still be there
+    with contextlib.suppress(*_FAULTS):  # broken EXIF leaves the pixels as good
+        orientation = image.getexif().get(0x0112, 1) if image.format != "TIFF" else 1
     height, width = size[::-1] if orientation in (5, 6, 7, 8) else size  # stored on its side
     full_width, full_height = extent or image.size
     crop_width = min(full_width, full_height * width / height)
@@ -192,17 +202,11 @@ def read_manifest(model: StrPath) -> dict[str, Any]:
     return manifest if isinstance(manifest, dict) else {}
 
 def invoke(interpreter: Any, pixels: Pixels) -> Scores:
-    """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`, 0-1.
-
-    The pixels go straight into its memory, less 128 for int8, as floats 0-255 for a float model.
-    """
+    """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`, 0-1."""
     entry, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    tensor = interpreter.tensor(entry["index"])()[0]
     if entry["dtype"] == np.int8:
-        np.bitwise_xor(pixels, np.uint8(0x80), out=tensor.view(np.uint8))
-    else:
-        np.copyto(tensor, pixels)
-    del tensor  # the runtime does not work while anybody holds its memory
+        pixels = (pixels ^ 0x80).view(np.int8)  # less 128; a float model takes 0-255
+    interpreter.tensor(entry["index"])()[0][...] = pixels  # straight into its memory
     with _faults_as(ModelError, "the model is damaged", "copy it again"):
         interpreter.invoke()
     scores: Scores = interpreter.get_tensor(output["index"])[0].astype(np.float32)
@@ -215,26 +219,24 @@ class SelfTest:
     passed: bool  # none differs by more than the tolerance
     difference: float  # the greatest, 0-1
     kernels: str  # whose record is nearest: `xnnpack` or `builtin`
+    samples: list[dict[str, Any]]  # each: sample (its name), expected, got, equal, difference
 
 def selftest(model: StrPath) -> SelfTest:
     """Run the golden samples that travel inside a model; ModelError when there are none."""
-    interpreter, gaps = make_interpreter(model), dict[str, float]()
-    height, width = interpreter.get_input_details()[0]["shape"][1:3].tolist()
+    interpreter, tried = make_interpreter(model), dict[str, list[dict[str, Any]]]()
+    size = interpreter.get_input_details()[0]["shape"][1:3].tolist()
     with _faults_as(ModelError, f"{model}: no golden samples to test with", "convert it again"):
         files, golden = _unpack(model), read_manifest(model)["golden"]
         for sample in golden["samples"]:
             small = np.asarray(Image.open(io.BytesIO(files[sample["file"]])).convert("RGB"))
-            rows = np.arange(height) * small.shape[0] // height  # enlarged by repetition
-            columns = np.arange(width) * small.shape[1] // width
-            scores = invoke(interpreter, small[rows][:, columns])
-            for of, expected in sample["scores"].items():
-                gaps[of] = max(gaps.get(of, 0.0), float(abs(scores - np.float32(expected)).max()))
-        gap, kernels = min((gap, kernels) for kernels, gap in gaps.items())
-        return SelfTest(gap <= golden["tolerance"], gap, kernels)
-
-def rank(scores: Scores, top_k: int | None = None) -> list[int]:
-    """Indices of the `top_k` (default: all) best scores, best first; ties keep their order."""
-    return [int(index) for index in np.argsort(-scores, kind="stable")[:top_k]]
+            at = np.ix_(*(np.arange(n) * m // n for n, m in zip(size, small.shape, strict=False)))
+            got = invoke(interpreter, small[at])  # enlarged by repetition
+            for kernels, expected in sample["scores"].items():
+                gap = float(abs(got - np.float32(expected)).max())
+                told = {"sample": sample["file"], "expected": expected, "got": got.tolist()}
+                tried.setdefault(kernels, []).append(told | {"equal": not gap, "difference": gap})
+        gap, kernels = min((max(one["difference"] for one in tried[of]), of) for of in tried)
+        return SelfTest(gap <= golden["tolerance"], gap, kernels, tried[kernels])
 
 @dataclass(frozen=True)
 class Answer:
@@ -276,7 +278,7 @@ class Classifier:
         scores = invoke(interpreter, pixels)
         self._idle.append(interpreter)
         ms = (decoded - start) * 1e3, (time.perf_counter() - decoded) * 1e3
-        best = float(scores[(order := rank(scores))[0]])
+        order, best = np.argsort(-scores, kind="stable").tolist(), float(scores.max())
         label = self.labels[order[0]] if best >= self.threshold else UNKNOWN
         listed = {self.labels[index]: float(scores[index]) for index in order[: self.top_k]}
         return Answer(label, best, listed, *ms)
@@ -309,9 +311,13 @@ def find_model() -> Path:
             return max(found, key=lambda path: (path.stat().st_mtime, path.name))
     raise ModelError("no model found: name one with -m MODEL.tflite, or make one: edgebee convert")
 
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
 def make_parser(prog: str | None = None) -> ArgumentParser:
     """The options of this file; `edgebee classify` adds to them."""
-    parser = ArgumentParser(prog, description="Say what is in photos.")
+    parser = _Parser(prog, description="Say what is in photos.")
     parser.epilog = "Exit status: 0 all answered, 1 a photo or model failed, 2 wrong usage."
     add = parser.add_argument
     add("photos", nargs="*", metavar="PHOTO", help="photo files, or folders to walk")
@@ -333,23 +339,23 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
     return args
 
 def render(path: object, answer: Answer | PhotoError, format_: str) -> str:
-    """One line, without its end: "text", "json" (JSON Lines) or "csv" (below CSV_HEADER)."""
+    """A line without its end: "text", "json" (JSON Lines) or "csv" (below CSV_HEADER)."""
     if isinstance(answer, PhotoError):
         said: dict[str, Any] = {"error": str(answer)}
-        text, cells = f"error: {answer}", [path, "", "", "", "", "", answer]
+        text, cells = f"error: {printable(answer)}", [path, "", "", "", "", "", answer]
     else:
         ms = {"decode": round(answer.decode_ms, 3), "invoke": round(answer.invoke_ms, 3)}
         said = {"label": answer.label, "score": answer.score, "scores": answer.scores, "ms": ms}
         cells = [path, answer.label, answer.score, json.dumps(answer.scores), *ms.values(), ""]
         ranked = ", ".join(f"{label} {score:.3f}" for label, score in answer.scores.items())
         ranked = f"{UNKNOWN} ({ranked})" if answer.label == UNKNOWN else ranked
-        text = f"{path}: {ranked}  {answer.decode_ms + answer.invoke_ms:.1f} ms"
+        text = printable(f"{path}: {ranked}  {answer.decode_ms + answer.invoke_ms:.1f} ms")
     csv = ",".join('"' + str(cell).replace('"', '""') + '"' for cell in cells)
     return {"text": text, "json": json.dumps({"path": str(path), **said}), "csv": csv}[format_]
 
 def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int | None) -> int:
     """Print `answer_all(classifier)`, the model being the one of `args`; return the exit status."""
-    warnings.filterwarnings("ignore", module="PIL")  # remarks on odd files
+    quiet_decoders()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names in no known encoding
     top_k, status = args.top_k or (1 if args.format == "text" else None), None
@@ -362,32 +368,26 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
             classifier = Classifier(model, threads=threads, top_k=top_k, threshold=args.threshold)
         if test:
             how = f"off by {test.difference:.3f}" if test.difference else "equal to the bit"
-            passed = "passed" if test.passed else "failed"
-            print(f"{model}: self-test {passed}, {how} ({test.kernels})", flush=True)
+            text = f"self-test {'passed' if test.passed else 'failed'}, {how} ({test.kernels})"
+            told = json.dumps({"model": str(model), "labels": classifier.labels, **asdict(test)})
+            print(told if args.format == "json" else printable(f"{model}: {text}"), flush=True)
             return 0 if test.passed else 1
         if args.format == "csv":
             print(CSV_HEADER, flush=True)
         for path, answer in answer_all(classifier):
-            failed = isinstance(answer, PhotoError)
-            status = 1 if failed else status or 0
-            if failed:
-                print(f"error: {answer}", file=sys.stderr)
-            if not failed or args.format != "text":
+            status = complain(answer) if isinstance(answer, PhotoError) else status or 0
+            if isinstance(answer, Answer) or args.format != "text":
                 print(render(path, answer, args.format), flush=True)
             gc.enable()
-        if status is None:
-            raise PhotoError(f"no photos in {', '.join(args.photos)}")
-        return status
+        return complain(f"no photos in {', '.join(args.photos)}") if status is None else status
     except EdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return complain(error)
     except KeyboardInterrupt:
         return 130  # as shells report an end by Ctrl-C
     except OSError as error:  # standard output cannot be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not (satisfied := isinstance(error, BrokenPipeError)):  # the reader, such as `| head`
-            print(f"error: standard output: {error.strerror}", file=sys.stderr)
-        return 0 if satisfied else 1
+        satisfied = isinstance(error, BrokenPipeError)  # the reader, such as `| head`
+        return 0 if satisfied else complain(f"standard output: {error.strerror}")
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""

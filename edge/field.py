@@ -96,8 +96,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     try:
         _check_model(args.model or classify.find_model())
     except ModelError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return classify.complain(error)
     threads = 1 if args.way == "photos" else args.threads  # which work on as many photos at a time
     return classify.run(args, functools.partial(_answer_all, args), threads)
 
@@ -232,7 +231,7 @@ def _move(photo: Path, answer: Answer | PhotoError, folder: Path) -> bool:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(classify.printable(line), file=sys.stderr, flush=True)
 
 
 def _frame_size(text: str) -> tuple[int, int]:

@@ -13,22 +13,7 @@ import classify
 import numpy as np
 import pytest
 
-# ---------------------------------------------------------------- ranking
-
-
-@pytest.mark.parametrize(
-    ("scores", "top_k", "order"),
-    [
-        ([0.2, 0.7, 0.1], None, [1, 0, 2]),
-        ([0.2, 0.7, 0.1], 2, [1, 0]),
-        ([0.2, 0.7, 0.1], 99, [1, 0, 2]),
-        ([0.5, 0.5, 0.9, 0.5], None, [2, 0, 1, 3]),  # ties keep their order
-        ([0.0] * 100 + [1.0] * 100, None, [*range(100, 200), *range(100)]),
-        ([1.0], 1, [0]),
-    ],
-)
-def test_rank_gives_the_best_first(scores, top_k, order):
-    assert classify.rank(np.array(scores, np.float32), top_k) == order
+# ---------------------------------------------------------------- the machine
 
 
 def test_usable_cores_are_those_this_process_may_run_on():
@@ -170,7 +155,7 @@ def test_the_answer_is_that_of_the_three_steps_by_hand(classifier, photo):
     scores = classify.invoke(classifier.interpreter, pixels)
     assert scores.shape == (len(classifier.labels),)
     assert scores.dtype == np.float32
-    assert classifier(photo).label == classifier.labels[classify.rank(scores)[0]]
+    assert classifier(photo).label == classifier.labels[scores.argmax()]
     assert classifier(photo).score == scores.max()
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -159,7 +160,19 @@ def test_below_the_models_own_threshold_it_says_unknown(pack, photo):
 def test_golden_samples_that_give_the_recorded_scores_pass_to_the_bit(pack, expected):
     start = time.perf_counter()
     assert classify.selftest(pack({"golden": golden(expected)})) == classify.SelfTest(
-        passed=True, difference=0.0, kernels="xnnpack"
+        passed=True,
+        difference=0.0,
+        kernels="xnnpack",
+        samples=[
+            {
+                "sample": f"golden/{number}.png",
+                "expected": scores,
+                "got": scores,
+                "equal": True,
+                "difference": 0.0,
+            }
+            for number, scores in enumerate(expected)
+        ],
     )
     # "Within a second" on an idle Pi; here there may be others at work.
     assert time.perf_counter() - start < 5
@@ -223,6 +236,43 @@ def test_the_command_line_gives_the_verdict_in_a_line(
     )  # fmt: skip
     said = f"{packed}: self-test {verdict}\n"
     assert (done.returncode, done.stdout, done.stderr) == (status, said, "")
+
+
+@pytest.fixture(params=["this", "tflite-runtime"])
+def python(request):
+    """The Python that runs the tests, and one with the other runtime where there is one."""
+    if request.param == "this":
+        return sys.executable
+    named = os.environ.get("EDGEBEE_TFLITE_RUNTIME_PYTHON")
+    return named or pytest.skip("EDGEBEE_TFLITE_RUNTIME_PYTHON names no python")
+
+
+@pytest.mark.parametrize(
+    ("asked", "off", "status"), [(["--json"], 0.0, 0), (["--format", "json"], 0.25, 1)]
+)
+def test_a_program_gets_one_object_with_every_sample(
+    pack, expected, runner, tmp_path, python, asked, off, status
+):
+    # A tenth is more than two sorts of kernels differ by on these pictures; a quarter is not.
+    recorded = golden(expected, other=off)
+    packed = pack({"golden": recorded})
+    shutil.copy(runner, tmp_path)
+    done = subprocess.run(
+        [python, "classify.py", "--selftest", *asked, "-m", packed],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (status, "", 1)
+    said = json.loads(done.stdout)
+    assert list(said) == ["model", "labels", "passed", "difference", "kernels", "samples"]
+    assert (said["model"], said["labels"]) == (str(packed), ["ants", "bees"])
+    assert (said["passed"], said["kernels"]) == (not status, "xnnpack")
+    assert [one["sample"] for one in said["samples"]] == [f"golden/{n}.png" for n in range(3)]
+    assert said["difference"] == max(one["difference"] for one in said["samples"])
+    for one, sample in zip(said["samples"], recorded["samples"], strict=True):
+        assert one["expected"] == sample["scores"]["xnnpack"]
+        gaps = [abs(a - b) for a, b in zip(one["got"], one["expected"], strict=True)]
+        assert one["difference"] == pytest.approx(max(gaps), abs=1e-6)
+        assert one["equal"] == (one["difference"] == 0)
 
 
 def test_the_command_line_says_when_there_is_nothing_to_test(foreign_model, runner, tmp_path):
