@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
-from edgebee.benchmarks.results import Device, Results
+from edgebee.benchmarks.devices import Device
+from edgebee.benchmarks.results import Results
 from edgebee.errors import BenchmarkError
 
 __all__ = ["Limits", "regressions"]

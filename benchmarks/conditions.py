@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgebee.benchmarks.results import Device, Reading, Results
+from edgebee.benchmarks.devices import Device, Reading
+from edgebee.benchmarks.results import Results
 
 __all__ = ["spell_conditions"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from edgebee.benchmarks.results import Latency, Ratio, Round, Stages
+from edgebee.benchmarks.devices import Latency, Ratio, Round, Stages
 
 __all__ = [
     "NOISY_SPREAD",

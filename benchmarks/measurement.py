@@ -15,19 +15,12 @@ import numpy.typing as npt
 from edgebee import __version__
 from edgebee.benchmarks.accuracy import measure_accuracy
 from edgebee.benchmarks.decoding import Decoded, decode_photos, first_readable, spread_evenly
+from edgebee.benchmarks.devices import Device
 from edgebee.benchmarks.peer_files import PEER_ENGINES, files_for_peers, find_peers
 from edgebee.benchmarks.places import Here
 from edgebee.benchmarks.plan import KERAS_NAME, Plan, Subject, first_choice, variant_name
 from edgebee.benchmarks.remote import measure_there
-from edgebee.benchmarks.results import (
-    FORMAT_VERSION,
-    Absent,
-    Device,
-    Photo,
-    Results,
-    Settings,
-    Variant,
-)
+from edgebee.benchmarks.results import FORMAT_VERSION, Absent, Photo, Results, Settings, Variant
 from edgebee.benchmarks.timing import Timing, measure_device
 from edgebee.benchmarks.workers import Worker, WorkerError
 from edgebee.errors import BenchmarkError

@@ -18,6 +18,7 @@ from typing import Any
 
 from edgebee.artifacts import prepare_folder, write_bytes, write_text
 from edgebee.benchmarks.charts import Chart
+from edgebee.benchmarks.devices import Device, Reading
 from edgebee.benchmarks.gallery import Gallery, make_gallery
 from edgebee.benchmarks.latency import spell_ms
 from edgebee.benchmarks.plots_answers import (
@@ -34,7 +35,7 @@ from edgebee.benchmarks.plots_speed import (
     plot_stages,
     plot_threads,
 )
-from edgebee.benchmarks.results import ClassFigures, Device, Reading, Results
+from edgebee.benchmarks.results import ClassFigures, Results
 from edgebee.benchmarks.wording import (
     NOTHING,
     choose,

@@ -18,13 +18,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import edgebee.benchmarks
 import edgebee.edge
-from edgebee.benchmarks.workers import ANSWER_SECONDS, Worker, WorkerError
+from edgebee.benchmarks.workers import ANSWER_SECONDS, Closing, Worker, WorkerError
 from edgebee.errors import BenchmarkError
 
 __all__ = ["Here", "Place", "Ssh", "SshUrl"]
@@ -65,7 +64,7 @@ def _scripts() -> list[Path]:
     return [edge / "classify.py", *(benchmarks / f"{n}.py" for n in ("probe", "machine", "peers"))]
 
 
-class Here:
+class Here(Closing):
     """This machine, with the scripts in a folder as they would lie on a device.
 
     Args:
@@ -79,15 +78,8 @@ class Here:
         for script in _scripts():
             shutil.copy(script, self.folder)
 
-    def __enter__(self) -> Here:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the folder away."""
         self._folder.cleanup()
 
     def path(self, file: Path) -> str:
@@ -132,7 +124,7 @@ class SshUrl:
         return cls(text, host, parts.port, parts.path if len(parts.path) > 1 else None)
 
 
-class Ssh:
+class Ssh(Closing):
     """A device behind OpenSSH.
 
     Args:
@@ -163,15 +155,8 @@ class Ssh:
         self._python = self._find_python()
         self._folder = self._copy(files)
 
-    def __enter__(self) -> Ssh:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the folder there away."""
         command = [*self._ssh, shlex.join(["rm", "-rf", "--", self._folder])]
         # When the device is gone there is nobody to tidy up, and that has been said.
         subprocess.run(command, capture_output=True, check=False, timeout=_COPY_SECONDS)

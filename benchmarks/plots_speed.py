@@ -20,8 +20,9 @@ from edgebee.benchmarks.charts import (
     Chart,
     draw,
 )
+from edgebee.benchmarks.devices import Device, Latency, Run
 from edgebee.benchmarks.latency import spell_ms
-from edgebee.benchmarks.results import Device, Latency, Results, Run, Variant
+from edgebee.benchmarks.results import Results, Variant
 from edgebee.benchmarks.wording import choose, clip, reached, run_of, short_names
 
 __all__ = ["plot_accuracy", "plot_devices", "plot_distribution", "plot_stages", "plot_threads"]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
+from edgebee.benchmarks.devices import Device
 from edgebee.benchmarks.places import Ssh, SshUrl
 from edgebee.benchmarks.plan import Plan, Subject, first_choice
-from edgebee.benchmarks.results import Device
 from edgebee.benchmarks.timing import Timing, describe, measure_device
 from edgebee.benchmarks.workers import WorkerError
 from edgebee.errors import BenchmarkError

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from edgebee.benchmarks import results as _classes
+from edgebee.benchmarks import devices, results
 from edgebee.benchmarks.results import FORMAT_VERSION, Results
 from edgebee.errors import BenchmarkError
 
@@ -18,9 +18,9 @@ __all__ = ["json_schema", "parse_results", "read_results", "to_json"]
 _LINE_LENGTH = 96
 
 
-def to_json(results: Results) -> str:
+def to_json(measured: Results) -> str:
     """The text of `benchmark.json`, laid out to be read and compared line by line."""
-    return _layout(json.loads(msgspec.json.encode(results))) + "\n"
+    return _layout(json.loads(msgspec.json.encode(measured))) + "\n"
 
 
 def _layout(value: Any, indent: str = "") -> str:
@@ -74,8 +74,9 @@ def read_results(path: Path) -> Results:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of `benchmark.json`, with the descriptions of these classes."""
     schema = msgspec.json.schema(Results)
+    classes = vars(devices) | vars(results)
     for name, definition in schema["$defs"].items():
-        definition["description"] = inspect.getdoc(getattr(_classes, name))
+        definition["description"] = inspect.getdoc(classes[name])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "edgebee benchmark.json",

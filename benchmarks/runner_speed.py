@@ -62,12 +62,15 @@ def occupied_mb(line):  # of this process alone: getrusage would count its paren
     status = pathlib.Path("/proc/self/status").read_text()
     return int(re.search(line + r":\\s+(\\d+) kB", status)[1]) * 1024 / 1e6
 
+def open_files():
+    return sum(1 for _ in pathlib.Path("/proc/self/fd").iterdir())
+
 model, photo, total = sys.argv[1], sys.argv[2], int(sys.argv[3])
 answers = classify.Classifier(model, threads=1).classify_many(itertools.repeat(photo, total))
 for number, _ in enumerate(answers, 1):
     if number == max(total // 10, 1):
-        early = occupied_mb("VmRSS")
-print(occupied_mb("VmHWM"), early, occupied_mb("VmRSS"))
+        early, early_files = occupied_mb("VmRSS"), open_files()
+print(occupied_mb("VmHWM"), early, occupied_mb("VmRSS"), early_files, open_files())
 """
 
 
@@ -96,6 +99,9 @@ class Memory:
     """After the first tenth of the answers."""
     late_mb: float
     """After the last."""
+    early_files: int
+    """Open files after the first tenth."""
+    late_files: int
 
 
 def camera_photo(path: Path, width: int, height: int) -> Path:
@@ -198,10 +204,10 @@ def measure_memory(photo: Path, model: Path, answers: int) -> Memory:
     """Answer the same photo again and again in a process of its own, on all cores."""
     with _lone_runner(model) as folder:
         (folder / "many.py").write_text(MANY_ANSWERS, encoding="utf-8")
-        peak, early, late = map(
-            float, _python(folder, "many.py", model.name, photo, str(answers)).split()
-        )
-    return Memory(answers, peak, early, late)
+        peak, early, late, *files = _python(
+            folder, "many.py", model.name, photo, str(answers)
+        ).split()
+    return Memory(answers, float(peak), float(early), float(late), int(files[0]), int(files[1]))
 
 
 @contextmanager

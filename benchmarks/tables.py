@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from edgebee.benchmarks.accuracy import SIGNIFICANT_P
 from edgebee.benchmarks.conditions import spell_conditions
+from edgebee.benchmarks.devices import Device, Run
 from edgebee.benchmarks.latency import spell_ms
-from edgebee.benchmarks.results import Against, Device, Results, Run, Variant
+from edgebee.benchmarks.results import Against, Results, Variant
 from edgebee.benchmarks.wording import verdict
 
 __all__ = ["Table", "print_tables", "tables", "to_markdown"]

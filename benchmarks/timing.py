@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edgebee.benchmarks.devices import Conditions, Device, Reading, Round, Run, Swept
 from edgebee.benchmarks.latency import (
     compare_rounds,
     is_noisy,
@@ -17,7 +18,6 @@ from edgebee.benchmarks.latency import (
     summarise_rounds,
     throughput,
 )
-from edgebee.benchmarks.results import Conditions, Device, Reading, Round, Run, Swept
 from edgebee.benchmarks.workers import Worker, WorkerError
 
 __all__ = ["Timing", "describe", "measure_device", "thread_counts"]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgebee.benchmarks.accuracy import SIGNIFICANT_P
+from edgebee.benchmarks.devices import Device, Run
 from edgebee.benchmarks.latency import spell_ms
-from edgebee.benchmarks.results import Device, Results, Run, Variant
+from edgebee.benchmarks.results import Results, Variant
 
 __all__ = [
     "NOTHING",

@@ -9,16 +9,19 @@ import queue
 import subprocess
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from edgebee.errors import BenchmarkError
 
-__all__ = ["ANSWER_SECONDS", "Worker", "WorkerError"]
+__all__ = ["ANSWER_SECONDS", "Closing", "Worker", "WorkerError"]
 
 ANSWER_SECONDS = 300.0
 """Longer silence is taken for death; the slowest Pi needs a minute for a Pi 5's second."""
+
+_Self = TypeVar("_Self", bound="Closing")
 
 _END_SECONDS = 10.0
 _SSH_FAILED = 255
@@ -37,7 +40,26 @@ class WorkerError(BenchmarkError):
         self.lost = lost
 
 
-class Worker:
+class Closing(ABC):
+    """Something for a `with` block, which is closed at its end."""
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+class Worker(Closing):
     """A running probe.
 
     Args:
@@ -84,17 +106,6 @@ class Worker:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Give a command and wait for its answer.

@@ -31,14 +31,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import Image, _imaging
 from PIL.Image import Transpose
-
-__all__ = [
-    "CSV_HEADER", "LABELS_NAME", "PHOTO_SUFFIXES", "UNKNOWN", "Answer", "Classifier", "EdgeError",
-    "ModelError", "PhotoError", "RuntimeMissingError", "SelfTest", "find_model", "find_photos",
-    "invoke", "main", "make_interpreter", "make_parser", "parse", "printable", "rank",
-    "read_labels", "read_manifest", "read_photo", "render", "run", "selftest", "usable_cores"]
 
 MAX_PIXELS = 25_000_000  # larger photos could take more than 512 MB; a JPEG counts as scaled
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP"]  # EPS would run Ghostscript
@@ -77,6 +71,22 @@ def _faults_as(kind: type[EdgeError], problem: str, remedy: str) -> Iterator[Non
         text = "not a picture" if text.startswith("cannot identify") else text.split("\n")[0][:200]
         raise kind(f"{problem} ({text}); {remedy}") from error
 
+def printable(text: object) -> str:
+    """Text in one line that a terminal can show: line breaks, escapes and the like spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+def complain(error: object) -> int:
+    """Say in one line on standard error what went wrong; returns 1, the exit status."""
+    print(f"error: {printable(error)}", file=sys.stderr)
+    return 1
+
+def quiet_decoders() -> None:
+    """From now on Pillow and libtiff write no remarks of their own about odd files."""
+    warnings.filterwarnings("ignore", module="PIL")
+    with contextlib.suppress(AttributeError, ImportError, OSError):  # no libtiff, or a hidden one
+        library = importlib.import_module("ctypes").CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None), library.TIFFSetWarningHandler(None)  # a line a row
+
 def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
     """Read a photo, the one way edgebee does, as `uint8 [height, width, 3]`, RGB, 0-255.
 
@@ -105,10 +115,9 @@ def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
 def _fit(image: Image.Image, size: tuple[int, int], extent: Sequence[float] | None) -> Pixels:
     """Scale and centre-crop to `size` (height, width), upright; `extent` is (width, height)."""
     image.load()
-    orientation = 1
-    if image.format != "TIFF":  # Pillow turns TIFF while loading; the tag may still be there
-        with contextlib.suppress(*_FAULTS):  # broken EXIF leaves the pixels as good
-            orientation = image.getexif().get(0x0112, 1)
+    orientation = 1  # as of every TIFF: Pillow turns it while loading; the tag may still be there
+    with contextlib.suppress(*_FAULTS):  # broken EXIF leaves the pixels as good
+        orientation = image.getexif().get(0x0112, 1) if image.format != "TIFF" else 1
     height, width = size[::-1] if orientation in (5, 6, 7, 8) else size  # stored on its side
     full_width, full_height = extent or image.size
     crop_width = min(full_width, full_height * width / height)
@@ -308,6 +317,7 @@ def find_model() -> Path:
 def make_parser(prog: str | None = None) -> ArgumentParser:
     """The options of this file; `edgebee classify` adds to them."""
     parser = ArgumentParser(prog, description="Say what is in photos.")
+    parser.error = lambda said, end=parser.error: end(printable(said))  # type: ignore
     parser.epilog = "Exit status: 0 all answered, 1 a photo or model failed, 2 wrong usage."
     add = parser.add_argument
     add("photos", nargs="*", metavar="PHOTO", help="photo files, or folders to walk")
@@ -328,28 +338,24 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
         parser.error("--threshold must be between 0 and 1, other numbers 1 or more")
     return args
 
-def printable(text: object) -> str:
-    """Text for a terminal: what would break or rewrite the line, in names of files, is escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
-
 def render(path: object, answer: Answer | PhotoError, format_: str) -> str:
-    """One line, without its end: "text", "json" (JSON Lines) or "csv" (below CSV_HEADER)."""
+    """A line without its end: "text", "json" (JSON Lines) or "csv" (below CSV_HEADER)."""
     if isinstance(answer, PhotoError):
         said: dict[str, Any] = {"error": str(answer)}
-        text, cells = f"error: {answer}", [path, "", "", "", "", "", answer]
+        text, cells = f"error: {printable(answer)}", [path, "", "", "", "", "", answer]
     else:
         ms = {"decode": round(answer.decode_ms, 3), "invoke": round(answer.invoke_ms, 3)}
         said = {"label": answer.label, "score": answer.score, "scores": answer.scores, "ms": ms}
         cells = [path, answer.label, answer.score, json.dumps(answer.scores), *ms.values(), ""]
         ranked = ", ".join(f"{label} {score:.3f}" for label, score in answer.scores.items())
         ranked = f"{UNKNOWN} ({ranked})" if answer.label == UNKNOWN else ranked
-        text = f"{path}: {ranked}  {answer.decode_ms + answer.invoke_ms:.1f} ms"
-    return {"text": printable(text), "json": json.dumps({"path": str(path), **said}),
+        text = printable(f"{path}: {ranked}  {answer.decode_ms + answer.invoke_ms:.1f} ms")
+    return {"text": text, "json": json.dumps({"path": str(path), **said}),
             "csv": ",".join('"' + str(cell).replace('"', '""') + '"' for cell in cells)}[format_]
 
 def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int | None) -> int:
     """Print `answer_all(classifier)`, the model being the one of `args`; return the exit status."""
-    warnings.filterwarnings("ignore", module="PIL")  # remarks on odd files
+    quiet_decoders()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names in no known encoding
     top_k, status = args.top_k or (1 if args.format == "text" else None), None
@@ -362,32 +368,26 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
             classifier = Classifier(model, threads=threads, top_k=top_k, threshold=args.threshold)
         if test:
             how = f"off by {test.difference:.3f}" if test.difference else "equal to the bit"
-            said = f"{model}: self-test {['failed', 'passed'][test.passed]}, {how} ({test.kernels})"
-            as_json = json.dumps({"path": str(model), **vars(test)})
-            print(as_json if args.format == "json" else printable(said), flush=True)
-            return int(not test.passed)
+            text = f"self-test {'passed' if test.passed else 'failed'}, {how} ({test.kernels})"
+            told = json.dumps({"model": str(model), **vars(test)})
+            print(told if args.format == "json" else printable(f"{model}: {text}"), flush=True)
+            return 0 if test.passed else 1
         if args.format == "csv":
             print(CSV_HEADER, flush=True)
         for path, answer in answer_all(classifier):
-            status = max(status or 0, int(isinstance(answer, PhotoError)))
-            if isinstance(answer, PhotoError):
-                print(f"error: {printable(answer)}", file=sys.stderr)
+            status = complain(answer) if isinstance(answer, PhotoError) else status or 0
             if isinstance(answer, Answer) or args.format != "text":
                 print(render(path, answer, args.format), flush=True)
             gc.enable()
-        if status is None:
-            raise PhotoError(f"no photos in {', '.join(args.photos)}")
-        return status
+        return complain(f"no photos in {', '.join(args.photos)}") if status is None else status
     except EdgeError as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return 1
+        return complain(error)
     except KeyboardInterrupt:
         return 130  # as shells report an end by Ctrl-C
     except OSError as error:  # standard output cannot be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not (satisfied := isinstance(error, BrokenPipeError)):  # the reader, such as `| head`
-            print(f"error: standard output: {error.strerror}", file=sys.stderr)
-        return 0 if satisfied else 1
+        satisfied = isinstance(error, BrokenPipeError)  # the reader, such as `| head`
+        return 0 if satisfied else complain(f"standard output: {error.strerror}")
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""

@@ -96,8 +96,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     try:
         _check_model(args.model or classify.find_model())
     except ModelError as error:
-        _say(f"error: {error}")
-        return 1
+        return classify.complain(error)
     threads = 1 if args.way == "photos" else args.threads  # which work on as many photos at a time
     return classify.run(args, functools.partial(_answer_all, args), threads)
 

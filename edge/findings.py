@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from edgebee.edge.classify import printable
+
 __all__ = ["FAILED", "OK", "WARNING", "Finding", "render"]
 
 Status = Literal["ok", "warning", "failed"]
@@ -30,7 +32,7 @@ def render(findings: Iterable[Finding]) -> str:
     """A line for each finding, and below those that need it the remedy."""
     lines = []
     for finding in findings:
-        lines.append(f"{finding.status:<8} {finding.name:<12} {finding.text}")
+        lines.append(printable(f"{finding.status:<8} {finding.name:<12} {finding.text}"))
         if finding.remedy:
-            lines.append(f"{'':<21} -> {finding.remedy}")
+            lines.append(printable(f"{'':<21} -> {finding.remedy}"))
     return "\n".join(lines)

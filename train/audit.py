@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from edgebee.edge.classify import PHOTO_SUFFIXES, usable_cores
+from edgebee.edge.classify import PHOTO_SUFFIXES, printable, usable_cores
 from edgebee.train.dataset import Dataset, Photos
 from edgebee.train.duplicates import group_same_pictures
 from edgebee.train.hymenoptera import is_photo
@@ -327,14 +327,14 @@ def _name(root: Path, path: Path) -> str:
 def render_text(audit: Audit) -> str:
     """Return the audit as lines for a terminal: the photos, then each finding."""
     lines = [
-        f"{name}: {sum(counts)} photos ({_listed(counts, audit.labels)})"
+        printable(f"{name}: {sum(counts)} photos ({_listed(counts, audit.labels)})")
         for name, counts in (("train", audit.train_counts), ("validation", audit.validation_counts))
     ]
     for finding in audit.findings:
         more = len(finding.paths) - MAX_NAMED
         paths = ", ".join(finding.paths[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
         where = f"{paths}: " if paths else ""
-        lines.append(f"{finding.severity}: {finding.kind}: {where}{finding.message}")
+        lines.append(printable(f"{finding.severity}: {finding.kind}: {where}{finding.message}"))
     totals = [_counted(audit.count(severity), severity) for severity in SEVERITIES]
     lines.append(", ".join(totals) if audit.findings else "nothing found")
     return "\n".join(lines)

@@ -14,7 +14,6 @@ import glob
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebee.errors import OutputError
+from edgebee.lines import say
 
 __all__ = [
     "claim_folder",
@@ -132,7 +132,7 @@ def whole_folder(target: Path) -> Iterator[Path | None]:
     with claim_folder(target.parent) as free:
         pass
     if not free:
-        print(f"{target.parent}: another edgebee is at work there; waiting", file=sys.stderr)
+        say(f"{target.parent}: another edgebee is at work there; waiting")
     with claim_folder(target.parent, wait=True):
         if target.is_dir():
             yield None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from edgebee.errors import EdgebeeError
+from edgebee.lines import printable, say
 
 __all__ = ["edgebee", "main"]
 
@@ -86,7 +88,7 @@ class LazyGroup(click.Group):
             return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
             error.ctx = error.ctx or click.Context(self, parent, info_name)
-            raise
+            raise _in_one_line(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Turn an expected failure into one line and exit status 1."""
@@ -95,13 +97,13 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             # Of an option without its value click says no usage: it has lost the command.
             error.ctx = error.ctx or _context_of(ctx.meta.get(_WORDS, []), ctx)
-            raise
+            raise _in_one_line(error) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise  # before the next clause, which loads NumPy
         except _expected_errors() as error:
             if ctx.params["debug"]:
                 raise
-            raise click.ClickException(_printable(" ".join(str(error).split()))) from error
+            raise click.ClickException(printable(" ".join(str(error).split()))) from error
         except ModuleNotFoundError as error:
             if ctx.params["debug"] or error.name not in TRAIN_PACKAGES:
                 raise
@@ -109,6 +111,13 @@ class LazyGroup(click.Group):
                 f"{error.name} is not installed: pip install 'edgebee[train]'; the plain install "
                 "is for classify, inspect and doctor"
             ) from error
+
+
+def _in_one_line(error: click.UsageError) -> click.UsageError:
+    """The error, with what was typed spelled out where a terminal would not show it."""
+    if error.message.isprintable() or isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error
+    return click.UsageError(printable(error.format_message()), error.ctx)
 
 
 def _context_of(words: list[str], context: click.Context) -> click.Context:
@@ -130,15 +139,7 @@ def _say_refused(error: OSError) -> None:
         sys.stdout.flush()
     except OSError:  # Python would try again at its end, and fail aloud
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    click.echo(_printable(f"Error: {where}: {error.strerror or error}"), err=True)
-
-
-def _printable(text: str) -> str:
-    """Text that a terminal can show in one line, whatever names are in it."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
-        for char in text
-    )
+    say(f"Error: {where}: {error.strerror or error}")
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
@@ -176,4 +177,6 @@ def edgebee(debug: bool) -> None:
 
 def main() -> None:
     """Entry point of the `edgebee` script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that its encoding has no letters for
+        sys.stdout.reconfigure(errors="backslashreplace")
     edgebee(prog_name="edgebee")

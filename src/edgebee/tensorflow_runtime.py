@@ -15,7 +15,6 @@ import sys
 import threading
 
 from edgebee.errors import EdgebeeError
-from edgebee.native_stderr import writes_to_descriptor_2
 
 __all__ = ["start_tensorflow"]
 
@@ -61,7 +60,7 @@ def _filter_native_stderr() -> None:
     """
     sys.stderr.flush()
     real = os.dup(2)
-    if writes_to_descriptor_2():
+    if _writes_to_descriptor_2():
         sys.stderr = os.fdopen(os.dup(real), "w", buffering=1, errors="backslashreplace")
     reading, writing = os.pipe()
     os.dup2(writing, 2)
@@ -74,3 +73,11 @@ def _filter_native_stderr() -> None:
                     os.write(real, line)
 
     threading.Thread(target=forward, name="native-stderr", daemon=True).start()
+
+
+def _writes_to_descriptor_2() -> bool:
+    """Whether Python's `sys.stderr` is the process's own, and not somebody's in its place."""
+    try:
+        return sys.stderr.fileno() == 2
+    except (OSError, ValueError):  # no file, as in a test that looks at what is written
+        return False

@@ -234,12 +234,32 @@ def test_an_odd_argument_is_said_in_a_line(words, run):
             assert_said(run(*words, "--", value))
 
 
-@pytest.mark.parametrize("name", ["no-such\udc80.jpg", "new\nline.jpg", "\x1b[2J.jpg"])
-def test_odd_names_of_photos_do_not_reach_the_terminal_raw(name, run):
-    ended = run("classify", name)
+ODD_NAMES = {
+    "no-such\udc80.jpg": "no-such\\udc80.jpg",
+    "new\nline.jpg": "new\\nline.jpg",
+    "\x1b[2J.jpg": "\\x1b[2J.jpg",
+    "a\u202egpj.exe": "a\\u202egpj.exe",  # which a terminal would show as aexe.jpg
+    "two\u2028lines": "two\\u2028lines",
+}
+"""Names, and how they are shown."""
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("words", [("classify",), ("data", "check"), ("inspect",)], ids=in_words)
+def test_odd_names_do_not_reach_the_terminal_raw(words, name, run):
+    ended = run(*words, name)
     assert ended.status == 1
+    (line,) = ended.err.splitlines()
+    assert line.isprintable()
+    assert ODD_NAMES[name] in line
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=in_words)
+def test_an_odd_option_does_not_reach_the_terminal_raw(words, run):
+    ended = run(*words, "--\x1b[2J\n=1")
+    assert_usage(ended)
     assert "\x1b" not in ended.err
-    assert len(ended.err.splitlines()) == 1
+    assert "\\x1b[2J\\n" in ended.err
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["data", "check", "set"]])

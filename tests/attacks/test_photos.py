@@ -27,6 +27,7 @@ def test_damaged_pictures_end_in_pixels_or_a_line(seed):
     assert report.faults == []
     assert report.outcomes["read"] > 100, "damages that spoil nothing would prove nothing"
     assert report.outcomes["refused"] > 100
+    assert set(report.outcomes) == {"read", "refused"}, "a library talked"
 
 
 def test_bombs_are_small_files():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgebee.benchmarks.accuracy import measure_accuracy
+from edgebee.benchmarks.devices import Conditions, Device, Reading, Round, Run, Swept
 from edgebee.benchmarks.latency import (
     compare_rounds,
     is_noisy,
@@ -12,20 +13,7 @@ from edgebee.benchmarks.latency import (
     summarise_rounds,
     throughput,
 )
-from edgebee.benchmarks.results import (
-    FORMAT_VERSION,
-    Conditions,
-    Data,
-    Device,
-    Photo,
-    Reading,
-    Results,
-    Round,
-    Run,
-    Settings,
-    Swept,
-    Variant,
-)
+from edgebee.benchmarks.results import FORMAT_VERSION, Data, Photo, Results, Settings, Variant
 
 LABELS = ("ants", "bees")
 PHOTOS = 40

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgebee.benchmarks.devices import Latency, Round
 from edgebee.benchmarks.latency import (
     compare_rounds,
     is_noisy,
@@ -13,7 +14,6 @@ from edgebee.benchmarks.latency import (
     summarise_rounds,
     throughput,
 )
-from edgebee.benchmarks.results import Latency, Round
 
 
 def even(decode: float, resize: float, invoke: float, photos: int = 4) -> Round:

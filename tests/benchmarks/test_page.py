@@ -16,8 +16,9 @@ from chromium import Chromium, find_chromium, running_chromium  # beside this fi
 from example_pages import NASTY, history, make_big, with_failure, write_noise
 
 from edgebee.artifacts import write_json
+from edgebee.benchmarks.devices import Reading
 from edgebee.benchmarks.page import PLOTS_FOLDER, draw_charts, render_page, write_page
-from edgebee.benchmarks.results import Absent, Reading
+from edgebee.benchmarks.results import Absent
 
 pytest.importorskip("jinja2", reason="needs edgebee[train]")
 pytest.importorskip("matplotlib", reason="needs edgebee[train]")

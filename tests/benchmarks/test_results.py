@@ -7,13 +7,13 @@ import json
 
 import pytest
 
-from edgebee.benchmarks import results as module
+from edgebee.benchmarks import devices, results
 from edgebee.benchmarks.results import FORMAT_VERSION, Results
 from edgebee.benchmarks.results_file import json_schema, parse_results, read_results, to_json
 from edgebee.errors import BenchmarkError
 
 CLASSES = [
-    one for one in vars(module).values()
+    one for module in (devices, results) for one in vars(module).values()
     if dataclasses.is_dataclass(one) and one.__module__ == module.__name__
 ]  # fmt: skip
 

@@ -46,6 +46,7 @@ def test_comparisons_are_those_that_are_asked_for(photo):
 def test_memory_is_that_of_the_runner_alone(photo):
     memory = runner_speed.measure_memory(photo, find_model(), 20)
     assert memory.answers == 20
+    assert 3 <= memory.late_files <= memory.early_files
     # NumPy, Pillow, a runtime and a model: more than nothing, less than this process with pytest.
     assert 20 < memory.late_mb <= memory.peak_mb < 200
 

@@ -8,7 +8,8 @@ import pytest
 from examples import make_device, make_results, make_run  # beside this file
 
 from edgebee.benchmarks.conditions import spell_conditions
-from edgebee.benchmarks.results import Against, Reading
+from edgebee.benchmarks.devices import Reading
+from edgebee.benchmarks.results import Against
 from edgebee.benchmarks.tables import print_tables, spell_against, tables, to_markdown
 from edgebee.benchmarks.wording import verdict
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -41,6 +44,25 @@ def test_a_leak_is_named_and_fails(folder):
     assert result.exit_code == 1
     (leak,) = [one for one in json.loads(result.stdout)["findings"] if one["kind"] == "leak"]
     assert set(leak["paths"]) == {"train/daisy/0.jpg", "val/daisy/copy.jpg"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_finding_stays_one_line_whatever_a_photo_is_called(folder, encoding):
+    odd = "\x1b[2J\n\u202e\udce9.jpg"
+    (folder / "train/daisy" / odd).write_bytes(b"no photo")
+    command = [sys.executable, "-m", "edgebee", "data", "check", str(folder)]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0
+    lines = done.stdout.decode(encoding).splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert (
+        sum(r"error: unreadable: train/daisy/\x1b[2J\n\u202e\udce9.jpg: " in line for line in lines)
+        == 1
+    )
+    done = subprocess.run([*command, "--json"], capture_output=True, env=environment, check=False)
+    (finding,) = (one for one in json.loads(done.stdout)["findings"] if one["kind"] == "unreadable")
+    assert finding["paths"] == [f"train/daisy/{odd}"]
 
 
 def test_what_is_excluded_leaks_nothing(folder):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebee.lines import say
+
 if TYPE_CHECKING:
     from edgebee.benchmarks.places import SshUrl
     from edgebee.benchmarks.plan import Plan, Subject
@@ -115,9 +117,9 @@ def command(
     results = measure_folder(folder, plan, data=data, markdown=markdown)
     worse = regressions(results, earlier, Limits(max_slowdown, max_drop)) if earlier else []
     for line in worse:
-        click.echo(f"regression: {line}", err=True)
+        say(f"regression: {line}")
     if earlier and not worse:
-        click.echo(f"no worse than {baseline}", err=True)
+        say(f"no worse than {baseline}")
     failed = [device for device in results.devices if device.failure]
     if not (worse or failed):
         _say_next(folder, results)
@@ -156,7 +158,9 @@ def measure_folder(
     from edgebee.benchmarks.results_file import to_json
     from edgebee.benchmarks.tables import print_tables, to_markdown
     from edgebee.checksums import write_checksums
+    from edgebee.edge.classify import quiet_decoders
 
+    quiet_decoders()
     subject = _subject(folder, data)
     with (
         output_folder(folder),
@@ -239,26 +243,24 @@ def _subject(folder: Path, data: str | None) -> Subject:
 def _say(results: Results, folder: Path) -> None:
     """The conditions, and everything that was not as it should be."""
     for message in results.data.skipped:
-        click.echo(f"warning: {message}; left out", err=True)
+        say(f"warning: {message}; left out")
     for absent in results.absent:
-        click.echo(f"not measured: {absent.name}: {absent.reason}", err=True)
+        say(f"not measured: {absent.name}: {absent.reason}")
     for device in results.devices:
         if device.noisy:
-            click.echo(
+            say(
                 f"warning: {device.name} was disturbed: its rounds differ by more than a fifth, so "
-                "these times are rough; ratios hold better",
-                err=True,
+                "these times are rough; ratios hold better"
             )
         if device.failure:
-            click.echo(f"error: {device.failure}; what was measured is kept", err=True)
+            say(f"error: {device.failure}; what was measured is kept")
     kind = "drawings (no result)" if results.data.drawn else "photos"
     threads = results.settings.threads
-    click.echo(
+    say(
         f"{len(results.data.photos)} validation {kind} of {results.data.name}, {threads} thread"
         f"{'s' if threads > 1 else ''}; times of {results.settings.photos_a_round} in "
         f"{results.settings.rounds} rounds. Written: {folder / 'benchmark.json'}, "
-        f"{folder / 'report.html'}",
-        err=True,
+        f"{folder / 'report.html'}"
     )
 
 
@@ -271,9 +273,9 @@ def _next_file(folder: Path, results: Results) -> Path | None:
 def _say_next(folder: Path, results: Results) -> None:
     best = _next_file(folder, results)
     if best is None:
-        click.echo(f"Next: edgebee convert {folder / KERAS_NAME} --quantize all", err=True)
+        say(f"Next: edgebee convert {folder / KERAS_NAME} --quantize all")
     else:
-        click.echo(f"Next: edgebee classify -m {best} PHOTO", err=True)
+        say(f"Next: edgebee classify -m {best} PHOTO")
 
 
 def _warn_of_stale(keras_path: Path, files: list[Path]) -> None:
@@ -283,8 +285,7 @@ def _warn_of_stale(keras_path: Path, files: list[Path]) -> None:
     trained = keras_path.stat().st_mtime
     stale = [file.name for file in files if trained - file.stat().st_mtime > STALE_SECONDS]
     if stale:
-        click.echo(
+        say(
             f"warning: {', '.join(stale)}: older than {keras_path}, so of an earlier training; "
-            "run edgebee convert again",
-            err=True,
+            "run edgebee convert again"
         )

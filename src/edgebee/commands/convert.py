@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebee.lines import say, tell
+
 if TYPE_CHECKING:
     from edgebee.convert.calibration import Calibration
     from edgebee.convert.conversion import Conversion, Settings
@@ -100,7 +102,7 @@ def command(
     wanted = [name for name in EVERY_FORMAT if name in named]
     debug = bool(ctx.find_root().params.get("debug"))
     written = run(model, wanted, **options, debug=debug)
-    click.echo(f"Next: {_next_command(model, options['output'], written[-1])}", err=True)
+    say(f"Next: {_next_command(model, options['output'], written[-1])}")
 
 
 def _next_command(model: Path, output: Path | None, written: Path) -> str:
@@ -135,8 +137,10 @@ def run(
     """
     from edgebee.artifacts import output_folder
     from edgebee.convert.keras_file import check_keras_file
+    from edgebee.edge.classify import quiet_decoders
     from edgebee.tensorflow_runtime import start_tensorflow
 
+    quiet_decoders()
     check_keras_file(model_path)
     with output_folder(output or model_path.parent) as folder:
         dataset = _photos(model_path.parent, data)
@@ -218,7 +222,7 @@ def _prepare(
         held_out=_hold_out(dataset, model, settings.seed, record.result),
         calibration=calibration,
         read_more=read_more,
-        say=_say,
+        say=say,
     )
 
 
@@ -232,14 +236,14 @@ def _write_all(conversion: Conversion, formats: Sequence[Format], folder: Path) 
     for made in conversion.run(formats):
         if isinstance(made, Refused):
             refused.append(f"{folder / f'model_{made.format}.tflite'}: not written: {made.reason}")
-            _say(f"{made.format} is refused")
+            say(f"{made.format} is refused")
             if made.recoverable:
                 remedy = "; try --recover"
             continue
         path = write_model(made, folder)
         written.append(path)
         seen = made.verification.comparison
-        click.echo(
+        tell(
             f"{path}: {len(made.content) / 1e6:.2f} MB, {seen.correct} of {seen.total} correct "
             f"(Keras {seen.reference_correct})"
         )
@@ -299,12 +303,12 @@ def _calibrate(dataset: Dataset, samples: int, size: tuple[int, int], seed: int)
         )
         bar.total = len(calibration.paths)  # fewer when there are damaged photos
     for message in calibration.skipped:
-        _say(f"warning: {message}; left out")
+        say(f"warning: {message}; left out")
     kind = "drawings" if dataset.drawn else "photos"
     calibration = calibration.audited(dataset.root, dataset.labels)
     for remark in calibration.audit.remarks if calibration.audit else ():
-        _say(f"warning: {remark}")
-    _say(f"int8 is calibrated on {len(calibration.paths)} training {kind}")
+        say(f"warning: {remark}")
+    say(f"int8 is calibrated on {len(calibration.paths)} training {kind}")
     return calibration
 
 
@@ -321,12 +325,8 @@ def _hold_out(dataset: Dataset, model: Any, seed: int, recorded: tuple[int, int]
             photos.paths, photos.classes, model, seed=seed, progress=bar.update
         )
     for message in held_out.skipped:
-        _say(f"warning: {message}; left out")
+        say(f"warning: {message}; left out")
     warning = check_reference(held_out, dataset.labels, recorded)
     if warning is not None:
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
     return held_out
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)

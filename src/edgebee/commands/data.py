@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from edgebee.lines import say
+
 
 @click.group("data", short_help="Look at photos before they are believed.")
 def command() -> None:
@@ -31,22 +33,20 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json:
 
     from tqdm import tqdm
 
-    from edgebee.native_stderr import quiet_decoders
+    from edgebee.edge.classify import quiet_decoders
     from edgebee.train.audit import audit_dataset, render_text, to_json
     from edgebee.train.dataset import load_dataset
 
+    quiet_decoders()
     dataset = load_dataset(folder, exclude=exclude)
     count = len(dataset.train) + len(dataset.validation)
-    with (
-        quiet_decoders(),
-        tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar,
-    ):
+    with tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar:
         audit = audit_dataset(dataset, progress=bar.update)
     if as_json:
-        click.echo(json.dumps(to_json(audit), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(to_json(audit), indent=2))
     else:
         click.echo(render_text(audit))
     if audit.corrupts:
-        click.echo("Mend this, or leave photos out with --exclude or .edgebeeignore", err=True)
+        say("Mend this, or leave photos out with --exclude or .edgebeeignore")
         ctx.exit(1)
-    click.echo(f"Next: edgebee train --data {folder}", err=True)
+    say(f"Next: edgebee train --data {folder}")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgebee.lines import say
+
 
 @click.command(
     "deploy",
@@ -64,9 +66,6 @@ def command(
         parse_options(arguments)
     model = model or find_model()
     read_labels(model)
-
-    def say(line: str) -> None:
-        click.echo(line, err=True)
 
     with connect(host, port=port, identity=identity, options=ssh_option) as there:
         used = deploy(there, model, folder=folder, options=arguments if service else None, say=say)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgebee.lines import say
+
 if TYPE_CHECKING:
     from edgebee.edge.findings import Finding
 
@@ -57,7 +59,7 @@ def command(
         failed = _report(examine_here(look_around(), file, threads), as_json)
     where = MACHINES[place].title if place else "here"
     verdict = "will not run" if failed else "will run"
-    click.echo(f"{file.path} {verdict}: {where}", err=True)
+    say(f"{file.path} {verdict}: {where}")
     ctx.exit(1 if failed else 0)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebee.lines import say, tell
+
 if TYPE_CHECKING:
     from edgebee.edge.model_file import ModelFile, Tensor
 
@@ -37,9 +39,10 @@ def command(ctx: click.Context, *, model: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_dict(file), indent=2))
     else:
-        click.echo("\n".join(lines(file)))
+        for line in lines(file):
+            tell(line)
     for problem in file.problems:
-        click.echo(f"warning: {model}: {problem}", err=True)
+        say(f"warning: {model}: {problem}")
     ctx.exit(1 if file.problems else 0)
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import click
-
 from edgebee.errors import DataError
+from edgebee.lines import say
 
 if TYPE_CHECKING:
     from edgebee.train.dataset import Dataset
@@ -96,9 +95,7 @@ def _record(history: Path, data: str | None, labels: tuple[str, ...] | None) -> 
         )
     from edgebee.train.dataset import HYMENOPTERA_SOURCE
 
-    click.echo(
-        f"no {history}: taking the {HYMENOPTERA_SOURCE} photos; name others with --data", err=True
-    )
+    say(f"no {history}: taking the {HYMENOPTERA_SOURCE} photos; name others with --data")
     return _Record(HYMENOPTERA_SOURCE)
 
 

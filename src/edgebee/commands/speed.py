@@ -75,9 +75,11 @@ def speed(
     growth = memory.late_mb - memory.early_mb
     click.echo(
         f"{memory.answers} answers: at most {memory.peak_mb:.0f} MB (wanted: {MEMORY_MB}), "
-        f"{growth:+.1f} MB after the first tenth (wanted: below {GROWTH_MB})"
+        f"{growth:+.1f} MB after the first tenth (wanted: below {GROWTH_MB}), "
+        f"{memory.early_files} open files then and {memory.late_files} at the end"
     )
-    met.append(memory.peak_mb <= MEMORY_MB and growth < GROWTH_MB)
+    flat = growth < GROWTH_MB and memory.late_files <= memory.early_files
+    met.append(memory.peak_mb <= MEMORY_MB and flat)
     ctx.exit(0 if all(met) else 1)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgebee.errors import TrainingError
+from edgebee.lines import say, tell
 
 if TYPE_CHECKING:
     from edgebee.train.dataset import Dataset
@@ -87,7 +88,7 @@ def command(
         data, output, recipe, val_fraction=val_fraction, exclude=exclude, resume=resume, debug=debug
     )
     model = "" if output == Path("artifacts") else f"{output / 'model.keras'} "
-    click.echo(f"Next: edgebee convert {model}--quantize int8", err=True)
+    say(f"Next: edgebee convert {model}--quantize int8")
 
 
 def run(
@@ -106,16 +107,18 @@ def run(
         EdgebeeError: see its tree; no artifact is written then.
     """
     from edgebee.artifacts import output_folder
+    from edgebee.edge.classify import quiet_decoders
     from edgebee.tensorflow_runtime import start_tensorflow
     from edgebee.train.dataset import load_dataset
 
+    quiet_decoders()
     if data == "sample":
-        _say("sample: drawings made on the spot, once")
+        say("sample: drawings made on the spot, once")
     dataset = load_dataset(data, val_fraction=val_fraction, seed=recipe.seed, exclude=exclude)
     kind = "drawings (not photos)" if dataset.drawn else "photos"
     labels = ", ".join(dataset.labels[:8]) + (", …" if len(dataset.labels) > 8 else "")
     with output_folder(output):
-        _say(
+        say(
             f"{dataset.name}: {len(dataset.train)} training and {len(dataset.validation)} "
             f"validation {kind} of {labels}"
         )
@@ -125,31 +128,26 @@ def run(
         from edgebee.train.training import train, write_training
 
         try:
-            training = train(dataset, recipe, output, resume=resume, say=_say)
+            training = train(dataset, recipe, output, resume=resume, say=say)
         except KeyboardInterrupt:
-            _say("\nInterrupted. The same command with --resume goes on from the last whole epoch.")
+            click.echo(err=True)  # leaves the line of the progress bar
+            say("Interrupted. The same command with --resume goes on from the last whole epoch.")
             raise
         split = {"val_fraction": val_fraction, "seed": recipe.seed, "exclude": list(exclude)}
         write_training(training, output, split)
     validation = training.validation
-    click.echo(
-        f"{output / 'model.keras'}: {validation.correct} of {len(validation.paths)} "
-        f"validation {kind} right"
-    )
+    said = f"{validation.correct} of {len(validation.paths)} validation {kind} right"
+    tell(f"{output / 'model.keras'}: {said}")
 
 
 def _look_at(dataset: Dataset) -> None:
     """Say briefly what is wrong with the photos; unreadable ones are named when left out."""
     from tqdm import tqdm
 
-    from edgebee.native_stderr import quiet_decoders
     from edgebee.train.audit import audit_dataset
 
     count = len(dataset.train) + len(dataset.validation)
-    with (
-        quiet_decoders(),
-        tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar,
-    ):
+    with tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar:
         audit = audit_dataset(dataset, progress=bar.update)
     named_later = {"unreadable", "truncated"}
     findings = [
@@ -158,14 +156,10 @@ def _look_at(dataset: Dataset) -> None:
         if finding.severity != "note" and finding.kind not in named_later
     ]
     for finding in findings[:MOST_FINDINGS_SHOWN]:
-        _say(f"{finding.severity}: {finding.kind}: {', '.join(finding.paths)}: {finding.message}")
+        say(f"{finding.severity}: {finding.kind}: {', '.join(finding.paths)}: {finding.message}")
     if len(findings) > MOST_FINDINGS_SHOWN:
-        _say(
+        say(
             f"… and {len(findings) - MOST_FINDINGS_SHOWN} more: edgebee data check {dataset.source}"
         )
     if audit.corrupts:
-        _say("The result will look better than it is: mend this, or leave photos out: --exclude")
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+        say("The result will look better than it is: mend this, or leave photos out: --exclude")
