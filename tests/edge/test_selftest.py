@@ -181,19 +181,7 @@ def test_below_the_models_own_threshold_it_says_unknown(pack, photo):
 def test_golden_samples_that_give_the_recorded_scores_pass_to_the_bit(pack, expected):
     start = time.perf_counter()
     assert classify.selftest(pack({"golden": golden(expected)})) == classify.SelfTest(
-        passed=True,
-        difference=0.0,
-        kernels="xnnpack",
-        samples=[
-            {
-                "sample": f"golden/{number}.png",
-                "expected": scores,
-                "got": scores,
-                "equal": True,
-                "difference": 0.0,
-            }
-            for number, scores in enumerate(expected)
-        ],
+        passed=True, difference=0.0, kernels="xnnpack"
     )
     # "Within a second" on an idle Pi; here there may be others at work.
     assert time.perf_counter() - start < 5
