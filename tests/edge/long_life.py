@@ -23,6 +23,7 @@ from pathlib import Path
 from PIL import Image
 
 GROWTH_MOST_BYTES = 8_000_000  # from a tenth of the way on; allocators breathe
+NAMES_MOST = 50_000  # of one file; ext4 bears 65,000
 
 
 @dataclass
@@ -63,8 +64,6 @@ def watch(folder: Path, photos: int, restarts: int) -> bool:
     """Fill a folder, answer it, kill in between."""
     arriving, told, state = folder / "arriving", folder / "told.jsonl", folder / "state.sqlite"
     arriving.mkdir()
-    picture = folder / "small.png"
-    Image.new("RGB", (32, 32), "gold").save(picture)
     command = [sys.executable, "-m", "edgebee", "classify", "--json"]
     command += ["--watch", str(arriving), "--state", str(state)]
     put, whole = 0, True
@@ -76,6 +75,9 @@ def watch(folder: Path, photos: int, restarts: int) -> bool:
             process = subprocess.Popen(command, stdout=out)
             while True:
                 for _ in range(min(500, photos - put)):  # faster than they are answered
+                    picture = folder / f"{put // NAMES_MOST}.png"
+                    if not picture.exists():
+                        Image.new("RGB", (32, 32), "gold").save(picture)
                     part = arriving / f".{put:07}"
                     os.link(picture, part)
                     part.rename(arriving / f"{put // 1000:04}-{put % 1000:03}.png")
