@@ -85,7 +85,8 @@ def find_layer_errors(
             )
             debugger.run()
     except RuntimeError as error:
-        raise ConversionError(f"the layers cannot be run in int8 one by one ({error})") from error
+        said = " ".join(str(error).split())  # TensorFlow's words are of several lines
+        raise ConversionError(f"the layers cannot be run in int8 one by one ({said})") from error
     table = io.StringIO()
     debugger.layer_statistics_dump(table)
     found = [

@@ -17,6 +17,7 @@ import importlib.util
 import io
 import itertools
 import json
+import logging
 import struct
 import sys
 import time
@@ -83,9 +84,9 @@ def complain(error: object) -> int:
 def quiet_decoders() -> None:
     """From now on Pillow and libtiff write no remarks of their own about odd files."""
     warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     with contextlib.suppress(AttributeError, ImportError, OSError):  # no libtiff, or a hidden one
-        library = importlib.import_module("ctypes").CDLL(_imaging.__file__)
-        library.TIFFSetErrorHandler(None), library.TIFFSetWarningHandler(None)  # a line a row
+        importlib.import_module("ctypes").CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
     """Read a photo, the one way edgebee does, as `uint8 [height, width, 3]`, RGB, 0-255.

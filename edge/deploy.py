@@ -112,7 +112,7 @@ def packages_for(device: Device, *, camera: str | None = None) -> list[str]:
         )
     packages = ["click>=8.2", "pillow>=9.4"]
     if device.bits == 64:
-        packages += ["numpy>=1.23", "ai-edge-litert>=1.0.1"]
+        packages += ["numpy>=1.23", "ai-edge-litert>=1.1.1"]
     elif device.machine in {"armv7l", "armv8l", "aarch64"} and device.python <= (3, 11):
         packages += ["numpy>=1.23,<2", "tflite-runtime>=2.14"]
     else:

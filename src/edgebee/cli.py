@@ -103,7 +103,7 @@ class LazyGroup(click.Group):
         except _expected_errors() as error:
             if ctx.params["debug"]:
                 raise
-            raise click.ClickException(printable(" ".join(str(error).split()))) from error
+            raise click.ClickException(printable(error)) from error
         except ModuleNotFoundError as error:
             if ctx.params["debug"] or error.name not in TRAIN_PACKAGES:
                 raise

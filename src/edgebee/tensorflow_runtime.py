@@ -46,8 +46,9 @@ def start_tensorflow(*, debug: bool = False) -> None:
     except ModuleNotFoundError:  # the command line knows the remedy
         raise
     except ImportError as error:
+        said = " ".join(str(error).split())  # of several lines
         raise EdgebeeError(
-            f"TensorFlow cannot be imported ({error}); install it anew: "
+            f"TensorFlow cannot be imported ({said}); install it anew: "
             "pip install --force-reinstall tensorflow"
         ) from error
 

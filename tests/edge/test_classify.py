@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -176,9 +177,16 @@ def test_libraries_say_nothing_of_damaged_photos(lone, tmp_path, landscape):
     Image.fromarray(landscape).reduce(8).save(good, compression="tiff_lzw")
     content = good.read_bytes()
     (tmp_path / "worse.tif").write_bytes(content[:40] + b"\xff" * 600 + content[640:])
+    # Pillow logs an error of its own for a TIFF that claims 68 samples a pixel.
+    Image.fromarray(landscape).reduce(8).save(good)
+    tag = struct.pack("<HHI", 277, 3, 1)
+    samples = tag + struct.pack("<H", 3)
+    assert samples in good.read_bytes()
+    claimed = good.read_bytes().replace(samples, tag + struct.pack("<H", 68))
+    (tmp_path / "worst.tif").write_bytes(claimed)
     for asked in ([tmp_path], ["--threads", "2", tmp_path]):
         _, out, err = run(lone, *asked)
-        assert len(out) + len(err) == 3
+        assert len(out) + len(err) == 4
         assert all(line.startswith("error: ") and "unreadable" in line for line in err)
 
 
