@@ -24,7 +24,8 @@ EVENTS = frozenset(
 NEAR_FILES = 0.8
 """Share of the kills that come with a file event, and up to `LATER_SECONDS` after it."""
 LATER_SECONDS = 0.02
-CHILD_SECONDS = 300
+CHILD_SECONDS = 1800
+"""After which a child is given up; a benchmark on a busy machine takes minutes."""
 
 
 @dataclass(frozen=True)
