@@ -17,7 +17,6 @@ import importlib.util
 import io
 import itertools
 import json
-import logging
 import struct
 import sys
 import time
@@ -84,7 +83,7 @@ def complain(error: object) -> int:
 def quiet_decoders() -> None:
     """From now on Pillow and libtiff write no remarks of their own about odd files."""
     warnings.filterwarnings("ignore", module="PIL")
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    importlib.import_module("logging").getLogger("PIL").setLevel("CRITICAL")
     with contextlib.suppress(AttributeError, ImportError, OSError):  # no libtiff, or a hidden one
         importlib.import_module("ctypes").CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
