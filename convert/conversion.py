@@ -199,11 +199,11 @@ class Conversion:
         self, format_: Format, content: bytes, calibration: Calibration | None, rung: str | None
     ) -> Converted | Refused:
         """Verify a flatbuffer, and pack it when it passes."""
-        too_new = check_operators(content, self.settings.runtimes)
-        if too_new:
-            return Refused(format_, "; ".join(str(one) for one in too_new[:3]))
         recoverable = format_ == "int8"
         try:
+            too_new = check_operators(content, self.settings.runtimes)
+            if too_new:
+                return Refused(format_, "; ".join(str(one) for one in too_new[:3]))
             verification = verify(content, self.held_out)
             problem = verification.problem(self.settings.max_drop)
             if problem is not None:
@@ -211,7 +211,8 @@ class Conversion:
                 return Refused(format_, reason, verification.short, recoverable)
             packed = self._pack(format_, content, calibration, verification, rung)
         except ModelError as error:
-            reason = f"does not run: {str(error).split(': ', 1)[-1]}"
+            said, _, _ = str(error).split(": ", 1)[-1].partition("; ")  # without file and remedy
+            reason = f"does not run: {said}"
             return Refused(format_, reason, recoverable=recoverable)
         return Converted(format_, packed, verification, rung)
 
