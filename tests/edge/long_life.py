@@ -129,6 +129,8 @@ if __name__ == "__main__":
     parser.add_argument("--photos", type=int, default=100_000)
     parser.add_argument("--restarts", type=int, default=3)
     asked = parser.parse_args()
+    # In a shell's background Ctrl-C is ignored, and would be by what is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as place:
         good = watch(Path(place), asked.photos, asked.restarts)
         good &= camera(Path(place), asked.photos)
