@@ -25,10 +25,9 @@ import zipfile
 import zlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image, _imaging
@@ -216,8 +215,7 @@ def invoke(interpreter: Any, pixels: Pixels) -> Scores:
     scale, zero_point = output["quantization"]  # real value = scale * (value - zero point)
     return (scores - np.float32(zero_point)) * np.float32(scale) if scale else scores
 
-@dataclass(frozen=True)
-class SelfTest:
+class SelfTest(NamedTuple):
     """How this device's scores of a model's golden samples compare with the recorded ones."""
     passed: bool  # none differs by more than the tolerance
     difference: float  # the greatest, 0-1
@@ -242,8 +240,7 @@ def rank(scores: Scores, top_k: int | None = None) -> list[int]:
     """Indices of the `top_k` (default: all) best scores, best first; ties keep their order."""
     return [int(index) for index in np.argsort(-scores, kind="stable")[:top_k]]
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What the model says of one photo: scores 0-1, times in milliseconds."""
     label: str  # `unknown` when the best score is below the threshold
     score: float  # the best one
@@ -297,14 +294,16 @@ class Classifier:
             except PhotoError as error:
                 return photo, error
         yield from map(attempt, itertools.islice(source := iter(photos), 1))  # often the only one
-        from concurrent.futures import Future, ThreadPoolExecutor
-        pending: list[Future[Told]] = []  # never many: `photos` may be endless
-        with ThreadPoolExecutor(count := min(workers or usable_cores(), usable_cores())) as pool:
-            for photo in source:
-                pending.append(pool.submit(attempt, photo))
-                while len(pending) > 2 * count or (pending and pending[0].done()):
-                    yield pending.pop(0).result()
-            yield from (answer.result() for answer in pending)
+        for second in source:  # loading a pool would take a tenth of the time of a single answer
+            from concurrent.futures import Future, ThreadPoolExecutor
+            count = min(workers or usable_cores(), usable_cores())
+            pending: list[Future[Told]] = []  # never many: `photos` may be endless
+            with ThreadPoolExecutor(count) as pool:
+                for photo in itertools.chain([second], source):
+                    pending.append(pool.submit(attempt, photo))
+                    while len(pending) > 2 * count or (pending and pending[0].done()):
+                        yield pending.pop(0).result()
+                yield from (answer.result() for answer in pending)
 
 def find_model() -> Path:
     """The newest `artifacts/*int8*.tflite`, else what ships or lies beside this file."""
@@ -369,7 +368,7 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
         if test:
             how = f"off by {test.difference:.3f}" if test.difference else "equal to the bit"
             text = f"self-test {'passed' if test.passed else 'failed'}, {how} ({test.kernels})"
-            told = json.dumps({"model": str(model), **vars(test)})
+            told = json.dumps({"model": str(model), **test._asdict()})
             print(told if args.format == "json" else printable(f"{model}: {text}"), flush=True)
             return 0 if test.passed else 1
         if args.format == "csv":

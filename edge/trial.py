@@ -115,7 +115,7 @@ def _run(model: Path, threads: int) -> Trial:
         load_ms=round(load_ms, 1),
         invoke_ms=round(sorted(times)[2], 2),
         peak_mb=round(_peak_memory_mb(), 1),
-        selftest=asdict(result) if result else None,
+        selftest=result._asdict() if result else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import itertools
 import json
@@ -130,7 +129,7 @@ def _ends_with(line: str) -> bool:
 
 
 def _to_json(told: Told) -> str:
-    said = {"error": str(told)} if isinstance(told, PhotoError) else dataclasses.asdict(told)
+    said = {"error": str(told)} if isinstance(told, PhotoError) else told._asdict()
     return json.dumps(said)
 
 
