@@ -1,6 +1,5 @@
 """From pixels to an answer: the model file, its labels, ranking, and what is found by itself."""
 
-import dataclasses
 import importlib.util
 import os
 import shutil
@@ -170,7 +169,7 @@ def test_an_answer_holds_every_score_best_first(classifier, photo):
     assert sum(answer.scores.values()) == pytest.approx(1, abs=len(answer.scores) / 256)
     assert answer.decode_ms > 0
     assert answer.invoke_ms > 0
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):  # for it may be shared
         answer.label = "another"
 
 
