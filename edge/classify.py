@@ -395,4 +395,5 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     return run(args, lambda it: it.classify_many(find_photos(args.photos), workers=args.threads), 1)
 
 if __name__ == "__main__":
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")  # it was closed
     os._exit(main())  # without tidying up, which would take a tenth of the time

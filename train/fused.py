@@ -32,8 +32,7 @@ _BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
 def multiplies_bfloat16(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether training runs on a processor that multiplies bfloat16 itself.
 
-    Without such instructions rounded products take longer than whole ones. A GPU takes its own
-    way.
+    Elsewhere factors stay whole: there is nothing to gain. A GPU takes its own way.
     """
     if not cpu_info.exists() or tf.config.list_physical_devices("GPU"):
         return False

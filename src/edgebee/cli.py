@@ -177,6 +177,8 @@ def edgebee(debug: bool) -> None:
 
 def main() -> None:
     """Entry point of the `edgebee` script."""
+    # Started with it closed, what is said would go to standard output, or among what is written.
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if isinstance(sys.stdout, io.TextIOWrapper):  # names that its encoding has no letters for
         sys.stdout.reconfigure(errors="backslashreplace")
     edgebee(prog_name="edgebee")

@@ -203,6 +203,17 @@ def test_models_that_cannot_be_used_are_one_line_each(lone, photo, tmp_path, mod
         assert err[0].startswith(f"error: {path}: ")
 
 
+@pytest.mark.parametrize("program", [["classify.py"], ["-m", "edgebee", "classify"]], ids=str)
+def test_with_standard_error_closed_results_are_results(lone, album, program):
+    if "edgebee" in program:
+        pytest.importorskip("edgebee", reason="the runner is alone here")
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, *program, "--json", album]
+    done = subprocess.run(command, cwd=lone, stdout=subprocess.PIPE, text=True, check=False)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ["error" in one for one in told] == [False, True, False]
+    assert done.returncode == 1  # for the broken one
+
+
 def test_a_folder_without_photos_is_a_failure(lone, tmp_path):
     status, out, err = run(lone, "--json", tmp_path)
     assert (status, out, err) == (1, [], [f"error: no photos in {tmp_path}"])
