@@ -1,8 +1,8 @@
 """The head: linear classifiers on stored features, learned without a framework.
 
-Phase one is a softmax regression on 1280 numbers a view. Its products take a few
-milliseconds an epoch; what Keras spends around each step is several times that. The loss,
-its gradient and Adam are written out here, and a test holds them to Keras' own steps.
+Phase one is a softmax regression on 1280 numbers a view, in steps so small that a framework
+spends most of the time around them. The loss, its gradient and Adam are written out here, and
+a test holds them to Keras' own steps.
 """
 
 from __future__ import annotations
