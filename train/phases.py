@@ -19,6 +19,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from edgebee.errors import TrainingError
+from edgebee.train.adam import FusedAdam
 from edgebee.train.batches import FoldBatches, StoredBatches
 from edgebee.train.checkpoint import Checkpoint
 from edgebee.train.features import Features
@@ -73,6 +74,7 @@ class TwoPhases:
         self.epochs: list[Epoch] = list(resumed.epochs) if resumed else []
         self.head = self._new_head()
         """From features to one logit per class; trained in place."""
+        self._logits: npt.NDArray[np.float32] | None = None
         self._released: Any = None  # boundary -> features, once fine-tuning has released layers
 
     def _new_head(self) -> Any:
@@ -120,12 +122,16 @@ class TwoPhases:
         logits = self.head(_dropout(self.recipe)(held))
         self._fit(keras.Model([above.input, anchor], logits, name="fine_tuning"))
 
-    def validation_logits(self) -> npt.NDArray[np.float32]:
-        """Logits `[photos, classes]` of the readable validation photos, by the model as it is.
+    @property
+    def logits(self) -> npt.NDArray[np.float32]:
+        """Logits `[photos, classes]` of the readable validation photos, by the model as it is."""
+        if self._logits is None:  # no epoch has run since the phases were made or resumed
+            self._logits = self._validation_logits()
+        return self._logits
 
-        From the stored activations: `float16` holds them to three digits, which moves a score
-        by less than 0.01, and nothing has to pass the frozen base again.
-        """
+    def _validation_logits(self) -> npt.NDArray[np.float32]:
+        # From the stored activations: `float16` holds them to three digits, which moves a score
+        # by less than 0.01, and nothing has to pass the frozen base again.
         rows = self.validation.photos * self.validation.views
         if self._released is None:
             features = self.validation.pooled.take(rows)
@@ -181,7 +187,7 @@ class TwoPhases:
         Raises:
             TrainingError: the loss ran away.
         """
-        logits = self.validation_logits()
+        self._logits = logits = self._validation_logits()
         classes = self.validation.classes[self.validation.photos]
         logs["val_accuracy"] = float((logits.argmax(axis=1) == classes).mean())
         logs["val_loss"] = cross_entropy(logits, classes)
@@ -234,7 +240,7 @@ class TwoPhases:
             warmup_steps=rising,
         )
         model.compile(
-            optimizer=keras.optimizers.Adam(rate),
+            optimizer=FusedAdam(rate),
             loss=keras.losses.CategoricalCrossentropy(from_logits=True),
             # As an object: named by a string, it would be made while the step is traced, and
             # the step traced again for its sake.
@@ -311,7 +317,8 @@ def _traced(model: Any) -> Any:
     """A model as a function of `float32 [N, ...]` that is traced once, whatever N is."""
 
     @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)],
+        autograph=False,  # there is no Python control flow to rewrite
     )
     def run(entering: Any) -> Any:
         return model(entering, training=False)

@@ -27,6 +27,7 @@ from edgebee.train.features import Features, FrozenBase, extract_features, freez
 from edgebee.train.history import Epoch
 from edgebee.train.phases import TwoPhases
 from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
+from edgebee.train.prefetch import PrefetchedViews
 from edgebee.train.recipe import Recipe
 from edgebee.train.saving import save_keras
 from edgebee.train.temperature import (
@@ -130,13 +131,17 @@ def train(
     checkpoints = Checkpoints(output, recipe, dataset)
     resumed = checkpoints.load() if resume else None
     clock = _Clock()
-    with clock.part("prepare"):
-        backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.weights)
-        cut = _cut(backbone, recipe)
-        base = freeze_base(backbone, cut)
-    with clock.part("extract"):
-        training = _extract(base, dataset.train, recipe, recipe.views, output, "training photos")
-        validation = _extract(base, dataset.validation, recipe, 1, output, "validation photos")
+    bytes_per_photo = recipe.views * recipe.image_size**2 * 3
+    views = _views_of(recipe, recipe.views)
+    with PrefetchedViews(views, dataset.train.paths, bytes_per_photo) as prefetched:
+        with clock.part("prepare"):
+            backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.weights)
+            cut = _cut(backbone, recipe)
+            base = freeze_base(backbone, cut)
+        with clock.part("extract"):
+            training = _extract(base, dataset.train, prefetched, recipe.views, output, "training")
+            plain = _views_of(recipe, 1)
+            validation = _extract(base, dataset.validation, plain, 1, output, "validation")
     left_out = {
         **_left_out(dataset, dataset.train, training, say),
         **_left_out(dataset, dataset.validation, validation, say),
@@ -159,9 +164,8 @@ def train(
             phases.fine_tune(layers_above(backbone, cut))
     with clock.part("calibrate"):
         calibrated = _calibrate(phases, training)
-        _divide_logits(phases.head, calibrated.temperature)
-    with clock.part("validate"):
         validated = _validate(phases, dataset.validation, validation, calibrated)
+        _divide_logits(phases.head, calibrated.temperature)
     model = build_classifier(backbone, phases.head)
     epochs = tuple(phases.epochs)
     return Training(model, dataset, recipe, epochs, validated, left_out, clock.seconds)
@@ -181,16 +185,16 @@ def _cut(backbone: Any, recipe: Recipe) -> int:
 def _validate(
     phases: TwoPhases, photos: Photos, features: Features, calibrated: Calibrated
 ) -> Validation:
-    """Ask the finished model about the validation photos."""
-    logits = phases.validation_logits()
-    scores = softmax(logits).astype(np.float32)
+    """What the trained model, its logits divided by the temperature, says of the photos."""
+    logits = phases.logits
+    scores = softmax(logits / calibrated.temperature).astype(np.float32)
     classes = features.classes[features.photos]
     return Validation(
         paths=tuple(photos.paths[photo] for photo in features.photos),
         classes=classes,
         scores=scores,
         calibrated=calibrated,
-        error_before=expected_calibration_error(softmax(logits * calibrated.temperature), classes),
+        error_before=expected_calibration_error(softmax(logits), classes),
         error_after=expected_calibration_error(scores, classes),
     )
 
@@ -302,16 +306,26 @@ def _describe(training: Training, split: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _extract(
-    base: FrozenBase, photos: Photos, recipe: Recipe, views: int, scratch: Path, what: str
-) -> Features:
-    """Extract features with a progress bar; each photo's views follow from the seed."""
+def _views_of(recipe: Recipe, views: int) -> Callable[[Path, int], Iterator[View]]:
+    """Makes the views of a photo; they follow from the seed and its place among the photos."""
 
     def views_of(path: Path, photo: int) -> Iterator[View]:
         rng = np.random.default_rng([recipe.seed, photo])
         return make_views(path, recipe.image_size, views, rng)
 
-    with tqdm(total=len(photos), desc=f"reading {what}", unit="photo", disable=None) as bar:
+    return views_of
+
+
+def _extract(
+    base: FrozenBase,
+    photos: Photos,
+    views_of: Callable[[Path, int], Iterator[View]],
+    views: int,
+    scratch: Path,
+    what: str,
+) -> Features:
+    """Extract features with a progress bar."""
+    with tqdm(total=len(photos), desc=f"reading {what} photos", unit="photo", disable=None) as bar:
         return extract_features(
             base, photos.paths, photos.classes, views_of, views, scratch, progress=bar.update
         )
