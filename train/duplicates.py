@@ -63,7 +63,7 @@ in which everything looks alike."""
 BLOCK = 1024
 """Photos compared at once with all others, or looked at for their signatures."""
 
-MAX_PRODUCTS = 1 << 22
+MAX_PRODUCTS = 1 << 23
 """Correlations held at once, 4 bytes each: with very many photos the blocks get smaller."""
 
 
@@ -247,7 +247,7 @@ def _transformed(thumbnails: Rows, band: tuple[int, int]) -> Rows:
     basis = (basis / np.linalg.norm(basis, axis=1, keepdims=True)).astype(np.float32)
     weights = np.hypot(waves[:, None], waves).astype(np.float32)
     weights[:low, :low] = 0
-    spectrum: Rows = (basis @ thumbnails @ basis.T * weights).reshape(len(thumbnails), -1)
+    spectrum: Rows = (basis @ thumbnails @ basis.T * weights).reshape(-1, high * high)
     length = np.linalg.norm(spectrum, axis=1, keepdims=True)
     rows: Rows = spectrum / np.maximum(length, np.float32(1e-6))
     return rows

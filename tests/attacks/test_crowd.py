@@ -48,6 +48,13 @@ def test_a_picture_is_found_in_every_position_of_a_square(turn):
     assert group.alike > 0.999  # but for rounding to bytes on the way
 
 
+def test_photos_that_show_nothing_are_like_nothing():
+    blank, none = np.full((1, 32, 32), 200, np.uint8), np.zeros((0, 32, 32), np.uint8)
+    for shown in ([], [none, none], [blank, none, blank]):
+        digests = [b"", b"one", b"two"][: len(shown)]
+        assert group_same_pictures(digests, signatures_of(shown)) == []
+
+
 def test_what_is_kept_of_a_photo_is_small():
     # Memory of a folder's look grows with its photos by this, and by names: 50,000 are 100 MB.
     signatures = Signatures(1000)
