@@ -108,7 +108,9 @@ def connect(login: str, *, port: int | None = None, identity: Path | None = None
     with tempfile.TemporaryDirectory(prefix="edgebee-") as folder:
         socket, said = Path(folder, "ssh"), Path(folder, "said")
         base = ["ssh", "-S", str(socket), "-o", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
-        base += ["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"]
+        # Every second: the server of OpenSSH 9.2 may sleep over the end of a command until the
+        # next word from here, about once in ten.
+        base += ["-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=60"]
         base += ["-p", str(port)] if port else []
         base += ["-i", str(identity)] if identity else []
         for option in options:

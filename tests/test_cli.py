@@ -318,7 +318,7 @@ def test_a_class_without_a_readable_photo(edgebee, tensorflow_started, tmp_path)
     output = tmp_path / "output"
     done = edgebee(
         "train", "--data", tmp_path / "photos", "--output", output, "--image-size", "32",
-        "--weights", "none",
+        "--weights", "none", "--alpha", "0.35", "--views", "1",
     )  # fmt: skip
     assert done.status == 1
     assert done.out == ""
@@ -346,7 +346,7 @@ def told(edgebee_process, tmp_path_factory):
     (folder / "photos" / "bees" / "broken.jpg").write_bytes(whole[: len(whole) // 3])
     done = edgebee_process(
         "train", "--data", "photos", "--epochs", "2", "--fine-tune-epochs", "1", "--image-size",
-        "64", cwd=folder,
+        "64", "--views", "2", cwd=folder,
     )  # fmt: skip
     assert done.status == 0, done.err
     return done, folder

@@ -7,15 +7,15 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from edgebee.edge.classify import PHOTO_SUFFIXES, printable, usable_cores
 from edgebee.train.dataset import Dataset, Photos
-from edgebee.train.duplicates import group_same_pictures
+from edgebee.train.duplicates import BLOCK, Signatures, group_same_pictures
 from edgebee.train.hymenoptera import is_photo
-from edgebee.train.inspection import Header, Look, inspect_photo
+from edgebee.train.inspection import NO_THUMBNAILS, Header, Look, inspect_photo
 
 __all__ = ["KINDS", "Audit", "Finding", "Severity", "audit_dataset", "render_text", "to_json"]
 
@@ -145,16 +145,11 @@ def audit_dataset(dataset: Dataset, *, progress: Callable[[], object] | None = N
         for path, index in zip(side.paths, side.classes, strict=True)
     ]
     excluded, unused = _files_beside(dataset.root, photos)
-    looks = []
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        for look in pool.map(inspect_photo, [photo.path for photo in photos]):
-            looks.append(look)
-            if progress:
-                progress()
-        excluded_looks = list(pool.map(inspect_photo, [dataset.root / name for name in excluded]))
+    looks, signatures = _look_at([photo.path for photo in photos], progress)
+    excluded_looks, _ = _look_at([dataset.root / name for name in excluded])
     findings = [
         *_of_single_photos(photos, looks),
-        *_of_same_pictures(photos, looks),
+        *_of_same_pictures(photos, looks, signatures),
         *_of_balance(dataset.labels, dataset.train),
         *_of_excluded(excluded, excluded_looks),
         *unused,
@@ -172,7 +167,31 @@ def audit_dataset(dataset: Dataset, *, progress: Callable[[], object] | None = N
 # ----------------------------------------------------------------------- photo by photo
 
 
-@dataclass(frozen=True)
+def _look_at(
+    paths: Sequence[Path], progress: Callable[[], object] | None = None
+) -> tuple[list[Look], Signatures]:
+    """Look at files on all cores, in order; `progress` is called once after each.
+
+    A block at a time: neither tasks that wait nor thumbnails pile up with the number of photos.
+
+    Returns:
+        What was seen, without the thumbnails, and these as signatures.
+    """
+    looks: list[Look] = []
+    signatures = Signatures(len(paths))
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for start in range(0, len(paths), BLOCK):
+            thumbnails = []
+            for look in pool.map(inspect_photo, paths[start : start + BLOCK]):
+                thumbnails.append(look.thumbnails)
+                looks.append(replace(look, thumbnails=NO_THUMBNAILS))
+                if progress:
+                    progress()
+            signatures.add(start, thumbnails)
+    return looks, signatures
+
+
+@dataclass(frozen=True, slots=True)
 class _Photo:
     name: str
     path: Path
@@ -228,11 +247,10 @@ def _of_single_photos(photos: Sequence[_Photo], looks: Sequence[Look]) -> list[F
 # ------------------------------------------------------------------------ between photos
 
 
-def _of_same_pictures(photos: Sequence[_Photo], looks: Sequence[Look]) -> Iterator[Finding]:
-    groups = group_same_pictures(
-        [look.digest for look in looks], [look.thumbnails for look in looks]
-    )
-    for group in groups:
+def _of_same_pictures(
+    photos: Sequence[_Photo], looks: Sequence[Look], signatures: Signatures
+) -> Iterator[Finding]:
+    for group in group_same_pictures([look.digest for look in looks], signatures):
         members = [photos[index] for index in group.members]
         paths = tuple(sorted(photo.name for photo in members))
         labels = sorted({photo.label for photo in members})

@@ -15,22 +15,19 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 
 from edgebee.artifacts import whole_folder
 from edgebee.edge.classify import PHOTO_SUFFIXES
 from edgebee.errors import DataError, OutputError
+from edgebee.train.exclusions import excluded_photos, ignored_patterns
 from edgebee.train.hymenoptera import PLACEHOLDER, find_hymenoptera, is_photo, user_cache
 
-__all__ = ["IGNORE_FILE", "Dataset", "Photos", "load_dataset", "sample_folder"]
+__all__ = ["Dataset", "Photos", "load_dataset", "sample_folder"]
 
 HYMENOPTERA_SOURCE = "hymenoptera"
 SAMPLE_SOURCE = "sample"
-IGNORE_FILE = ".edgebeeignore"
-"""At the root of a data set: patterns of photos to leave out, one a line."""
-
 TRAIN_NAME = "train"
 VALIDATION_NAMES = ("val", "valid", "validation")
 
@@ -184,7 +181,7 @@ def _read(
     _check_classes(root, folders, found)
     paths = chain.from_iterable(chain.from_iterable(side.values() for side in found))
     relative = {path: _relative(root, path) for path in paths}
-    gone = _excluded(root, relative, exclude, (*built_in, *_ignored(root)))
+    gone = excluded_photos(root, relative, exclude, (*built_in, *ignored_patterns(root)))
     kept = [
         {label: sorted(set(side[label]) - gone, key=relative.__getitem__) for label in side}
         for side in found
@@ -340,55 +337,7 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(listed[:MAX_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-# -------------------------------------------------------------- leaving out, splitting
-
-
-def _ignored(root: Path) -> list[str]:
-    """Return the patterns in the ignore file of `root`, if it has one."""
-    path = root / IGNORE_FILE
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        return []
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 text; save it as such") from error
-    stripped = (line.strip() for line in lines)
-    return [line for line in stripped if line and not line.startswith("#")]
-
-
-def _excluded(
-    root: Path, relative: dict[Path, str], exclude: Sequence[str], standing: Sequence[str]
-) -> set[Path]:
-    """Return the photos that a pattern takes out.
-
-    Args:
-        root: the data set, for the message.
-        relative: every photo with its name below `root`.
-        exclude: patterns of this run, each of which must match something.
-        standing: patterns that stand for good and may match nothing.
-    """
-    by_name = {name: path for path, name in relative.items()}
-    gone: set[Path] = set()
-    for number, given in enumerate((*exclude, *standing)):
-        pattern = unicodedata.normalize("NFC", given.removeprefix("./"))
-        # A name taken literally first: "[" and "?" occur in the names of photos.
-        hits = {by_name[pattern]} if pattern in by_name else _matching(pattern, relative)
-        if not hits and number < len(exclude):
-            raise DataError(
-                f"{root}: --exclude {given!r} matches no photo; patterns are relative to that "
-                "folder, as 'train/ants/*.gif'"
-            )
-        gone |= hits
-    return gone
-
-
-def _matching(pattern: str, relative: dict[Path, str]) -> set[Path]:
-    bare = "/" not in pattern
-    return {
-        path
-        for path, name in relative.items()
-        if fnmatchcase(name, pattern) or (bare and fnmatchcase(name.rpartition("/")[2], pattern))
-    }
+# ---------------------------------------------------------------------- splitting
 
 
 def _split(

@@ -20,6 +20,7 @@ more, but for its centre square, which is compared as well.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -27,11 +28,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.train.inspection import THUMBNAIL_SIDE_PX, Pixels
+from edgebee.train.inspection import MAX_THUMBNAILS, NO_THUMBNAILS, THUMBNAIL_SIDE_PX, Pixels
 
-__all__ = ["Group", "group_same_pictures"]
+__all__ = ["BLOCK", "Group", "Signatures", "group_same_pictures"]
 
-Signatures: TypeAlias = npt.NDArray[np.float32]
+Rows: TypeAlias = npt.NDArray[np.float32]
 
 FIRST_LOOK, SECOND_LOOK = 0.85, 0.75
 """Correlations from which two photos are the same.
@@ -62,7 +63,7 @@ in which everything looks alike."""
 BLOCK = 1024
 """Photos compared at once with all others, or looked at for their signatures."""
 
-MAX_PRODUCTS = 1 << 24
+MAX_PRODUCTS = 1 << 23
 """Correlations held at once, 4 bytes each: with very many photos the blocks get smaller."""
 
 
@@ -81,13 +82,52 @@ class Group:
     alike: float
 
 
-def group_same_pictures(digests: Sequence[bytes], thumbnails: Sequence[Pixels]) -> list[Group]:
+class Signatures:
+    """What is kept of photos to compare them with each other, 0.8 KB a thumbnail.
+
+    Row i is that of the whole of photo i, row i + `photos` that of its centre square; zeros, which
+    are like nothing, where there is none or too little to see.
+
+    Attributes:
+        coarse: for the first look, float32 [2 * photos, 64].
+        fine: for the second, float32 [2 * photos, 144].
+    """
+
+    def __init__(self, photos: int) -> None:
+        # Zeroed pages take no memory before something else is written to them.
+        self.coarse = np.zeros((MAX_THUMBNAILS * photos, COARSE_BAND[1] ** 2), np.float32)
+        self.fine = np.zeros((MAX_THUMBNAILS * photos, FINE_BAND[1] ** 2), np.float32)
+        self.photos = photos
+
+    def add(self, first: int, thumbnails: Sequence[Pixels]) -> None:
+        """Add photos from number `first` on; for each uint8 [n, 32, 32], n from 0 to 2.
+
+        At most about `BLOCK` at once: on the way, one takes many times what is kept of it.
+        """
+        rows = [
+            first + number + self.photos * part
+            for number, cuts in enumerate(thumbnails)
+            for part in range(len(cuts))
+        ]
+        pixels = np.concatenate([*thumbnails, NO_THUMBNAILS])
+        shows = pixels.std(axis=(1, 2)) >= MIN_CONTRAST
+        kept, shown = np.array(rows, np.intp)[shows], pixels[shows].astype(np.float32)
+        self.coarse[kept] = _transformed(shown, COARSE_BAND)
+        self.fine[kept] = _transformed(shown[:, INNER, INNER], FINE_BAND)
+
+    def forget(self, photos: Sequence[int]) -> None:
+        """Have these photos be like nothing."""
+        for part in range(MAX_THUMBNAILS):
+            rows = np.array(photos, np.intp) + self.photos * part
+            self.coarse[rows] = self.fine[rows] = 0
+
+
+def group_same_pictures(digests: Sequence[bytes], signatures: Signatures) -> list[Group]:
     """Group photos that are the same, byte for byte or to the eye.
 
     Args:
         digests: a hash of each file's bytes; empty for a file that could not be opened.
-        thumbnails: for each, uint8 [n, 32, 32]: the whole picture, then other cuts of it; n
-            is 0 for one that cannot be read, which is then compared by its bytes alone.
+        signatures: of all of them; those of photos whose bytes occur twice are forgotten.
 
     Returns:
         Groups of two and more, ordered by their first member; no photo is in two of them.
@@ -98,10 +138,8 @@ def group_same_pictures(digests: Sequence[bytes], thumbnails: Sequence[Pixels]) 
         if digest and first_with.setdefault(digest, index) != index:
             same.append((first_with[digest], index, 1.0))
     # One of each set of identical files stands for the rest.
-    unique = [index for digest, index in first_with.items() if digest]
-    pairs = _near_pairs([thumbnails[index] for index in unique])
-    same += [(unique[one], unique[other], alike) for one, other, alike in pairs]
-    return _joined(digests, same)
+    signatures.forget([copy for _, copy, _ in same])
+    return _joined(digests, same + _near_pairs(signatures))
 
 
 def _joined(digests: Sequence[bytes], same: list[tuple[int, int, float]]) -> list[Group]:
@@ -129,57 +167,34 @@ def _joined(digests: Sequence[bytes], same: list[tuple[int, int, float]]) -> lis
     ]
 
 
-def _near_pairs(thumbnails: Sequence[Pixels]) -> list[tuple[int, int, float]]:
+def _near_pairs(signatures: Signatures) -> list[tuple[int, int, float]]:
     """Pairs of photos of which the whole of one is the whole or another cut of the other.
 
     Returns:
         (smaller index, larger index, correlation in the first look), sorted.
     """
-    kept = [
-        (part > 0, index, cut)
-        for index, cuts in enumerate(thumbnails)
-        for part, cut in enumerate(cuts)
-        if cut.std() >= MIN_CONTRAST
-    ]
-    if not kept:
-        return []
-    kept.sort(key=lambda item: item[0])  # whole pictures first, in order
-    owners = np.array([index for _, index, _ in kept], np.intp)
-    pixels = np.stack([cut for _, _, cut in kept])
-    n_whole = sum(not part for part, _, _ in kept)
-    coarse, fine = _both_signatures(pixels, 0)
-    size = max(1, min(BLOCK, MAX_PRODUCTS // len(pixels)))
+    coarse, fine, photos = signatures.coarse, signatures.fine, signatures.photos
+    size = max(1, min(BLOCK, MAX_PRODUCTS // max(1, len(coarse))))
     best: dict[tuple[int, int], float] = {}
     for position in range(8):
         # Every whole is compared with those after it; only upright and mirrored, with parts too.
-        stop = len(pixels) if position in UPRIGHT else n_whole
-        for start in range(0, n_whole, size):
-            block, after = slice(start, min(start + size, n_whole)), slice(start, stop)
-            turned_coarse, turned_fine = _both_signatures(pixels[block], position)
-            ones, others, alike = _agreeing(turned_coarse, coarse[after], turned_fine, fine[after])
-            pairs = np.sort([owners[start + ones], owners[start + others]], axis=0).T.tolist()
+        stop = len(coarse) if position in UPRIGHT else photos
+        for start in range(0, photos, size):
+            block, after = slice(start, min(start + size, photos)), slice(start, stop)
+            ones, others, alike = _agreeing(
+                _turned(coarse[block], position), coarse[after],
+                _turned(fine[block], position), fine[after],
+            )  # fmt: skip
+            pairs = np.sort([start + ones, (start + others) % photos], axis=0).T.tolist()
             for (one, other), correlation in zip(pairs, alike.tolist(), strict=True):
                 if one != other:
                     best[one, other] = max(correlation, best.get((one, other), 0.0))
     return sorted((one, other, min(alike, 1.0)) for (one, other), alike in best.items())
 
 
-def _both_signatures(pixels: Pixels, position: int) -> tuple[Signatures, Signatures]:
-    """Signatures of the first and the second look, of thumbnails turned to a position.
-
-    Made a block at a time: in between, a thumbnail takes many times the memory of its signature.
-    """
-    coarse, fine = [], []
-    for start in range(0, len(pixels), BLOCK):
-        turned = _turned(pixels[start : start + BLOCK].astype(np.float32), position)
-        coarse.append(_signatures(turned, COARSE_BAND))
-        fine.append(_signatures(_inner(turned), FINE_BAND))
-    return np.concatenate(coarse), np.concatenate(fine)
-
-
 def _agreeing(
-    coarse: Signatures, all_coarse: Signatures, fine: Signatures, all_fine: Signatures
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Signatures]:
+    coarse: Rows, all_coarse: Rows, fine: Rows, all_fine: Rows
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Rows]:
     """Rows of a block and rows of all that agree in both looks, and how well in the first."""
     first = coarse @ all_coarse.T
     rows, columns = np.nonzero(first >= FIRST_LOOK)
@@ -192,22 +207,28 @@ def _agreeing(
     return rows[agreed], columns[agreed], alike[agreed]
 
 
-def _inner(thumbnails: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return thumbnails[:, INNER, INNER]
+def _turned(rows: Rows, position: int) -> Rows:
+    """Signatures of the pictures in one of the eight positions of a square.
 
+    Mirrored, a cosine transform changes the sign of its odd frequencies.
 
-def _turned(thumbnails: npt.NDArray[np.float32], position: int) -> npt.NDArray[np.float32]:
-    """Thumbnails in one of the eight positions of a square: bits for rows, columns, diagonal."""
+    Args:
+        rows: float32 [n, side squared].
+        position: bits for rows, columns, diagonal.
+    """
+    side = math.isqrt(rows.shape[1])
+    spectrum = rows.reshape(len(rows), side, side)
+    signs = 1 - 2 * (np.arange(side, dtype=np.float32) % 2)
     if position & 4:
-        thumbnails = thumbnails.transpose(0, 2, 1)
+        spectrum = spectrum.transpose(0, 2, 1)
     if position & 1:
-        thumbnails = thumbnails[:, ::-1]
+        spectrum = spectrum * signs[:, np.newaxis]
     if position & 2:
-        thumbnails = thumbnails[:, :, ::-1]
-    return np.ascontiguousarray(thumbnails)
+        spectrum = spectrum * signs
+    return spectrum.reshape(rows.shape)
 
 
-def _signatures(thumbnails: npt.NDArray[np.float32], band: tuple[int, int]) -> Signatures:
+def _transformed(thumbnails: Rows, band: tuple[int, int]) -> Rows:
     """Cosine transform of a band of frequencies, each weighted by its frequency.
 
     Natural pictures have amplitudes that fall as 1/frequency (Field 1987), so that the
@@ -226,7 +247,7 @@ def _signatures(thumbnails: npt.NDArray[np.float32], band: tuple[int, int]) -> S
     basis = (basis / np.linalg.norm(basis, axis=1, keepdims=True)).astype(np.float32)
     weights = np.hypot(waves[:, None], waves).astype(np.float32)
     weights[:low, :low] = 0
-    spectrum: Signatures = (basis @ thumbnails @ basis.T * weights).reshape(len(thumbnails), -1)
+    spectrum: Rows = (basis @ thumbnails @ basis.T * weights).reshape(-1, high * high)
     length = np.linalg.norm(spectrum, axis=1, keepdims=True)
-    rows: Signatures = spectrum / np.maximum(length, np.float32(1e-6))
+    rows: Rows = spectrum / np.maximum(length, np.float32(1e-6))
     return rows

@@ -15,7 +15,15 @@ from PIL import Image
 
 from edgebee.edge.classify import FORMATS, MAX_PIXELS, PhotoError, read_photo
 
-__all__ = ["THUMBNAIL_SIDE_PX", "Header", "Look", "Pixels", "inspect_photo"]
+__all__ = [
+    "MAX_THUMBNAILS",
+    "NO_THUMBNAILS",
+    "THUMBNAIL_SIDE_PX",
+    "Header",
+    "Look",
+    "Pixels",
+    "inspect_photo",
+]
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -24,6 +32,11 @@ GLANCE_SIDE_PX = 128
 
 THUMBNAIL_SIDE_PX = 32
 """Photos are compared as grey squares of this side."""
+
+MAX_THUMBNAILS = 2
+"""Of a photo: the whole, and its centre square."""
+
+NO_THUMBNAILS = np.zeros((0, THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX), np.uint8)
 
 CENTRE_TRIM = 0.05
 """Where the centre square leaves out less than this share, it is the whole over again."""
@@ -46,7 +59,7 @@ _HEADER_FAULTS = (
     EOFError, MemoryError, struct.error, Image.DecompressionBombError)  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Header:
     """What a file says of itself.
 
@@ -67,11 +80,7 @@ class Header:
     transparent: bool
 
 
-def _no_thumbnails() -> Pixels:
-    return np.zeros((0, THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX), np.uint8)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """What was seen of one file.
 
@@ -94,7 +103,7 @@ class Look:
     flat_share: float = 0.0
     colours: int = 0
     missing_share: float = 0.0
-    thumbnails: Pixels = field(default_factory=_no_thumbnails)
+    thumbnails: Pixels = field(default_factory=lambda: NO_THUMBNAILS)
 
 
 def inspect_photo(path: Path) -> Look:

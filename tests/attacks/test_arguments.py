@@ -69,14 +69,15 @@ class Ended:
 @pytest.fixture
 def run(tmp_path, monkeypatch, capfd):
     """Run a command line in this process, in a folder where there is nothing to work on."""
-    (tmp_path / "file.txt").write_text("neither photo nor model")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "loop").symlink_to("loop")
-    (tmp_path / "photos" / "hymenoptera_data").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EDGEBEE_DATA", str(tmp_path / "photos"))
+    here = tmp_path / "with" / "nothing"  # nor in ../.., where other tests keep their photos
+    (here / "empty").mkdir(parents=True)
+    (here / "file.txt").write_text("neither photo nor model")
+    (here / "loop").symlink_to("loop")
+    (here / "photos" / "hymenoptera_data").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("EDGEBEE_DATA", str(here / "photos"))
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nothing")
-    monkeypatch.setenv("HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("HOME", str(here / "empty"))
     monkeypatch.setenv("COLUMNS", "200")
 
     def too_long(number, frame):

@@ -23,7 +23,7 @@ def test_a_download_that_is_killed_goes_on_and_leaves_nothing():
 
 
 def test_a_watch_that_is_killed_goes_on_and_leaves_nothing():
-    assert faults(attack_target(TARGETS["watch"], 4)) == []
+    assert faults(attack_target(TARGETS["watch"], 2)) == []
 
 
 @pytest.mark.slow

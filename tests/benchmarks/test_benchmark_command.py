@@ -351,6 +351,7 @@ def test_photos_of_other_classes(edgebee, folder, tmp_path):
     assert not (folder / "benchmark.json").exists()
 
 
+@pytest.mark.slow  # Keras tells of its scores once TensorFlow has started
 def test_a_keras_model_of_more_classes(edgebee, folder, tmp_path):
     from edgebee.train.dataset import load_dataset
 

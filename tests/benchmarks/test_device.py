@@ -64,7 +64,7 @@ def device(tmp_path_factory):
 
 
 @pytest.fixture
-def benchmark(edgebee, photos, tmp_path, folder):
+def benchmark_with(edgebee, photos, tmp_path, folder):
     """Run the command on a copy of the folder; what it said, and the copy."""
 
     def run(*arguments):
@@ -88,8 +88,8 @@ def leftovers(server):
     return list(server.home.glob("edgebee*"))
 
 
-def test_a_device_is_a_column_beside_this_machine(benchmark, device):
-    done, folder = benchmark("--device", "ssh://bee", *ssh(device))
+def test_a_device_is_a_column_beside_this_machine(benchmark_with, device):
+    done, folder = benchmark_with("--device", "ssh://bee", *ssh(device))
     assert done.status == 0, done.err
     results = read_results(folder / "benchmark.json")
     here, there = results.devices
@@ -111,9 +111,9 @@ def test_a_device_is_a_column_beside_this_machine(benchmark, device):
 
 
 @pytest.mark.slow
-def test_several_devices_are_several_columns(benchmark, device):
+def test_several_devices_are_several_columns(benchmark_with, device):
     other = f"ssh://bee{sys.executable}"  # the same machine, by another Python
-    done, folder = benchmark("--device", "ssh://bee", "--device", other, *ssh(device))
+    done, folder = benchmark_with("--device", "ssh://bee", "--device", other, *ssh(device))
     assert done.status == 0, done.err
     results = read_results(folder / "benchmark.json")
     assert [one.url for one in results.devices] == [None, "ssh://bee", other]
@@ -124,11 +124,11 @@ def test_several_devices_are_several_columns(benchmark, device):
 
 
 @pytest.mark.slow
-def test_an_old_runtime_with_numpy_1_is_such_a_device(benchmark, device):
+def test_an_old_runtime_with_numpy_1_is_such_a_device(benchmark_with, device):
     python = os.environ.get("EDGEBEE_TFLITE_RUNTIME_PYTHON")
     if not python:
         pytest.skip("EDGEBEE_TFLITE_RUNTIME_PYTHON names no Python with tflite-runtime")
-    done, folder = benchmark("--device", f"ssh://bee{python}", *ssh(device))
+    done, folder = benchmark_with("--device", f"ssh://bee{python}", *ssh(device))
     assert done.status == 0, done.err
     there = read_results(folder / "benchmark.json").devices[1]
     assert {run.runtime for run in there.runs} == {"tflite-runtime 2.14.0"}
@@ -150,9 +150,9 @@ def assert_kept(folder, done, *words):
     return there
 
 
-def test_a_device_that_is_switched_off(benchmark, device):
+def test_a_device_that_is_switched_off(benchmark_with, device):
     device.unplug()
-    done, folder = benchmark("--device", "ssh://bee", *ssh(device))
+    done, folder = benchmark_with("--device", "ssh://bee", *ssh(device))
     there = assert_kept(folder, done, "ssh://bee", "Connection refused", "ssh bee")
     assert (there.runs, there.conditions) == ((), None)
 

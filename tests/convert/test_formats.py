@@ -160,6 +160,7 @@ def test_any_zip_reader_finds_the_labels(artifacts, format_):
 # ------------------------------------------------------------------ same photos, same bytes
 
 
+@pytest.mark.slow  # of a small model it is held true every day: test_self_describing.py
 def test_another_process_makes_the_same_bytes(artifacts, edgebee_process, tmp_path):
     # Another hash seed as well: nothing may hang on the order of a set.
     done = edgebee_process(

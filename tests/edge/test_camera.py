@@ -225,22 +225,22 @@ def test_a_camera_that_is_pulled_out_is_waited_for(network_camera):
 
 def test_a_clock_that_jumps_changes_no_pace(network_camera, tmp_path, jumping_clock):
     kept, told = tmp_path / "kept", tmp_path / "answers.jsonl"
-    command = [sys.executable, "-m", "edgebee", "classify", "--json", "--every", "0.3"]
-    command += ["--camera", network_camera.address, "--save-dir", str(kept), "--count", "15"]
+    command = [sys.executable, "-m", "edgebee", "classify", "--json", "--every", "0.2"]
+    command += ["--camera", network_camera.address, "--save-dir", str(kept), "--count", "12"]
     with told.open("w") as out:
         process = subprocess.Popen(command, stdout=out, env=os.environ | jumping_clock.variables)
         for part, hours in enumerate((0, -5, 4)):
             jumping_clock.jump(hours)
             started = time.monotonic()
-            while told.read_text().count("\n") < 5 * (part + 1):
+            while told.read_text().count("\n") < 4 * (part + 1):
                 assert time.monotonic() - started < SOON_S
                 time.sleep(0.02)
-            # Five pauses of 0.3 s, of which the first may have begun before: none was left out.
-            assert part == 0 or time.monotonic() - started > 4 * 0.3
+            # Four pauses of 0.2 s, of which the first may have begun before: none was left out.
+            assert part == 0 or time.monotonic() - started > 3 * 0.2
         assert process.wait(timeout=SOON_S) == 0
     pictures = [Path(json.loads(line)["path"]) for line in told.read_text().splitlines()]
     assert sorted(pictures) == sorted(kept.iterdir())
-    assert len(set(pictures)) == 15, "nothing is written over in the hour that comes again"
+    assert len(set(pictures)) == 12, "nothing is written over in the hour that comes again"
     hours = [int(path.name[11:13]) for path in pictures]
     assert len(set(hours)) >= 3, "the clock did not jump"
 

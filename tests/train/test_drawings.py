@@ -11,16 +11,16 @@ from PIL import Image
 
 from edgebee.errors import DataError
 from edgebee.train import drawings
+from edgebee.train.dataset import sample_folder
 from edgebee.train.drawings import SIZES_PX, draw_photo, draw_sample
 
 BOTH = pytest.mark.parametrize("label", drawings.LABELS)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sample")
-    draw_sample(path)
-    return path
+def folder():
+    """The whole set, which is drawn once for all tests."""
+    return sample_folder()
 
 
 def thumbnails(folder: Path, split: str, side_px: int) -> tuple[np.ndarray, np.ndarray]:

@@ -45,14 +45,22 @@ def two_views(path: Path, photo: int):
     yield View(plain[:, ::-1], 0)
 
 
-def test_stored_features_are_what_the_frozen_keras_layers_say(photos, tmp_path):
+@pytest.fixture(scope="module")
+def backbone():
+    return build_backbone(SIDE_PX, 1.0, "imagenet")
+
+
+@pytest.fixture(scope="module")
+def base(backbone):
+    """Its layers below the usual cut, frozen."""
+    return freeze_base(backbone, cut_below(backbone, 100))
+
+
+def test_stored_features_are_what_the_frozen_keras_layers_say(photos, backbone, base, tmp_path):
     import keras
 
-    backbone = build_backbone(SIDE_PX, 1.0, "imagenet")
     cut = cut_below(backbone, 100)
-    features = extract_features(
-        freeze_base(backbone, cut), photos, [0, 1, 0, 1], two_views, 2, tmp_path
-    )
+    features = extract_features(base, photos, [0, 1, 0, 1], two_views, 2, tmp_path)
     pixels = np.stack(
         [view.pixels for path in photos for view in two_views(path, 0)], dtype=np.float32
     )
@@ -84,7 +92,6 @@ def test_a_photo_that_cannot_be_read_is_noted_and_left_out(photos, tmp_path):
     assert str(broken) in features.unreadable[1]
 
 
-def test_the_same_photos_give_the_same_bits(photos, tmp_path):
-    base = freeze_base(build_backbone(SIDE_PX, 1.0, "imagenet"), 97)
+def test_the_same_photos_give_the_same_bits(photos, base, tmp_path):
     runs = [extract_features(base, photos, [0] * 4, two_views, 2, tmp_path) for _ in range(2)]
     np.testing.assert_array_equal(runs[0].boundary.take(range(8)), runs[1].boundary.take(range(8)))

@@ -21,6 +21,8 @@ from edgebee.train.recipe import Recipe
 from edgebee.train.training import train, write_training
 
 RECIPE = Recipe(epochs=2, fine_tune_epochs=2, image_size=96, views=3, seed=5)
+SMALL = replace(RECIPE, image_size=32, alpha=0.35, weights="none", views=1)
+"""For what does not hang on what is learned."""
 
 
 def draw_folder(folder, counts: dict[str, int]) -> None:
@@ -135,6 +137,7 @@ def test_the_written_model_is_the_trained_one(training):
     np.testing.assert_allclose(scores, result.validation.scores, atol=0.01)
 
 
+@pytest.mark.slow  # the resumed training below does all of it again, too
 def test_the_same_seed_gives_the_same_weights(dataset, training, tmp_path):
     result, _ = training
     again = train(dataset, RECIPE, tmp_path, say=str)
@@ -186,7 +189,7 @@ def test_resuming_nothing_or_something_else_is_refused(dataset, tmp_path):
 
 def test_patience_ends_a_phase(dataset, tmp_path):
     # A rate this small changes no loss that float32 could tell, so no epoch is better.
-    still = replace(RECIPE, epochs=9, fine_tune_epochs=0, learning_rate=1e-30, patience=2)
+    still = replace(SMALL, epochs=9, fine_tune_epochs=0, learning_rate=1e-30, patience=2)
     assert len(train(dataset, still, tmp_path, say=str).epochs) == 3
 
 
@@ -196,7 +199,7 @@ def test_patience_ends_a_phase(dataset, tmp_path):
 )
 def test_a_training_that_cannot_work_says_which_option(dataset, tmp_path, change, option):
     with pytest.raises(TrainingError, match=option):
-        train(dataset, replace(RECIPE, **change), tmp_path, say=str)
+        train(dataset, replace(SMALL, **change), tmp_path, say=str)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +227,7 @@ def test_a_class_without_a_readable_photo_is_refused(dataset, tmp_path):
     for path in (folder / "noise").iterdir():
         path.write_bytes(b"not a photo")
     with pytest.raises(TrainingError, match="no readable photo of 'noise'"):
-        train(load_dataset(str(folder)), RECIPE, tmp_path, say=str)
+        train(load_dataset(str(folder)), SMALL, tmp_path, say=str)
 
 
 def test_epochs_show_what_their_phase_needs(dataset, tmp_path):

@@ -52,9 +52,11 @@ def speed(
         edgebee study speed --float-model artifacts/model_float32.tflite --answers 100000
     """  # noqa: D301
     from edgebee.benchmarks import runner_speed
-    from edgebee.edge.classify import find_model
+    from edgebee.edge.classify import find_model, make_interpreter
 
     model = model or find_model()
+    for given in (model, *([float_model] if float_model else [])):
+        make_interpreter(given)  # what is none is refused before photos are drawn
     click.echo("| what | ours, ms | against | ms | ratio | wanted | met |")
     click.echo("| --- | ---: | --- | ---: | ---: | ---: | --- |")
     met = []
