@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Say what is in a photo, with a TFLite model made by edgebee.
 
-This one file and a model are all a Raspberry Pi needs, besides NumPy, Pillow and either
-`ai-edge-litert` or `tflite-runtime`:  python classify.py -m model_int8.tflite photo.jpg
-As a library: `from classify import Classifier`; `Classifier("model_int8.tflite")("photo.jpg")`.
+All that a Pi needs, besides a model, NumPy, Pillow and `ai-edge-litert` or `tflite-runtime`.
+`python classify.py -m MODEL photo.jpg`; `from classify import Classifier; Classifier(MODEL)(photo)`
 """
 
 import gc
@@ -18,9 +17,9 @@ import io
 import itertools
 import json
 import struct
+import subprocess
 import sys
 import time
-import warnings
 import zipfile
 import zlib
 from argparse import ArgumentParser, Namespace
@@ -39,11 +38,13 @@ PHOTO_SUFFIXES = frozenset({
     ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 LABELS_NAME = "labels.txt"  # in the zip behind the model, as the TFLite metadata standard has it
 UNKNOWN = "unknown"  # the label of an answer whose best score is below the threshold
+TRIAL = ("import sys; sys.path.pop(0); sys.stderr = None; from {} import Interpreter as Load\n"
+         "it = Load(sys.argv[1]); it.allocate_tensors(); it.invoke()")  # in a process of its own
 CSV_HEADER = "path,label,score,scores,decode_ms,invoke_ms,error"
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 Scores: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 StrPath: TypeAlias = str | os.PathLike[str]
-Photo: TypeAlias = StrPath | bytes | BinaryIO | Image.Image | Pixels
+Photo: TypeAlias = StrPath | bytes | BinaryIO | Image.Image | Pixels  # Pixels: [H, W, 3], RGB
 Told: TypeAlias = "tuple[Any, Answer | PhotoError]"  # a photo, or its name, and what came of it
 _TURNS = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
           5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
@@ -81,7 +82,7 @@ def complain(error: object) -> int:
 
 def quiet_decoders() -> None:
     """From now on Pillow and libtiff write no remarks of their own about odd files."""
-    warnings.filterwarnings("ignore", module="PIL")
+    importlib.import_module("warnings").filterwarnings("ignore", module="PIL")
     importlib.import_module("logging").getLogger("PIL").setLevel("CRITICAL")
     with contextlib.suppress(AttributeError, ImportError, OSError):  # no libtiff, or a hidden one
         importlib.import_module("ctypes").CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
@@ -89,9 +90,8 @@ def quiet_decoders() -> None:
 def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
     """Read a photo, the one way edgebee does, as `uint8 [height, width, 3]`, RGB, 0-255.
 
-    It is turned upright (EXIF), its short side scaled to `size` (height, width) and its centre
-    cut out. Of an animation the first frame counts; what is transparent becomes white. `source`
-    may be a path, a file's bytes, an open binary file, a Pillow image or `uint8 [H, W, 3]` RGB.
+    It is turned upright (EXIF), its short side scaled to `size` (height, width), its centre cut
+    out. Of an animation the first frame counts; what is transparent becomes white.
     """
     name = source if isinstance(source, (str, os.PathLike)) else "photo"
     with _faults_as(PhotoError, f"{name}: unreadable", "check or replace it"):
@@ -104,15 +104,14 @@ def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(file, formats=FORMATS) as image:
             stored = image.width * image.height
-            # At the smallest scale that covers `size`; its edges may be padding, the box tells.
-            drafted = image.draft("RGB", (max(size), max(size)))
+            drafted = image.draft("RGB", (max(size), max(size)))  # least scale that covers `size`
             held = stored if image.info.get("progressive") else image.width * image.height
             if held > MAX_PIXELS / (6 if image.info.get("compression") in (1, 2) else 1):  # BMP
                 raise Image.DecompressionBombError(f"{stored / 1e6:.0f} megapixels are too many")
             return _fit(image, size, drafted[1][2:] if drafted else None)
 
 def _fit(image: Image.Image, size: tuple[int, int], extent: Sequence[float] | None) -> Pixels:
-    """Scale and centre-crop to `size` (height, width), upright; `extent` is (width, height)."""
+    """Scale and centre-crop to `size`, upright; `extent` is (width, height) without padding."""
     image.load()
     orientation = 1  # as of every TIFF: Pillow turns it while loading; the tag may still be there
     with contextlib.suppress(*_FAULTS):  # broken EXIF leaves the pixels as good
@@ -130,8 +129,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point values have no agreed range")
     if image.mode.startswith("I"):  # 16-bit grey; a plain convert() would clip it to white
-        values = np.asarray(image).astype(np.int32).clip(0, 65535)
-        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode in {"RGBA", "RGBa", "LA", "PA"} or "transparency" in image.info:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -171,6 +169,9 @@ def make_interpreter(model: StrPath, threads: int | None = None) -> Any:
     threads, runtime = min(threads or usable_cores(), usable_cores()), _runtime()
     with _faults_as(ModelError, f"{model}: damaged, or too new", "copy it or update the runtime"):
         network = read_manifest(model).get("network")
+        trial = [sys.executable, "-c", TRIAL.format(runtime.__name__), model]  # damage may crash it
+        if not (network or hasattr(sys, "frozen")) and subprocess.call(trial) not in (0, 1):
+            raise ValueError("the runtime crashes on it")
         if network and sha256(content[: network["bytes"]]).hexdigest() != network["sha256"]:
             raise ValueError("its hash is not the one in edgebee.json")
         interpreter = runtime.Interpreter(model_path=os.fspath(model), num_threads=threads)
@@ -265,8 +266,7 @@ class Classifier:
         if len(shape) != 4 or shape[::3] != [1, 3] or scores != [1, len(set(self.labels))]:
             wanted = f"[1, H, W, 3] and {len(set(self.labels))} for its label names"
             raise ModelError(f"{model}: takes {shape} and gives {scores} scores, not {wanted}")
-        self.size = (shape[1], shape[2])  # height and width of the input, in pixels
-        self._idle = [self.interpreter]
+        self.size, self._idle = (shape[1], shape[2]), [self.interpreter]  # height, width in pixels
 
     def __call__(self, photo: Photo) -> Answer:
         """Answer for one photo; takes and raises what `read_photo` does."""

@@ -67,6 +67,42 @@ def test_a_model_cut_short_is_refused_before_it_can_crash_the_runtime(
     assert "cut short" in refused(classify.Classifier, broken)
 
 
+@pytest.mark.parametrize("kept_bytes", [36_000, 600_000, 2_600_000])
+def test_a_damaged_model_without_a_hash_cannot_crash_the_process(
+    foreign_model, tmp_path, kept_bytes, capfd
+):
+    # tflite-runtime follows offsets beyond the end of the file; LiteRT looks at them first.
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(foreign_model.read_bytes()[:kept_bytes])
+    (tmp_path / classify.LABELS_NAME).write_text("ants\nbees\n")
+    message = refused(classify.Classifier, broken)
+    assert message.startswith(f"{broken}: damaged, or too new (")
+    if "tflite_runtime" in classify._runtime().__name__:
+        assert "the runtime crashes on it" in message
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_only_a_model_without_a_hash_is_tried_in_a_process_of_its_own(
+    model, foreign_model, landscape, monkeypatch
+):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    classify.Classifier(model)(landscape)
+    assert "No such file" in refused(classify.make_interpreter, foreign_model)
+    # An executable that has Python frozen into it would start itself.
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    classify.make_interpreter(foreign_model)
+
+
+def test_a_trial_imports_nothing_from_the_folder_that_one_is_in(
+    foreign_model, tmp_path, monkeypatch
+):
+    for name in ("ai_edge_litert", "tflite_runtime", "importlib", "numpy"):
+        (tmp_path / f"{name}.py").write_text("open('imported', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    classify.make_interpreter(foreign_model)
+    assert not (tmp_path / "imported").exists()
+
+
 def test_a_model_the_runtime_rejects_is_refused_with_its_reason(model, tmp_path):
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(model.read_bytes()[:4] + b"TFL3")
