@@ -361,7 +361,7 @@ def kill_and_go_on(folder, state, small, tmp_path, *, photos, kills, seed):
 
 
 def test_killed_at_any_moment_it_answers_each_photo_once(folder, state, small, tmp_path):
-    kill_and_go_on(folder, state, small, tmp_path, photos=150, kills=3, seed=0)
+    kill_and_go_on(folder, state, small, tmp_path, photos=80, kills=2, seed=0)
 
 
 @pytest.mark.slow
