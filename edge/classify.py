@@ -38,8 +38,8 @@ PHOTO_SUFFIXES = frozenset({
     ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 LABELS_NAME = "labels.txt"  # in the zip behind the model, as the TFLite metadata standard has it
 UNKNOWN = "unknown"  # the label of an answer whose best score is below the threshold
-TRIAL = ("import sys; sys.path.pop(0); sys.stderr = None; from {} import Interpreter as Load\n"
-         "it = Load(sys.argv[1]); it.allocate_tensors(); it.invoke()")  # in a process of its own
+TRIAL = ("import sys; sys.path.pop(0); sys.stderr = None; from {} import Interpreter as I; import "
+         "signal; signal.alarm(60); it = I(sys.argv[1]); it.allocate_tensors(); it.invoke()")
 CSV_HEADER = "path,label,score,scores,decode_ms,invoke_ms,error"
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 Scores: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]

@@ -27,13 +27,19 @@ def test_scaling_while_decoding_costs_no_validation_photo_its_label(hymenoptera,
     classifier = classify.Classifier(model, threads=1, threshold=0)  # `unknown` is no label
     photos = list(classify.find_photos([hymenoptera / "val"]))
     assert len(photos) == 153
+    kept = {"scaled": 0, "in full": 0}
     small = dict(classifier.classify_many(photos))
-    for path, (large, answer) in zip(
+    for path, (large, scaled) in zip(
         photos, classifier.classify_many(map(enlarged, photos)), strict=True
     ):
-        if answer.label != small[path].label:
-            # Then it is the enlarging: decoded in full, without scaling, it comes out the same,
-            # and the model was as good as tossing a coin before.
-            with Image.open(io.BytesIO(large)) as opened:
-                assert classifier(opened.convert("RGB")).label == answer.label, path
+        with Image.open(io.BytesIO(large)) as opened:  # without a hint of the size: nothing scaled
+            full = classifier(opened.convert("RGB"))
+        kept["scaled"] += scaled.label == small[path].label
+        kept["in full"] += full.label == small[path].label
+        if len({small[path].label, scaled.label, full.label}) > 1:
+            print(f"{path.name}: {small[path][:2]}, scaled {scaled[:2]}, in full {full[:2]}")
+            # Only where the model was as good as tossing a coin before.
             assert small[path].score < 0.6, path
+    print(f"the label of the small photo, of {len(photos)}, decoded: {kept}")
+    # Enlarging and compressing move a score too; one photo more or less is the coin's.
+    assert kept["scaled"] >= kept["in full"] - 1
