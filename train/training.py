@@ -27,7 +27,6 @@ from edgebee.train.features import Features, FrozenBase, extract_features, freez
 from edgebee.train.history import Epoch
 from edgebee.train.phases import TwoPhases
 from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
-from edgebee.train.prefetch import PrefetchedViews
 from edgebee.train.recipe import Recipe
 from edgebee.train.saving import save_keras
 from edgebee.train.temperature import (
@@ -131,17 +130,13 @@ def train(
     checkpoints = Checkpoints(output, recipe, dataset)
     resumed = checkpoints.load() if resume else None
     clock = _Clock()
-    bytes_per_photo = recipe.views * recipe.image_size**2 * 3
-    views = _views_of(recipe, recipe.views)
-    with PrefetchedViews(views, dataset.train.paths, bytes_per_photo) as prefetched:
-        with clock.part("prepare"):
-            backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.weights)
-            cut = _cut(backbone, recipe)
-            base = freeze_base(backbone, cut)
-        with clock.part("extract"):
-            training = _extract(base, dataset.train, prefetched, recipe.views, output, "training")
-            plain = _views_of(recipe, 1)
-            validation = _extract(base, dataset.validation, plain, 1, output, "validation")
+    with clock.part("prepare"):
+        backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.weights)
+        cut = _cut(backbone, recipe)
+        base = freeze_base(backbone, cut)
+    with clock.part("extract"):
+        training = _extract(base, dataset.train, recipe, recipe.views, output, "training photos")
+        validation = _extract(base, dataset.validation, recipe, 1, output, "validation photos")
     left_out = {
         **_left_out(dataset, dataset.train, training, say),
         **_left_out(dataset, dataset.validation, validation, say),
@@ -306,26 +301,16 @@ def _describe(training: Training, split: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _views_of(recipe: Recipe, views: int) -> Callable[[Path, int], Iterator[View]]:
-    """Makes the views of a photo; they follow from the seed and its place among the photos."""
+def _extract(
+    base: FrozenBase, photos: Photos, recipe: Recipe, views: int, scratch: Path, what: str
+) -> Features:
+    """Extract features with a progress bar; each photo's views follow from the seed."""
 
     def views_of(path: Path, photo: int) -> Iterator[View]:
         rng = np.random.default_rng([recipe.seed, photo])
         return make_views(path, recipe.image_size, views, rng)
 
-    return views_of
-
-
-def _extract(
-    base: FrozenBase,
-    photos: Photos,
-    views_of: Callable[[Path, int], Iterator[View]],
-    views: int,
-    scratch: Path,
-    what: str,
-) -> Features:
-    """Extract features with a progress bar."""
-    with tqdm(total=len(photos), desc=f"reading {what} photos", unit="photo", disable=None) as bar:
+    with tqdm(total=len(photos), desc=f"reading {what}", unit="photo", disable=None) as bar:
         return extract_features(
             base, photos.paths, photos.classes, views_of, views, scratch, progress=bar.update
         )
