@@ -142,7 +142,7 @@ def freeze_base(backbone: Any, cut: int) -> FrozenBase:
     def forward(pixels: Any) -> Any:
         return exits(pixels * (1 / 127.5) - 1.0, training=False)
 
-    # With `exits` beside the function it would take the way over a saved model, of four seconds.
+    # With `exits` beside the function it would go the longer way, over a saved model on disk.
     concrete = forward.get_concrete_function()
     graph = tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
     return FrozenBase(graph, tuple(at_cut.shape[1:]), int(backbone.output.shape[-1]))
