@@ -33,7 +33,8 @@ def load_keras(path: Path) -> Any:
     try:
         model = keras.models.load_model(path, compile=False)
     except _LOAD_FAULTS as error:
-        reason = str(error).strip().split("\n", 1)[0].split(". ", 1)[0]
+        # Shortened, since it may quote the file.
+        reason = str(error).strip().split("\n", 1)[0].split(". ", 1)[0][:200]
         saved_by = saving_keras(path)
         if saved_by is not None and saved_by != keras.__version__:
             raise ConversionError(

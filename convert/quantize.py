@@ -184,7 +184,7 @@ def _converted(format_: str, step: Callable[[], Any]) -> bytes:
             warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
             return bytes(step())
     except (ValueError, RuntimeError, ConverterError, tf.errors.OpError) as error:
-        reason = str(error).strip().split("\n", 1)[0]
+        reason = str(error).strip().split("\n", 1)[0][:200]
         raise ConversionError(f"the converter cannot make {format_} of this: {reason}") from error
 
 

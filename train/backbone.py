@@ -92,7 +92,7 @@ def _load_local(backbone: Any, path: Path) -> None:
             warnings.simplefilter("ignore")  # what does not fit is said below, in one line
             backbone.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
-        first = str(error).strip().split("\n", 1)[0]
+        first = str(error).strip().split("\n", 1)[0][:200]
         raise WeightsError(
             f"{path}: not weights of MobileNetV2 without top at this width ({first})"
         ) from error

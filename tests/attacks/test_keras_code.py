@@ -191,6 +191,17 @@ def test_code_in_a_keras_file_does_not_run(edgebee, tmp_path, carrier, name):
     assert not list(tmp_path.glob("*.tflite"))
 
 
+def test_what_a_keras_file_says_does_not_flood_the_line_that_refuses_it(edgebee, tmp_path):
+    path = tmp_path / "model.keras"
+    with_layer(path, serialized("keras.layers", "a" * 10_000, {}))
+    (tmp_path / "labels.txt").write_text("ants\nbees\n")
+    done = edgebee("convert", path, "--quantize", "float32")
+    assert done.status == 1, done
+    (line,) = [line for line in done.errors if line.startswith("Error: ")]
+    assert "aaa" in line
+    assert len(line.replace(str(path), "")) < 400
+
+
 def test_names_in_a_keras_zip_are_no_paths(edgebee, tmp_path):
     folder, mark = tmp_path / "in", tmp_path / "it-ran"
     folder.mkdir()
