@@ -208,7 +208,10 @@ class _Bench:
             stop = min(start + SCORED_AT_ONCE, photos)
             pixels = str(self._pixels[model.size])
             rows += model.worker.ask("score", pixels=pixels, start=start, stop=stop)["scores"]
-        return np.array(rows)
+        scores = np.array(rows)
+        if not np.isfinite(scores).all():
+            raise WorkerError(f"{model.file}: gives scores that are no numbers; convert it again")
+        return scores
 
     def variants(self, readable: Sequence[int]) -> tuple[Variant, ...]:
         """Each model with its accuracy on the photos at these places, Keras first."""

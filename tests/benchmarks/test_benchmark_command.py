@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -396,3 +397,19 @@ def test_damage_is_found_before_any_model_is_loaded(edgebee_process, folder, dam
     assert_refused(done, path)
     assert done.cpu_seconds < 4, "TensorFlow alone takes more, twice"
     assert not (folder / "benchmark.json").exists()
+
+
+def test_a_model_whose_scores_are_no_numbers_is_named_and_left_out(edgebee, int8_folder, artifacts):
+    content = (artifacts / "model_float32.tflite").read_bytes()
+    network = content[: content.index(b"PK\x03\x04")]  # without the zip, and so without a hash
+    middle = len(network) // 2 // 4 * 4  # among the weights
+    nan = np.full(4096, np.nan, "<f4").tobytes()
+    broken = int8_folder / "model_float32.tflite"
+    broken.write_bytes(network[:middle] + nan + network[middle + len(nan) :])
+    with zipfile.ZipFile(broken, "a") as archive:
+        archive.write(int8_folder / "labels.txt", "labels.txt")
+    done = edgebee("benchmark", int8_folder, *SHORT)
+    assert done.status == 1
+    assert f"{broken}: gives scores that are no numbers; convert it again" in done.err
+    results = read_results(int8_folder / "benchmark.json")
+    assert [variant.name for variant in results.variants] == ["model_int8.tflite"]
