@@ -67,13 +67,11 @@ def test_a_model_cut_short_is_refused_before_it_can_crash_the_runtime(
     assert "cut short" in refused(classify.Classifier, broken)
 
 
-@pytest.mark.parametrize("kept_bytes", [36_000, 600_000, 2_600_000])
-def test_a_damaged_model_without_a_hash_cannot_crash_the_process(
-    foreign_model, tmp_path, kept_bytes, capfd
-):
-    # tflite-runtime follows offsets beyond the end of the file; LiteRT looks at them first.
+def test_a_damaged_model_without_a_hash_does_not_crash_the_process(foreign_model, tmp_path, capfd):
+    # tflite-runtime follows offsets wherever they lead, here two gigabytes beyond the file; LiteRT
+    # looks at them first.
     broken = tmp_path / "broken.tflite"
-    broken.write_bytes(foreign_model.read_bytes()[:kept_bytes])
+    broken.write_bytes(b"\xf0\xff\xff\x7f" + foreign_model.read_bytes()[4:])
     (tmp_path / classify.LABELS_NAME).write_text("ants\nbees\n")
     message = refused(classify.Classifier, broken)
     assert message.startswith(f"{broken}: damaged, or too new (")
