@@ -30,7 +30,6 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image, _imaging
-from PIL.Image import Transpose
 
 MAX_PIXELS = 25_000_000  # larger photos could take more than 512 MB; a JPEG counts as scaled
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP"]  # EPS would run Ghostscript
@@ -38,20 +37,20 @@ PHOTO_SUFFIXES = frozenset({
     ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 LABELS_NAME = "labels.txt"  # in the zip behind the model, as the TFLite metadata standard has it
 UNKNOWN = "unknown"  # the label of an answer whose best score is below the threshold
-TRIAL = ("import sys; sys.path.pop(0); sys.stderr = None; from {} import Interpreter as I; import "
-         "signal; signal.alarm(60); it = I(sys.argv[1]); it.allocate_tensors(); it.invoke()")
+TRIAL = ("import sys; sys.path = sys.argv[2:]; sys.excepthook = lambda *fault: print(fault[1])\n"
+         "from {} import Interpreter as I; i = I(sys.argv[1]); i.allocate_tensors(); i.invoke()")
 CSV_HEADER = "path,label,score,scores,decode_ms,invoke_ms,error"
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 Scores: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 StrPath: TypeAlias = str | os.PathLike[str]
 Photo: TypeAlias = StrPath | bytes | BinaryIO | Image.Image | Pixels  # Pixels: [H, W, 3], RGB
 Told: TypeAlias = "tuple[Any, Answer | PhotoError]"  # a photo, or its name, and what came of it
-_TURNS = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
-          5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
-          8: Transpose.ROTATE_90}  # EXIF orientation (CIPA DC-008) -> what turns it upright
+_TURNS = {tag: Image.Transpose[way] for tag, way in enumerate((  # EXIF orientation (CIPA DC-008)
+    "FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE",
+    "ROTATE_90"), start=2)}  # -> what turns it upright
 _FAULTS = (OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, EOFError,
            ArithmeticError, ImportError, MemoryError, RuntimeError, struct.error, zlib.error,
-           zipfile.BadZipFile, Image.DecompressionBombError)  # what damaged files end in
+           zipfile.BadZipFile, subprocess.TimeoutExpired, Image.DecompressionBombError)  # damage
 
 class EdgeError(Exception):
     """An expected failure; its message names the file and the remedy, in one line."""
@@ -169,9 +168,10 @@ def make_interpreter(model: StrPath, threads: int | None = None) -> Any:
     threads, runtime = min(threads or usable_cores(), usable_cores()), _runtime()
     with _faults_as(ModelError, f"{model}: damaged, or too new", "copy it or update the runtime"):
         network = read_manifest(model).get("network")
-        trial = [sys.executable, "-c", TRIAL.format(runtime.__name__), model]  # damage may crash it
-        if not (network or hasattr(sys, "frozen")) and subprocess.call(trial) not in (0, 1):
-            raise ValueError("the runtime crashes on it")
+        if not (network or hasattr(sys, "frozen")):  # unknown damage may crash or hold a runtime
+            cmd = [sys.executable, "-c", TRIAL.format(runtime.__name__), model, *sys.path]
+            if (it := subprocess.run(cmd, check=False, capture_output=True, timeout=60)).returncode:
+                raise ValueError(it.stdout.decode() or "the runtime crashes on it")
         if network and sha256(content[: network["bytes"]]).hexdigest() != network["sha256"]:
             raise ValueError("its hash is not the one in edgebee.json")
         interpreter = runtime.Interpreter(model_path=os.fspath(model), num_threads=threads)
