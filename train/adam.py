@@ -1,7 +1,7 @@
 """Adam, each variable updated by one operation.
 
-Keras composes the step of a dozen operations a variable, which for a few dozen variables take
-longer to trace than an epoch takes to run. TensorFlow has the same step as one kernel.
+Keras composes the step of a dozen operations for each variable, all of which have to be traced
+before the first step and started in every step. TensorFlow has the same step as one kernel.
 
 Imports Keras at the top: import it only where training happens.
 """
