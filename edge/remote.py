@@ -108,8 +108,8 @@ def connect(login: str, *, port: int | None = None, identity: Path | None = None
     with tempfile.TemporaryDirectory(prefix="edgebee-") as folder:
         socket, said = Path(folder, "ssh"), Path(folder, "said")
         base = ["ssh", "-S", str(socket), "-o", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
-        # Every second: the server of OpenSSH 9.2 may sleep over the end of a command until the
-        # next word from here, about once in ten.
+        # Every second: the server of OpenSSH 9.2 at times sleeps over the end of a command, until
+        # the next word from here.
         base += ["-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=60"]
         base += ["-p", str(port)] if port else []
         base += ["-i", str(identity)] if identity else []
