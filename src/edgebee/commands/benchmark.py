@@ -76,7 +76,7 @@ def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> No
 )  # fmt: skip
 @click.option(
     "--max-slowdown", default=1.2, show_default=True, type=click.FloatRange(min=0),
-    help="With --baseline: how many times as long, against the reference of the same run.",
+    help="With --baseline: times as long against the same run's reference, in every round.",
 )  # fmt: skip
 @click.option(
     "--max-drop", default=1.0, show_default=True, type=click.FloatRange(min=0),
@@ -137,7 +137,7 @@ def run(folder: Path, *, data: str | None = None) -> Path | None:
     """
     from edgebee.benchmarks.plan import Plan
 
-    plan = Plan(threads=_cores(None), rounds=2, photos=8, predict=False, sweep=False)
+    plan = Plan(threads=_cores(None), rounds=3, photos=8, predict=False, sweep=False)
     return _next_file(folder, measure_folder(folder, plan, data=data))
 
 
