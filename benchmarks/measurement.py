@@ -209,8 +209,8 @@ class _Bench:
             pixels = str(self._pixels[model.size])
             rows += model.worker.ask("score", pixels=pixels, start=start, stop=stop)["scores"]
         scores = np.array(rows)
-        if not np.isfinite(scores).all():
-            raise WorkerError(f"{model.file}: gives scores that are no numbers; convert it again")
+        if not np.isfinite(scores).all():  # Keras' or a peer's: the runner raises by itself
+            raise WorkerError(f"{model.file}: gives scores that are no numbers; train it again")
         return scores
 
     def variants(self, readable: Sequence[int]) -> tuple[Variant, ...]:

@@ -75,7 +75,7 @@ def load_tflite(path: str, threads: int | None) -> Engine:
 
     def with_threads(number: int) -> Callable[[Any], Any]:
         interpreter = classify.make_interpreter(path, number)
-        return lambda pixels: classify.invoke(interpreter, pixels)
+        return lambda pixels: classify.invoke(interpreter, pixels, path)
 
     return Engine(
         runtime=_version("ai-edge-litert", "tflite-runtime"),
@@ -83,7 +83,7 @@ def load_tflite(path: str, threads: int | None) -> Engine:
         size=classifier.size,
         labels=classifier.labels,
         outputs=len(classifier.labels),
-        score=lambda pixels: classify.invoke(classifier.interpreter, pixels),
+        score=lambda pixels: classify.invoke(classifier.interpreter, pixels, path),
         with_threads=with_threads,
     )
 

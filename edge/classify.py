@@ -33,8 +33,7 @@ from PIL import Image, _imaging
 
 MAX_PIXELS = 25_000_000  # larger photos could take more than 512 MB; a JPEG counts as scaled
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP"]  # EPS would run Ghostscript
-PHOTO_SUFFIXES = frozenset({
-    ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PHOTO_SUFFIXES = ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
 LABELS_NAME = "labels.txt"  # in the zip behind the model, as the TFLite metadata standard has it
 UNKNOWN = "unknown"  # the label of an answer whose best score is below the threshold
 TRIAL = ("import sys; sys.path = sys.argv[2:]; sys.excepthook = lambda *fault: print(fault[1])\n"
@@ -201,18 +200,19 @@ def read_manifest(model: StrPath) -> dict[str, Any]:
         manifest = json.loads(_unpack(model).get("edgebee.json", b"{}"))
     return manifest if isinstance(manifest, dict) else {}
 
-def invoke(interpreter: Any, pixels: Pixels) -> Scores:
+def invoke(interpreter: Any, pixels: Pixels, model: object = "the model") -> Scores:
     """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`, 0-1."""
     entry, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    with _faults_as(ModelError, "the model is damaged", "copy it again"):
-        tensor = interpreter.tensor(entry["index"])()[0]  # its own memory: nothing is copied twice
+    with _faults_as(ModelError, f"{model}: gives no answer", "copy or convert it again"):
+        memory = interpreter.tensor(entry["index"])  # its own, which nobody may hold while it works
         if entry["dtype"] == np.int8:  # pixels less 128; a float model takes them as floats
-            np.bitwise_xor(pixels, np.uint8(0x80), out=tensor.view(np.uint8))
+            np.bitwise_xor(pixels, np.uint8(0x80), out=memory()[0].view(np.uint8))
         else:
-            np.copyto(tensor, pixels)
-        del tensor  # the runtime does not work while anybody holds its memory
+            np.copyto(memory()[0], pixels)
         interpreter.invoke()
         scores: Scores = interpreter.get_tensor(output["index"])[0].astype(np.float32)
+        if not np.isfinite(scores).all():
+            raise ValueError("its scores are no numbers")
     scale, zero_point = output["quantization"]  # real value = scale * (value - zero point)
     return (scores - np.float32(zero_point)) * np.float32(scale) if scale else scores
 
@@ -231,7 +231,7 @@ def selftest(model: StrPath) -> SelfTest:
         for sample in golden["samples"]:
             small = np.asarray(Image.open(io.BytesIO(files[sample["file"]])).convert("RGB"))
             rows, columns = map(lambda n, of: np.arange(n) * of // n, size, small.shape)
-            scores = invoke(interpreter, small[rows][:, columns])  # enlarged by repetition
+            scores = invoke(interpreter, small[rows][:, columns], model)  # enlarged by repetition
             for of, expected in sample["scores"].items():
                 gaps[of] = max(gaps.get(of, 0.0), float(abs(scores - np.float32(expected)).max()))
         gap, kernels = min((gap, kernels) for kernels, gap in gaps.items())
@@ -276,7 +276,7 @@ class Classifier:
             interpreter = self._idle.pop()
         except IndexError:
             interpreter = make_interpreter(self.model, 1)
-        scores = invoke(interpreter, pixels)
+        scores = invoke(interpreter, pixels, self.model)
         self._idle.append(interpreter)
         ms = (decoded - start) * 1e3, (time.perf_counter() - decoded) * 1e3
         best = float(scores[(order := rank(scores))[0]])

@@ -400,7 +400,7 @@ def test_damage_is_found_before_any_model_is_loaded(edgebee_process, folder, dam
     assert not (folder / "benchmark.json").exists()
 
 
-def test_a_model_whose_scores_are_no_numbers_is_named_and_left_out(edgebee, int8_folder, artifacts):
+def test_a_model_whose_scores_are_no_numbers_is_refused(edgebee, int8_folder, artifacts):
     content = (artifacts / "model_float32.tflite").read_bytes()
     network = content[: content.index(b"PK\x03\x04")]  # without the zip, and so without a hash
     middle = len(network) // 2 // 4 * 4  # among the weights
@@ -409,8 +409,19 @@ def test_a_model_whose_scores_are_no_numbers_is_named_and_left_out(edgebee, int8
     broken.write_bytes(network[:middle] + nan + network[middle + len(nan) :])
     with zipfile.ZipFile(broken, "a") as archive:
         archive.write(int8_folder / "labels.txt", "labels.txt")
-    done = edgebee("benchmark", int8_folder, *SHORT)
+    assert_refused(edgebee("benchmark", int8_folder, *SHORT), broken, "its scores are no numbers")
+
+
+@pytest.mark.slow  # TensorFlow starts once more
+def test_a_keras_model_whose_scores_are_no_numbers_is_named_and_left_out(edgebee, folder):
+    import keras
+
+    broken = folder / "model.keras"
+    model = keras.models.load_model(broken)
+    model.set_weights([np.full_like(weight, 1e30) for weight in model.get_weights()])
+    model.save(broken)
+    done = edgebee("benchmark", folder, *SHORT)
     assert done.status == 1
-    assert f"{broken}: gives scores that are no numbers; convert it again" in done.err
-    results = read_results(int8_folder / "benchmark.json")
+    assert f"{broken}: gives scores that are no numbers; train it again" in done.err
+    results = read_results(folder / "benchmark.json")
     assert [variant.name for variant in results.variants] == ["model_int8.tflite"]
