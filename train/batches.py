@@ -1,14 +1,11 @@
-"""Batches of stored activations: which views an epoch shows, and in which order.
-
-Imports Keras at the top: import it only where training happens.
-"""
+"""Batches of stored activations: which views an epoch shows, and in which order."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +20,7 @@ PLAIN_SHARE = 0.4
 """Share of the photos that an epoch of fine-tuning shows as they are."""
 
 
-class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class StoredBatches:
     """Batches of stored activations, drawn anew in every epoch.
 
     Which views an epoch shows, and in which order, depends on the seed and the epoch alone,
@@ -37,7 +34,6 @@ class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
             fine-tuning the boundary of one view of each photo, and, beside it, the pooled
             features of the same view without damage.
         seed: decides views and order.
-        epoch: number of the first epoch to be drawn.
         weight_of_class: `[classes]`, how much an example counts in the loss.
     """
 
@@ -49,21 +45,18 @@ class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
         batch_size: int,
         phase: Phase,
         seed: int,
-        epoch: int = 0,
         weight_of_class: npt.NDArray[np.float32] | None = None,
     ) -> None:
-        super().__init__()
         self.features, self.phase = features, phase
         self.one_hot = np.eye(class_count, dtype=np.float32)
         self.batch_size = batch_size
-        self.seed, self.epoch = seed, epoch
+        self.seed = seed
         self.weight_of_class = weight_of_class
-        self.order = self._draw()
 
-    def _draw(self) -> npt.NDArray[np.int64]:
-        """Row numbers of this epoch, in the order they are shown."""
+    def _rows(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Row numbers of an epoch, in the order they are shown."""
         photos, views = self.features.photos, self.features.views
-        rng = np.random.default_rng([self.seed, self.epoch])
+        rng = np.random.default_rng([self.seed, epoch])
         if self.phase == "feature_extraction":
             rows = (photos[:, np.newaxis] * views + np.arange(views)).ravel()
         else:
@@ -73,25 +66,28 @@ class StoredBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return rng.permutation(rows)
 
     def __len__(self) -> int:
-        return math.ceil(len(self.order) / self.batch_size)
+        shown = len(self.features.photos)
+        if self.phase == "feature_extraction":
+            shown *= self.features.views
+        return math.ceil(shown / self.batch_size)
 
-    def __getitem__(self, batch: int) -> tuple[Any, ...]:
+    def of(self, epoch: int) -> Iterator[tuple[Any, ...]]:
+        """The batches of an epoch: what is shown, labels `[n, classes]` and maybe weights `[n]`."""
+        rows = self._rows(epoch)
+        for start in range(0, len(rows), self.batch_size):
+            yield self._batch(rows[start : start + self.batch_size])
+
+    def _batch(self, rows: npt.NDArray[np.int64]) -> tuple[Any, ...]:
         features = self.features
-        rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
         classes = features.classes[rows // features.views]
         shown: Any = features.pooled.take(rows)
         if self.phase == "fine_tuning":
             anchor = features.pooled.take(features.undamaged.ravel()[rows])
-            shown = {"boundary": features.boundary.take(rows), "anchor": anchor}
+            shown = (features.boundary.take(rows), anchor)
         example = (shown, self.one_hot[classes])
         if self.weight_of_class is None:
             return example
         return (*example, self.weight_of_class[classes])
-
-    def on_epoch_end(self) -> None:
-        """Draw the next epoch."""
-        self.epoch += 1
-        self.order = self._draw()
 
 
 class FoldBatches(StoredBatches):
@@ -109,9 +105,8 @@ class FoldBatches(StoredBatches):
         )
         self.fold_of = fold_of
 
-    def __getitem__(self, batch: int) -> tuple[Any, ...]:
-        shown, one_hot = super().__getitem__(batch)
-        rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+    def _batch(self, rows: npt.NDArray[np.int64]) -> tuple[Any, ...]:
+        shown, one_hot = super()._batch(rows)
         own = self.fold_of[rows // self.features.views][:, np.newaxis] == np.arange(FOLDS)
         return shown, one_hot, (~own).astype(np.float32)
 

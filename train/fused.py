@@ -42,7 +42,7 @@ def multiplies_bfloat16(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
     return not _BFLOAT16_FLAGS.isdisjoint(flags.split())
 
 
-class FusedLayers(keras.layers.Layer):  # type: ignore[misc]
+class FusedLayers:
     """Computes what a model of MobileNetV2's layers computes, fused.
 
     Args:
@@ -51,11 +51,10 @@ class FusedLayers(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(self, model: Any, *, bfloat16: bool = False) -> None:
-        super().__init__(name="fused")
-        self.model = model  # tracks the variables
+        self.model = model
         self.multiply = _multiply_rounded if bfloat16 else tf.matmul
 
-    def call(self, boundary: Any) -> Any:
+    def __call__(self, boundary: Any) -> Any:
         """`float32 [N, h, w, c]` at the cut -> `float32 [N, h', w', c']`."""
         outputs = {self.model.inputs[0]._keras_history.operation.name: boundary}
         convolutions: dict[str, tuple[Any, Any]] = {}
@@ -75,10 +74,6 @@ class FusedLayers(keras.layers.Layer):  # type: ignore[misc]
                 entering = [outputs[source] for source in sources]
                 outputs[layer.name] = layer(entering[0] if len(entering) == 1 else entering)
         return outputs[self.model.layers[-1].name]
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """As the model's."""
-        return (input_shape[0], *self.model.output_shape[1:])
 
 
 def _sources(layer: Any, model: Any) -> list[str]:

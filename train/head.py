@@ -9,30 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.train.history import Learned
 from edgebee.train.temperature import softmax
 
-__all__ = ["HeadEpoch", "LinearHeads"]
+__all__ = ["EPSILON", "FIRST_MOMENT_DECAY", "SECOND_MOMENT_DECAY", "LinearHeads", "kept_features"]
 
 Floats = npt.NDArray[np.float32]
 
 # Kingma and Ba, "Adam" (ICLR 2015), with the epsilon that Keras takes.
 FIRST_MOMENT_DECAY, SECOND_MOMENT_DECAY, EPSILON = 0.9, 0.999, 1e-7
-
-
-@dataclass(frozen=True)
-class HeadEpoch:
-    """What the examples of one epoch said while the heads learned from them."""
-
-    loss: float
-    """Mean cross-entropy, weighted."""
-    accuracy: float
-    """Share that was right, not weighted, 0-1."""
 
 
 class LinearHeads:
@@ -79,7 +69,7 @@ class LinearHeads:
         kernel, bias = self.weights
         return (features @ kernel + bias).reshape(len(features), self.heads, self.class_count)
 
-    def learn(self, batches: Iterable[tuple[Any, ...]], epoch: int) -> HeadEpoch:
+    def learn(self, batches: Iterable[tuple[Any, ...]], epoch: int) -> Learned:
         """Learn from every batch once.
 
         Args:
@@ -92,7 +82,7 @@ class LinearHeads:
         for features, one_hot, *weighted in batches:
             weight = weighted[0] if weighted else np.ones(len(features), np.float32)
             weight = weight.reshape(len(features), -1, 1)
-            kept = _without_some(features, self.dropout, rng)
+            kept = features * kept_features(features.shape, self.dropout, rng)
             logits = self.logits(kept)
             scores = softmax(logits)
             target = one_hot[:, np.newaxis]
@@ -105,7 +95,7 @@ class LinearHeads:
             pull = ((scores - target) * weight / len(features)).astype(np.float32)
             pull = pull.reshape(len(features), -1)
             self._adam((kept.T @ pull, pull.sum(axis=0)))
-        return HeadEpoch(loss / examples, right / examples)
+        return Learned(loss / examples, right / examples)
 
     def _adam(self, gradients: tuple[Floats, Floats]) -> None:
         """One step of Adam, in place."""
@@ -132,9 +122,13 @@ class LinearHeads:
             array[:] = value
 
 
-def _without_some(features: Floats, share: float, rng: np.random.Generator) -> Floats:
-    """Dropout: some features are 0 and the others larger, so that their sum stays the same."""
-    if not share:
-        return features
-    kept = rng.random(features.shape, np.float32) >= share
-    return np.asarray(features * kept / np.float32(1 - share), np.float32)
+def kept_features(shape: tuple[int, ...], dropout: float, rng: np.random.Generator) -> Floats:
+    """Dropout as a factor: 0 for some features and above 1 for the others, mean 1.
+
+    Args:
+        shape: `[examples, features]`.
+        dropout: share of the features that become 0, 0 or more and below 1.
+        rng: decides which.
+    """
+    kept = rng.random(shape, np.float32) >= dropout
+    return kept.astype(np.float32) / np.float32(1 - dropout)

@@ -9,21 +9,20 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from edgebee.errors import TrainingError
-from edgebee.train.adam import FusedAdam
 from edgebee.train.batches import FoldBatches, StoredBatches
 from edgebee.train.checkpoint import Checkpoint
 from edgebee.train.features import Features
-from edgebee.train.fused import FusedLayers, multiplies_bfloat16
+from edgebee.train.fine_tuning import FineTuning
+from edgebee.train.fused import multiplies_bfloat16
 from edgebee.train.head import LinearHeads
 from edgebee.train.history import Epoch, Phase
 from edgebee.train.recipe import Recipe
@@ -39,8 +38,6 @@ SCORING_BATCH_SIZE = 64
 """Photos that are asked at once: enough to keep the cores busy, at most 30 MB of activations."""
 MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 """What is recorded of every epoch."""
-WARM_UP_SHARE = 0.1
-"""Share of a fine-tuning's steps in which its learning rate rises to the full one."""
 
 
 class TwoPhases:
@@ -75,7 +72,7 @@ class TwoPhases:
         self.head = self._new_head()
         """From features to one logit per class; trained in place."""
         self._logits: npt.NDArray[np.float32] | None = None
-        self._released: Any = None  # boundary -> features, once fine-tuning has released layers
+        self._tuning: FineTuning | None = None  # once fine-tuning has released layers
 
     def _new_head(self) -> Any:
         return keras.layers.Dense(
@@ -87,25 +84,10 @@ class TwoPhases:
     def extract_head(self) -> None:
         """Phase one, feature extraction: the head learns what the frozen base says."""
         self.head.build((None, *self.training.pooled.shape[1:]))
-        if any(epoch.phase == "fine_tuning" for epoch in self.epochs):
+        if self._recorded("fine_tuning"):
             return  # its weights come with the fine-tuning's
-        recipe, start = self.recipe, len(self.epochs)
-        batches = self._batches("feature_extraction", start)
-        learning = self._new_learning(len(batches))
-        if self.resumed:
-            learning.restore(self.resumed.variables)
-            self.head.set_weights(learning.weights)
-        for epoch in range(start, recipe.epochs):
-            if _out_of_patience(self.epochs, recipe.patience):
-                return
-            started = time.perf_counter()
-            shown = _Shown(epoch, recipe.total_epochs, len(batches))
-            learned = learning.learn((batches[place] for place in range(len(batches))), epoch)
-            batches.on_epoch_end()
-            self.head.set_weights(learning.weights)
-            logs = {"accuracy": learned.accuracy, "loss": learned.loss}
-            self.record("feature_extraction", epoch, logs, started, learning.state())
-            shown.finish(logs)
+        batches = self._batches("feature_extraction", self.recipe.batch_size)
+        self._learn("feature_extraction", self._new_heads(len(batches)), batches)
 
     def fine_tune(self, above: Any) -> None:
         """Phase two, fine-tuning: the released layers learn together with the head.
@@ -113,14 +95,46 @@ class TwoPhases:
         Args:
             above: from `layers_above`, its layers released or frozen already; trained in place.
         """
-        anchor = keras.Input(self.training.pooled.shape[1:], name="anchor")
-        self._released = _traced(_pooled(above))
-        pooled = _pooled(above, bfloat16=multiplies_bfloat16()).output
+        recipe = self.recipe
+        batches = self._batches("fine_tuning", recipe.fine_tune_batch_size)
         plain_views = self.training.photos * self.training.views
         spread = float(self.training.pooled.take(plain_views).var(axis=0).sum())
-        held = Anchored(self.recipe.anchor / max(spread, 1e-6))([pooled, anchor])
-        logits = self.head(_dropout(self.recipe)(held))
-        self._fit(keras.Model([above.input, anchor], logits, name="fine_tuning"))
+        self._tuning = FineTuning(
+            above,
+            self.head.get_weights(),
+            steps=recipe.fine_tune_epochs * len(batches),
+            learning_rate=recipe.fine_tune_learning_rate,
+            dropout=recipe.dropout,
+            anchor_weight=recipe.anchor / max(spread, 1e-6),  # free of the features' scale
+            seed=recipe.seed,
+            bfloat16=multiplies_bfloat16(),
+        )
+        self._learn("fine_tuning", self._tuning, batches)
+
+    def _recorded(self, phase: Phase) -> list[Epoch]:
+        return [epoch for epoch in self.epochs if epoch.phase == phase]
+
+    def _learn(
+        self, phase: Phase, learning: LinearHeads | FineTuning, batches: StoredBatches
+    ) -> None:
+        """The epochs of a phase that are left; each is shown on standard error and recorded."""
+        start, stop = (0, self.recipe.epochs)
+        if phase == "fine_tuning":
+            start, stop = (stop, self.recipe.total_epochs)
+        if self.resumed and self._recorded(phase):
+            learning.restore(self.resumed.variables)
+            self.head.set_weights(learning.weights)
+            start = self._recorded(phase)[-1].epoch
+        for epoch in range(start, stop):
+            if _out_of_patience(self._recorded(phase), self.recipe.patience):
+                return
+            started = time.perf_counter()
+            shown = _Shown(epoch, self.recipe.total_epochs, len(batches))
+            learned = learning.learn(shown.each(batches.of(epoch)), epoch)
+            self.head.set_weights(learning.weights)
+            logs = {"accuracy": learned.accuracy, "loss": learned.loss}
+            self.record(phase, epoch, logs, started, learning.state())
+            shown.finish(logs)
 
     @property
     def logits(self) -> npt.NDArray[np.float32]:
@@ -133,12 +147,12 @@ class TwoPhases:
         # From the stored activations: `float16` holds them to three digits, which moves a score
         # by less than 0.01, and nothing has to pass the frozen base again.
         rows = self.validation.photos * self.validation.views
-        if self._released is None:
+        if self._tuning is None:
             features = self.validation.pooled.take(rows)
         else:
+            boundary, tuning = self.validation.boundary, self._tuning
             batches = np.array_split(rows, math.ceil(len(rows) / SCORING_BATCH_SIZE))
-            taken = [self._released(self.validation.boundary.take(batch)) for batch in batches]
-            features = np.concatenate(taken)
+            features = np.concatenate([tuning.features(boundary.take(rows)) for rows in batches])
         kernel, bias = self.head.get_weights()
         return np.asarray(features @ kernel + bias, np.float32)
 
@@ -160,10 +174,9 @@ class TwoPhases:
         batches = FoldBatches(
             replace(self.training, photos=photos), fold_of, self.class_count, self.recipe
         )
-        learning = self._new_learning(len(batches), heads=FOLDS)
+        learning = self._new_heads(len(batches), heads=FOLDS)
         for epoch in range(max(1, self.recipe.epochs)):
-            learning.learn((batches[place] for place in range(len(batches))), epoch)
-            batches.on_epoch_end()
+            learning.learn(batches.of(epoch), epoch)
         every = learning.logits(self.training.pooled.take(photos * self.training.views))
         return every[np.arange(len(photos)), fold_of[photos]], classes
 
@@ -201,7 +214,7 @@ class TwoPhases:
         self.epochs.append(Epoch(epoch=epoch + 1, phase=phase, seconds=seconds, **measured))
         self.save(Checkpoint(tuple(self.epochs), tuple(state)))
 
-    def _new_learning(self, steps_per_epoch: int, heads: int = 1) -> LinearHeads:
+    def _new_heads(self, steps_per_epoch: int, heads: int = 1) -> LinearHeads:
         recipe = self.recipe
         (features,) = self.training.pooled.shape[1:]
         return LinearHeads(
@@ -214,132 +227,15 @@ class TwoPhases:
             seed=recipe.seed,
         )
 
-    def _batches(self, phase: Phase, epoch: int) -> StoredBatches:
-        recipe = self.recipe
+    def _batches(self, phase: Phase, batch_size: int) -> StoredBatches:
         return StoredBatches(
             self.training,
             class_count=self.class_count,
-            batch_size=(
-                recipe.batch_size if phase == "feature_extraction" else recipe.fine_tune_batch_size
-            ),
+            batch_size=batch_size,
             phase=phase,
             seed=self.recipe.seed,
-            epoch=epoch,
             weight_of_class=self.weight_of_class,
         )
-
-    def _compile(self, model: Any, steps_per_epoch: int) -> None:
-        """Adam with a rate that rises to the full one and then falls to 0 along a cosine."""
-        recipe = self.recipe
-        steps = recipe.fine_tune_epochs * steps_per_epoch
-        rising = max(1, round(WARM_UP_SHARE * steps))
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0,
-            max(1, steps - rising),
-            warmup_target=recipe.fine_tune_learning_rate,
-            warmup_steps=rising,
-        )
-        model.compile(
-            optimizer=FusedAdam(rate),
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-            # As an object: named by a string, it would be made while the step is traced, and
-            # the step traced again for its sake.
-            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-            weighted_metrics=[],
-            jit_compile=False,  # on CPUs XLA's depthwise convolutions are several times slower
-        )
-        model.optimizer.build(model.trainable_variables)
-
-    def _fit(self, model: Any) -> None:
-        """Fit the released layers and the head; Keras' progress goes to standard error."""
-        recipe = self.recipe
-        done = [epoch for epoch in self.epochs if epoch.phase == "fine_tuning"]
-        start = done[-1].epoch if done else recipe.epochs
-        batches = self._batches("fine_tuning", epoch=start)
-        self._compile(model, len(batches))
-        if self.resumed and done:
-            _restore(model, self.resumed)
-        if start == recipe.total_epochs or _out_of_patience(done, recipe.patience):
-            return
-        with contextlib.redirect_stdout(sys.stderr):
-            model.fit(
-                batches,
-                initial_epoch=start,
-                epochs=recipe.total_epochs,
-                shuffle=False,
-                verbose=_verbosity(),
-                callbacks=[_Recorder(self)],
-            )
-
-
-class Anchored(keras.layers.Layer):  # type: ignore[misc]
-    """Holds features to what the frozen base said of the same picture without damage.
-
-    A few hundred photos are too few to learn from labels alone what blur or dusk does to
-    features; the undamaged view says it in 1280 numbers a photo. Passes the features on as
-    they are and adds the gradient of `weight * mean(sum((features - anchor)^2))` on the way
-    back, so that the loss that is reported stays the cross-entropy.
-
-    Args:
-        weight: of the term; dividing by the features' variance makes it free of their scale.
-    """
-
-    def __init__(self, weight: float) -> None:
-        super().__init__(name="anchored")
-        self.weight = weight
-
-    def call(self, inputs: Any) -> Any:
-        """`[features, anchor]`, `float32 [N, C]` each -> the features as they are."""
-
-        @tf.custom_gradient  # type: ignore[untyped-decorator]
-        def hold(features: Any, anchor: Any) -> Any:
-            def gradient(above: Any) -> Any:
-                count = tf.cast(tf.shape(features)[0], tf.float32)
-                pull = 2 * self.weight * (features - anchor) / count
-                return above + pull, tf.zeros_like(anchor)
-
-            return tf.identity(features), gradient
-
-        return hold(*inputs)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """As the features'."""
-        return input_shape[0]
-
-
-def _pooled(above: Any, *, bfloat16: bool = False) -> Any:
-    """From the boundary to features, by fused layers."""
-    released = FusedLayers(above, bfloat16=bfloat16)(above.input)
-    return keras.Model(above.input, keras.layers.GlobalAveragePooling2D()(released))
-
-
-def _traced(model: Any) -> Any:
-    """A model as a function of `float32 [N, ...]` that is traced once, whatever N is."""
-
-    @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)],
-        autograph=False,  # there is no Python control flow to rewrite
-    )
-    def run(entering: Any) -> Any:
-        return model(entering, training=False)
-
-    return run
-
-
-def _dropout(recipe: Recipe) -> Any:
-    """Dropout whose draws follow from the seed, whatever ran before."""
-    return keras.layers.Dropout(recipe.dropout, seed=(2 * recipe.seed + 1) % 2**32, name="dropout")
-
-
-def _state(model: Any) -> list[Any]:
-    """Every variable that decides how the training goes on, in a fixed order."""
-    return [*model.variables, *model.optimizer.variables]
-
-
-def _restore(model: Any, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's values into the model and its optimizer."""
-    for variable, value in zip(_state(model), checkpoint.variables, strict=True):
-        variable.assign(value)
 
 
 def _out_of_patience(epochs: list[Epoch], patience: int | None) -> bool:
@@ -369,29 +265,15 @@ class _Shown:
         self.steps = steps
         self.bar = keras.utils.Progbar(steps, verbose=_verbosity(), unit_name="step")
 
+    def each(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The batches as they are; a terminal shows how many have been learned from."""
+        for place, batch in enumerate(batches):
+            yield batch
+            if place + 1 < self.steps:
+                with contextlib.redirect_stdout(sys.stderr):
+                    self.bar.update(place + 1)
+
     def finish(self, logs: dict[str, float]) -> None:
         """Show what was measured."""
         with contextlib.redirect_stdout(sys.stderr):
             self.bar.update(self.steps, list(logs.items()), finalize=True)
-
-
-class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Records the epochs of fine-tuning, and ends it when patience does.
-
-    Fitted as epochs of the whole training, so that Keras prints `Epoch k/15`; what `record`
-    puts into `logs` is printed with the rest.
-    """
-
-    def __init__(self, phases: TwoPhases) -> None:
-        super().__init__()
-        self.phases = phases
-        self.started = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.started = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        state = [np.asarray(variable.value) for variable in _state(self.model)]
-        self.phases.record("fine_tuning", epoch, logs, self.started, state)
-        tuned = [one for one in self.phases.epochs if one.phase == "fine_tuning"]
-        self.model.stop_training = _out_of_patience(tuned, self.phases.recipe.patience)

@@ -108,16 +108,6 @@ def test_factors_are_rounded_where_the_processor_multiplies_them_itself(tmp_path
     assert not multiplies_bfloat16(tmp_path / "missing")
 
 
-def test_fused_layers_train_the_backbones_own_variables(backbone):
-    from edgebee.train.fused import FusedLayers
-
-    above = layers_above(backbone, cut_below(backbone, 140))
-    fused = {id(variable) for variable in FusedLayers(above).variables}
-    own = {id(variable) for variable in backbone.variables}
-    assert fused
-    assert fused <= own
-
-
 def test_a_classifier_takes_pixels_and_gives_scores_that_add_up(backbone):
     import keras
 

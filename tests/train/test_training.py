@@ -16,7 +16,6 @@ from edgebee.errors import TrainingError
 from edgebee.train.batches import StoredBatches, class_weights
 from edgebee.train.dataset import load_dataset
 from edgebee.train.drawings import draw_photo
-from edgebee.train.phases import Anchored
 from edgebee.train.recipe import Recipe
 from edgebee.train.training import train, write_training
 
@@ -247,31 +246,19 @@ def test_epochs_show_what_their_phase_needs(dataset, tmp_path):
     )
 
     def epoch(phase, number):
-        batches = StoredBatches(
-            features, class_count=2, batch_size=2, phase=phase, seed=1, epoch=number
-        )
-        return [batches[place] for place in range(len(batches))]
+        batches = StoredBatches(features, class_count=2, batch_size=2, phase=phase, seed=1)
+        drawn = list(batches.of(number))
+        assert len(drawn) == len(batches)
+        return drawn
 
     shown = np.concatenate([x for x, _ in epoch("feature_extraction", 0)])[:, 0]
     assert sorted(shown) == [0, 1, 2, 3, 4, 5, 9, 10, 11]  # every view of what could be read
     anchors = {0: 0, 1: 1, 2: 0, 3: 3, 4: 4, 5: 4, 9: 9, 10: 10, 11: 10}
     for number in range(8):
         batches = epoch("fine_tuning", number)
-        rows = np.concatenate([x["boundary"] for x, _ in batches])[:, 0, 0, 0]
+        rows = np.concatenate([boundary for (boundary, _), _ in batches])[:, 0, 0, 0]
         assert sorted(row // 3 for row in rows) == [0, 1, 3]  # one view of each
-        held = np.concatenate([x["anchor"] for x, _ in batches])[:, 0]
+        held = np.concatenate([anchor for (_, anchor), _ in batches])[:, 0]
         assert held.tolist() == [anchors[row] for row in rows]
         classes = np.concatenate([y for _, y in batches]).argmax(axis=1)
         assert classes.tolist() == [features.classes[int(row) // 3] for row in rows]
-
-
-def test_the_anchor_pulls_and_is_not_in_the_loss():
-    import tensorflow as tf
-
-    features, anchor = tf.Variable([[1.0, 2.0], [3.0, 5.0]]), tf.constant([[1.0, 1.0], [0.0, 5.0]])
-    with tf.GradientTape() as tape:
-        held = Anchored(0.5)([features, anchor])
-        loss = tf.reduce_sum(held)
-    np.testing.assert_array_equal(held, features)
-    # d/df of 0.5 * mean_n sum_c (f - a)^2, beside the 1 of the sum.
-    np.testing.assert_allclose(tape.gradient(loss, features), [[1, 1.5], [2.5, 1]])
