@@ -1,4 +1,4 @@
-"""The server of a zip, and an empty cache, for the tests of the download and of its zip."""
+"""The server of a zip, and an empty cache, for the tests of the download and of data sets."""
 
 from __future__ import annotations
 
