@@ -6,92 +6,23 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
 deploying = pytest.importorskip("edgebee.edge.deploy", reason="needs edgebee")
+from ssh_server import SOON_S, SSHD, Server  # noqa: E402
+
 from edgebee.edge import remote, service  # noqa: E402
 
-SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 ROOT = Path(__file__).resolve().parents[2]
-SOON_S = 20
 
 needs_sshd = pytest.mark.skipif(
     not (SSHD and shutil.which("ssh")), reason="needs openssh-server and openssh-client"
 )
-
-
-class Server:
-    """An OpenSSH server on a high port, that lets one key in."""
-
-    def __init__(self, folder):
-        self.folder, self.home = folder, folder / "home"
-        self.stubs = folder / "stubs"
-        for made in (self.home, self.stubs):
-            made.mkdir()
-        for name in ("host", "user", "stranger"):
-            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name]
-            subprocess.run(command, check=True)
-        (folder / "authorized_keys").write_text((folder / "user.pub").read_text())
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        path = f"{self.stubs}:/usr/local/bin:/usr/bin:/bin"
-        pip = {name: text for name, text in os.environ.items() if name.startswith("PIP_")}
-        variables = {"HOME": str(self.home), "PATH": path, **pip}
-        (folder / "config").write_text(
-            f"""
-            ListenAddress 127.0.0.1
-            Port {self.port}
-            HostKey {folder}/host
-            PidFile none
-            AuthorizedKeysFile {folder}/authorized_keys
-            PasswordAuthentication no
-            KbdInteractiveAuthentication no
-            UsePAM no
-            StrictModes no
-            SetEnv {" ".join(f'{name}="{text}"' for name, text in variables.items())}
-            """
-        )
-        known = f"[127.0.0.1]:{self.port} {(folder / 'host.pub').read_text()}"
-        (folder / "known_hosts").write_text(known)
-        Path("/run/sshd").mkdir(exist_ok=True)
-        # sshd starts itself anew for each connection, and wants its full path for that.
-        self.process = subprocess.Popen(
-            [SSHD, "-D", "-e", "-f", folder / "config"], stderr=(folder / "log").open("wb")
-        )
-        deadline = time.monotonic() + SOON_S
-        while True:
-            with socket.socket() as trying:
-                if not trying.connect_ex(("127.0.0.1", self.port)):
-                    break
-            assert self.process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-    def arguments(self, key="user"):
-        """What `edgebee deploy` is given to come here."""
-        return [
-            f"{getpass.getuser()}@127.0.0.1", "--port", str(self.port),
-            "--identity", str(self.folder / key), "-o", "IdentitiesOnly=yes",
-            "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}",
-        ]  # fmt: skip
-
-    def connect(self, key="user"):
-        login, _, port, _, identity, _, *options = self.arguments(key)
-        options = [option for option in options if option != "-o"]
-        return remote.connect(login, port=int(port), identity=Path(identity), options=options)
-
-    def stub(self, name, script):
-        """A program that comes before the real one, there."""
-        (self.stubs / name).write_text(f"#!/bin/sh\n{script}\n")
-        (self.stubs / name).chmod(0o755)
 
 
 @pytest.fixture(scope="module")
@@ -316,62 +247,6 @@ def test_the_wheel_holds_what_runs_and_is_the_same_each_time():
         assert f"edgebee/{needed}" in names
     assert not [one for one in names if one.endswith((".h5", ".pyc"))]
     assert len(content) < 6_000_000  # the model that ships, and little else
-
-
-def unit(command, **changed):
-    known = {"user": "root", "home": PurePosixPath("/root"), "watch": None, "camera": None}
-    return service.render_unit(command, **(known | {"writes": []} | changed))
-
-
-def program(tmp_path):
-    path = tmp_path / "a program"
-    path.write_text("#!/bin/sh\n")
-    path.chmod(0o755)
-    return str(path)
-
-
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"watch": PurePosixPath("/srv/my photos/100%")},
-        {"camera": "", "writes": [PurePosixPath("/srv/seen pictures")]},
-        {"camera": "rtsp://cam/1"},
-    ],
-    ids=["watch", "camera", "stream"],
-)
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path, changed):
-    path = tmp_path / service.NAME
-    path.write_text(unit([program(tmp_path), "classify", 'it costs $5 "or" 10%'], **changed))
-    command = ["systemd-analyze", "verify", "--man=no", path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    ours = [line for line in done.stderr.splitlines() if service.NAME in line]
-    assert (done.returncode, ours) == (0, []), done.stderr
-    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "offline" not in done.stderr:  # since systemd 250
-        exposure = float(done.stdout.rsplit("exposure level for", 1)[1].split(":")[1].split()[0])
-        assert exposure < 4.0  # "OK"; a plain service has 9.6, "UNSAFE"
-
-
-@pytest.mark.parametrize(
-    ("argument", "written"),
-    [
-        ("--json", "--json"), ("/home/pi/photos", "/home/pi/photos"),
-        ("my photos", '"my photos"'), ('say "x"', '"say \\"x\\""'), ("a\\b", '"a\\\\b"'),
-        ("100%", "100%%"), ("$HOME", "$$HOME"), ("", '""'), ("a;b", '"a;b"'), ("é", '"é"'),
-    ],
-)  # fmt: skip
-def test_arguments_arrive_as_they_were(argument, written):
-    assert f"\nExecStart=/bin/x {written}\n" in unit(["/bin/x", argument])
-
-
-def test_a_watched_folder_needs_no_device_and_no_network():
-    text = unit(["/bin/x"], watch=PurePosixPath("/srv/photos"))
-    assert "\nPrivateDevices=yes\n" in text
-    assert "\nRestrictAddressFamilies=AF_UNIX\n" in text
-    assert "\nRequiresMountsFor=/srv/photos\n" in text
-    assert "PrivateDevices" not in unit(["/bin/x"], camera="")
 
 
 # ---------------------------------------------------------------- the whole way

@@ -9,46 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from audits import PER_CLASS, audit, found, picture  # beside this file
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from edgebee.edge.classify import PHOTO_SUFFIXES, PhotoError, read_photo
 from edgebee.train.audit import KINDS, SUFFIX_FORMATS, audit_dataset, render_text, to_json
 from edgebee.train.dataset import load_dataset
-from edgebee.train.drawings import LABELS, draw_photo
-
-SPLITS = ("train", "val")
-PER_CLASS = 4
-
-
-def picture(index: int) -> Image.Image:
-    """A picture that no other index gives, 320 x 240 or thereabouts."""
-    return draw_photo(LABELS[index % 2], np.random.default_rng([7, index]))
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory) -> Path:
-    """A data set with nothing wrong: 4 photos of each class on each side."""
-    root = tmp_path_factory.mktemp("clean")
-    for split_index, split in enumerate(SPLITS):
-        for class_index, label in enumerate(LABELS):
-            (root / split / label).mkdir(parents=True)
-            for index in range(PER_CLASS):
-                rng = np.random.default_rng([8, split_index, class_index, index])
-                draw_photo(label, rng).save(root / split / label / f"{index}.jpg", quality=90)
-    return root
-
-
-@pytest.fixture
-def clean(drawn, tmp_path) -> Path:
-    return shutil.copytree(drawn, tmp_path / "data")
-
-
-def audit(root: Path, **options):
-    return audit_dataset(load_dataset(str(root), **options))
-
-
-def found(root: Path, **options) -> list[tuple[str, tuple[str, ...]]]:
-    return [(finding.kind, finding.paths) for finding in audit(root, **options).findings]
 
 
 def test_nothing_is_found_where_nothing_is_wrong(clean):
@@ -191,84 +157,6 @@ def test_what_is_unreadable_here_is_what_the_runner_cannot_read(clean):
 
 def test_every_ending_of_a_photo_has_its_formats():
     assert set(SUFFIX_FORMATS) == set(PHOTO_SUFFIXES)
-
-
-# ------------------------------------------------------------------------ same pictures
-
-EDITS = {
-    "same bytes": lambda image: image,
-    "saved badly": lambda image: image,
-    "smaller": lambda image: image.resize((image.width * 3 // 5, image.height * 3 // 5)),
-    "squeezed": lambda image: image.resize((224, 224)),
-    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.3),
-    "grey": ImageOps.grayscale,
-    "mirrored": ImageOps.mirror,
-    "upside down": ImageOps.flip,
-    "turned": lambda image: image.rotate(90, expand=True),
-    "trimmed": lambda image: ImageOps.crop(image, round(0.02 * min(image.size))),
-    "centre square": lambda image: ImageOps.fit(image, (224, 224)),
-}
-PLACES = {
-    "leak": ("train/bees/a.jpg", "val/bees/b.jpg"),
-    "two-labels": ("train/ants/a.jpg", "train/bees/b.jpg"),
-    "near-duplicate": ("val/ants/a.jpg", "val/ants/b.jpg"),
-}
-
-
-@pytest.mark.parametrize("kind", PLACES)
-@pytest.mark.parametrize("edit", EDITS)
-def test_the_same_picture_is_recognised(clean, edit, kind):
-    one, other = PLACES[kind]
-    original = picture(40)
-    original.save(clean / one, quality=95)
-    if edit == "same bytes":
-        shutil.copy(clean / one, clean / other)
-        kind = "duplicate" if kind == "near-duplicate" else kind
-    else:
-        EDITS[edit](original).save(clean / other, quality=30 if edit == "saved badly" else 80)
-    result = audit(clean)
-    assert [(f.kind, f.paths) for f in result.findings] == [(kind, (one, other))]
-    assert result.corrupts == (kind in {"leak", "two-labels"})
-
-
-def test_a_picture_in_both_classes_and_on_both_sides_is_both(clean):
-    paths = ("train/ants/a.jpg", "train/ants/b.jpg", "val/bees/c.jpg")
-    for path in paths:
-        picture(40).save(clean / path)
-    assert found(clean) == [("leak", paths), ("two-labels", paths)]
-
-
-def test_equal_damaged_files_are_still_equal(clean):
-    for path in ("train/ants/a.jpg", "val/bees/a.jpg"):
-        (clean / path).write_text("not a photo")
-    assert [kind for kind, _ in found(clean)] == ["leak", "two-labels", "unreadable"]
-
-
-@pytest.mark.parametrize(
-    "edit",
-    [
-        lambda image: ImageOps.expand(image.resize((320, 240)), 40, "white"),
-        lambda image: ImageOps.pad(image.resize((320, 160)), (320, 320)),
-    ],
-    ids=["frame", "letterbox"],
-)
-def test_a_frame_in_common_does_not_make_pictures_the_same(clean, edit):
-    for path in clean.rglob("*.jpg"):
-        with Image.open(path) as image:
-            framed = edit(image)
-        framed.save(path, quality=90)
-    assert found(clean) == []
-
-
-def test_a_folder_that_is_split_here_is_looked_at_on_both_sides(clean):
-    flat = clean / "train"
-    with Image.open(flat / "bees/0.jpg") as image:
-        for index in range(30):  # so many that both sides get some, whatever the split
-            turned = ImageOps.mirror(image) if index % 2 else image
-            turned.save(flat / "bees" / f"again_{index}.jpg", quality=60 + index)
-    ((kind, paths),) = [(k, p) for k, p in found(flat) if k != "imbalance"]
-    assert kind == "leak"
-    assert len(paths) == 31
 
 
 # -------------------------------------------------------------------- balance, leftovers

@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from photo_folders import SPLIT, make, names, numbered  # beside this file
 from PIL import Image
 
 from edgebee.errors import DataError
 from edgebee.train.dataset import Dataset, Photos, load_dataset
 from edgebee.train.hymenoptera import HYMENOPTERA, PLACEHOLDER
 
-
-def jpeg() -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (8, 6), (200, 160, 30)).save(file, "JPEG")
-    return file.getvalue()
-
-
-JPEG = jpeg()
-
-
-def make(root: Path, names: Iterable[str]) -> Path:
-    """Put a tiny photo at each of `names` below `root`; a name ending in / is a folder."""
-    root.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(exist_ok=True) if name.endswith("/") else path.write_bytes(JPEG)
-    return root
-
-
-def numbered(folder: str, count: int) -> list[str]:
-    return [f"{folder}/{number:03d}.jpg" for number in range(count)]
-
-
-def names(data: Dataset, photos: Photos) -> list[str]:
-    return [path.relative_to(data.root).as_posix() for path in photos.paths]
-
-
-SPLIT = [
-    *numbered("train/bees", 3),
-    *numbered("train/ants", 2),
-    *numbered("val/ants", 1),
-    *numbered("val/bees", 2),
-]
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("EDGEBEE_DATA", raising=False)
-    return tmp_path / "cache" / "edgebee"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 # ------------------------------------------------------- folders that are split already
@@ -173,139 +133,6 @@ def test_labels_are_composed_unicode_and_sorted(tmp_path: Path) -> None:
     assert all(path.is_file() for path in data.train.paths + data.validation.paths)
 
 
-# --------------------------------------------------------------- folders to be split
-
-TO_SPLIT = [*numbered("ants", 40), *numbered("bees", 25), *numbered("a wasp", 2)]
-
-
-@pytest.mark.parametrize(
-    ("fraction", "expected"),
-    [
-        # a wasp 2, ants 40, bees 25; rounded to the nearest photo, at least one on each side
-        (0.2, (1, 8, 5)),
-        (0.5, (1, 20, 13)),
-        (0.01, (1, 1, 1)),
-        (0.99, (1, 39, 24)),
-    ],
-)
-def test_every_class_is_split_by_the_fraction(
-    tmp_path: Path, fraction: float, expected: tuple[int, ...]
-) -> None:
-    data = load_dataset(str(make(tmp_path / "d", TO_SPLIT)), val_fraction=fraction)
-    assert data.labels == ("a wasp", "ants", "bees")
-    assert data.validation.counts(3) == expected
-    together = names(data, data.train) + names(data, data.validation)
-    assert sorted(together) == sorted(TO_SPLIT), "every photo once"
-    for photos in (data.train, data.validation):
-        assert names(data, photos) == sorted(names(data, photos))
-        assert [path.parent.name for path in photos.paths] == [
-            data.labels[index] for index in photos.classes
-        ]
-
-
-def test_the_split_follows_from_names_and_seed_alone(tmp_path: Path) -> None:
-    data = load_dataset(str(make(tmp_path / "d", TO_SPLIT)), seed=7)
-    # Another place, and made the other way round, which changes the order of the folder.
-    moved = load_dataset(str(make(tmp_path / "e" / "f", reversed(TO_SPLIT))), seed=7)
-    assert names(data, data.validation) == names(moved, moved.validation)
-    assert names(data, data.train) == names(moved, moved.train)
-
-
-def test_the_split_is_the_same_on_every_machine(tmp_path: Path) -> None:
-    # Fixed here once: the benchmark must find the training's validation photos again, also
-    # with another Python or NumPy.
-    root = make(tmp_path / "d", [*numbered("ants", 10), *numbered("bees", 10)])
-    data = load_dataset(str(root), seed=0)
-    assert names(data, data.validation) == [
-        "ants/001.jpg",
-        "ants/007.jpg",
-        "bees/004.jpg",
-        "bees/007.jpg",
-    ]
-
-
-def test_another_seed_gives_another_split(tmp_path: Path) -> None:
-    root = str(make(tmp_path / "d", TO_SPLIT))
-    splits = {load_dataset(root, seed=seed).validation.paths for seed in range(5)}
-    assert len(splits) == 5
-
-
-def test_over_many_seeds_every_photo_has_its_turn(tmp_path: Path) -> None:
-    root = str(make(tmp_path / "d", [*numbered("ants", 10), *numbered("bees", 10)]))
-    runs = 200
-    drawn: dict[Path, int] = {}
-    for seed in range(runs):
-        for path in load_dataset(root, seed=seed).validation.paths:
-            drawn[path] = drawn.get(path, 0) + 1
-    # Binomial, mean 40 and standard deviation 5.7; the seeds are fixed, so this cannot flicker.
-    assert len(drawn) == 20
-    assert all(20 <= count <= 60 for count in drawn.values())
-
-
-def test_a_photo_more_hardly_moves_the_others(tmp_path: Path) -> None:
-    root = make(tmp_path / "d", TO_SPLIT)
-    before = set(load_dataset(str(root)).validation.paths)
-    make(root, ["ants/new.jpg"])
-    after = set(load_dataset(str(root)).validation.paths)
-    # The new photo may take one place, and rounding may add one.
-    assert len(before - after) <= 1
-
-
-def test_a_class_may_be_called_train(tmp_path: Path) -> None:
-    root = make(tmp_path / "d", [*numbered("bus", 3), *numbered("train", 3)])
-    assert load_dataset(str(root)).labels == ("bus", "train")
-
-
-# ------------------------------------------------------------------------ leaving out
-
-
-@pytest.mark.parametrize(
-    ("pattern", "gone"),
-    [
-        ("train/ants/000.jpg", ["train/ants/000.jpg"]),
-        ("./train/ants/000.jpg", ["train/ants/000.jpg"]),
-        ("train/*/001.*", ["train/ants/001.jpg", "train/bees/001.jpg"]),
-        ("*1.jpg", ["train/ants/001.jpg", "train/bees/001.jpg", "val/bees/001.jpg"]),
-        ("002.jpg", ["train/bees/002.jpg"]),
-        ("val/bees/[0]??.jpg", ["val/bees/000.jpg"]),
-        ("val/bees/x [1].jpg", ["val/bees/x [1].jpg"]),
-    ],
-)
-@pytest.mark.parametrize("by", ["option", "file"])
-def test_photos_can_be_left_out(tmp_path: Path, pattern: str, gone: list[str], by: str) -> None:
-    everything = [*SPLIT, "val/bees/x [1].jpg"]
-    root = make(tmp_path / "d", everything)
-    if pattern == "val/bees/[0]??.jpg":
-        (root / "val/bees/001.jpg").unlink()
-        everything.remove("val/bees/001.jpg")
-    if by == "file":
-        (root / ".edgebeeignore").write_text(f"\ufeff# broken ones\n\n  {pattern}  \nno/such.jpg\n")
-    data = load_dataset(str(root), exclude=[pattern] if by == "option" else [])
-    assert set(everything) - {*names(data, data.train), *names(data, data.validation)} == set(gone)
-
-
-def test_left_out_photos_are_not_in_the_split(tmp_path: Path) -> None:
-    root = make(tmp_path / "d", TO_SPLIT)
-    whole = load_dataset(str(root))
-    data = load_dataset(str(root), exclude=["ants/00*.jpg"])
-    counts = zip(data.train.counts(3), data.validation.counts(3), strict=True)
-    assert [sum(both) for both in counts] == [2, 30, 25]
-    assert data.validation.classes.count(2) == whole.validation.classes.count(2)
-
-
-def test_an_exclude_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
-    root = make(tmp_path / "d", SPLIT)
-    with pytest.raises(DataError, match=r"--exclude 'train/wasps/\*' matches no photo"):
-        load_dataset(str(root), exclude=["*1.jpg", "train/wasps/*"])
-
-
-def test_an_ignore_file_that_is_not_text(tmp_path: Path) -> None:
-    root = make(tmp_path / "d", SPLIT)
-    (root / ".edgebeeignore").write_bytes(b"caf\xe9.jpg\n")
-    with pytest.raises(DataError, match=r"\.edgebeeignore: is not UTF-8 text"):
-        load_dataset(str(root))
-
-
 # ------------------------------------------------------------------ what cannot be used
 
 
@@ -363,12 +190,6 @@ def test_a_folder_that_cannot_be_used_is_told_why_in_one_line(
     assert message.format(root=root) in str(caught.value)
     assert str(caught.value).startswith(str(root))
     assert "\n" not in str(caught.value)
-
-
-def test_a_class_whose_photos_are_all_excluded(tmp_path: Path) -> None:
-    root = make(tmp_path / "d", SPLIT)
-    with pytest.raises(DataError, match="every photo is excluded in val/ants; exclude fewer"):
-        load_dataset(str(root), exclude=["val/ants/*"])
 
 
 @pytest.mark.parametrize(
