@@ -32,6 +32,7 @@ from edgebee.convert.quantize import (
     trace,
 )
 from edgebee.convert.recovery import climb
+from edgebee.convert.rounding import round_kernels
 from edgebee.convert.verification import (
     MAX_DROP_POINTS,
     HeldOut,
@@ -45,6 +46,9 @@ from edgebee.edge.runtimes import RUNTIMES, check_operators
 from edgebee.errors import ConversionError
 
 __all__ = ["Conversion", "Converted", "Origin", "Refused", "Settings", "load_keras", "write_model"]
+
+_ROUNDING_PHOTOS = 32
+"""The first of the calibration photos, in which every class has its share."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,12 @@ class Conversion:
         return self.calibration.audited(self.origin.data_root, self.origin.labels)
 
     @cached_property
+    def _rounded(self) -> bytes:
+        return round_kernels(self._float32, self._audited.pixels[:_ROUNDING_PHOTOS])
+
+    @cached_property
     def _calibrated(self) -> bytes:
-        return calibrate(self._float32, self._audited)
+        return calibrate(self._rounded, self._audited)
 
     @cached_property
     def _weights_sha256(self) -> str:
@@ -184,7 +192,7 @@ class Conversion:
         """The first rung of the ladder that holds."""
         tried = 0
         rungs = climb(
-            self._float32, self._audited, self.read_more, io=self.settings.io, say=self.say
+            self._rounded, self._audited, self.read_more, io=self.settings.io, say=self.say
         )
         for rung in rungs:
             made = self._judge(rung.format, rung.content, rung.calibration, rung.name)

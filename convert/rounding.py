@@ -1,0 +1,210 @@
+"""Rounding a model's kernels to int8 so that what its layers give changes least.
+
+Int8 keeps 255 values of each channel of a kernel. To round each weight to the nearest of them
+is not the best: when one is rounded up, those after it can make up for it, by as much as their
+inputs go together on real photos. That is GPTQ (Frantar et al., "GPTQ: Accurate Post-Training
+Quantization for Generative Pre-trained Transformers", ICLR 2023), which needs no training.
+
+The result is still a float model, whose kernels lie on int8's values: the quantizer, which takes
+a channel's largest weight for 127 steps, finds nothing left to round. All is done in NumPy on
+the flatbuffer, since no well-kept package does it for TFLite.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["round_kernels", "round_with_feedback"]
+
+Floats = npt.NDArray[Any]
+
+STEPS = 127
+"""Of int8 on either side of 0; -128 is not used for weights."""
+DAMPING = 0.01
+"""Of the inputs' mean square, added to each of them, as in the paper."""
+PLACES_A_PHOTO = 256
+"""Of each layer's output, taken evenly: neighbours say much the same."""
+MOST_WEIGHTS_A_CHANNEL = 3000
+"""Beyond this a layer is left alone: the matrix to invert would take too long."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A convolution of the graph."""
+
+    entering: int
+    """Number of the tensor that it reads."""
+    buffer: int
+    """Number of the buffer with its kernel."""
+    shape: tuple[int, int, int, int]
+    """Of the kernel: `[out, h, w, in]`, for a depthwise one `[1, h, w, channels]`."""
+    depthwise: bool
+    strides: tuple[int, int]
+    padded: bool
+    """Whether the output covers all of the input (SAME)."""
+
+
+def round_kernels(float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]]) -> bytes:
+    """Put the kernels of a model's convolutions on the values that int8 has for them.
+
+    Args:
+        float32: a TFLite flatbuffer, from `edgebee.convert.quantize.quantize_float`.
+        pictures: `[H, W, 3]` each, some dozens of calibration photos.
+
+    Returns:
+        The same model, its kernels rounded, still `float32`.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(float32, 0)
+    layers = _convolutions(model)
+    for layer, moments in zip(layers, _moments(float32, pictures, layers), strict=True):
+        buffer = model.buffers[layer.buffer]
+        kernel = np.frombuffer(bytes(buffer.data), np.float32).reshape(layer.shape)
+        rounded = _from_columns(round_with_feedback(_columns(kernel, layer), moments), layer)
+        buffer.data = np.frombuffer(rounded.astype("<f4").tobytes(), np.uint8)
+    builder = flatbuffers.Builder(len(float32))
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def round_with_feedback(weights: Floats, moments: Floats) -> Floats:
+    """Round weights one after another, each error made up for by those that follow.
+
+    Args:
+        weights: `[groups, inputs, outputs]`; those of one group and output share a scale.
+        moments: `[groups, inputs, inputs]`, sums of the products of two inputs.
+
+    Returns:
+        Weights of the same shape, whole multiples of `max(|weights|) / 127` of their output. The
+        largest keeps its value, so that the scale stays what it was.
+    """
+    largest = np.abs(weights).max(axis=1, keepdims=True)
+    step = np.where(largest > 0, largest, 1.0) / STEPS
+    power = np.einsum("gii->gi", moments)
+    order = np.argsort(-power, axis=1, kind="stable")  # what matters most is rounded first
+    left = np.take_along_axis(weights, order[..., np.newaxis], axis=1).astype(np.float64)
+    whole = np.rint(left / step)
+    keeps = np.abs(whole) == STEPS
+    sorted_moments = np.take_along_axis(
+        np.take_along_axis(moments, order[..., np.newaxis], axis=1), order[:, np.newaxis], axis=2
+    ).astype(np.float64)
+    # An input that is always 0 says nothing; what is added keeps the matrix regular without it.
+    damping = DAMPING * power.mean(axis=1) + 1e-6
+    sorted_moments += damping[:, np.newaxis, np.newaxis] * np.eye(left.shape[1])
+    inverse = np.linalg.cholesky(np.linalg.inv(sorted_moments))  # lower; row i: what follows i
+    rounded = np.empty_like(left)
+    for place in range(left.shape[1]):
+        nearest = np.rint(left[:, place] / step[:, 0]).clip(-STEPS, STEPS)
+        nearest = np.where(keeps[:, place], whole[:, place], nearest)
+        rounded[:, place] = nearest * step[:, 0]
+        error = (left[:, place] - rounded[:, place]) / inverse[:, place, place, np.newaxis]
+        follows = inverse[:, place + 1 :, place, np.newaxis]
+        left[:, place + 1 :] -= follows * error[:, np.newaxis]
+    back = np.argsort(order, axis=1, kind="stable")
+    return np.take_along_axis(rounded, back[..., np.newaxis], axis=1)
+
+
+def _convolutions(model: Any) -> list[_Layer]:
+    """The convolutions whose kernels are constants that int8 would round."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = model.subgraphs[0]
+    kinds = {schema.BuiltinOperator.CONV_2D: False, schema.BuiltinOperator.DEPTHWISE_CONV_2D: True}
+    found = []
+    for operator in graph.operators:
+        depthwise = kinds.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
+        if depthwise is None:
+            continue
+        kernel, options = graph.tensors[operator.inputs[1]], operator.builtinOptions
+        constant = model.buffers[kernel.buffer].data is not None
+        dilated = (options.dilationHFactor, options.dilationWFactor) != (1, 1)
+        rows = np.prod(kernel.shape[1:3] if depthwise else kernel.shape[1:])
+        multiplied = depthwise and options.depthMultiplier != 1
+        if not constant or dilated or multiplied or rows > MOST_WEIGHTS_A_CHANNEL:
+            continue
+        found.append(
+            _Layer(
+                entering=operator.inputs[0],
+                buffer=kernel.buffer,
+                shape=tuple(kernel.shape),
+                depthwise=depthwise,
+                strides=(options.strideH, options.strideW),
+                padded=options.padding == schema.Padding.SAME,
+            )
+        )
+    return found
+
+
+def _columns(kernel: Floats, layer: _Layer) -> Floats:
+    """A kernel as `[groups, inputs, outputs]`: one group, or one for each depthwise channel."""
+    out, height, width, channels = layer.shape
+    if layer.depthwise:
+        return kernel.reshape(height * width, channels, 1).transpose(1, 0, 2)
+    return kernel.reshape(1, out, height * width * channels).transpose(0, 2, 1)
+
+
+def _from_columns(columns: Floats, layer: _Layer) -> Floats:
+    """What `_columns` took apart."""
+    if layer.depthwise:
+        return columns.transpose(1, 0, 2).reshape(layer.shape)
+    return columns.transpose(0, 2, 1).reshape(layer.shape)
+
+
+def _moments(
+    float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]], layers: list[_Layer]
+) -> list[Floats]:
+    """`[groups, inputs, inputs]` of each layer, summed over the photos."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Warning: Enabling `experimental_preserve_all_tensors`")
+        interpreter = Interpreter(
+            model_content=float32,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+    interpreter.allocate_tensors()
+    entry = interpreter.get_input_details()[0]["index"]
+    sums: list[Any] = [0.0] * len(layers)
+    for picture in pictures:
+        interpreter.set_tensor(entry, picture[np.newaxis].astype(np.float32))
+        interpreter.invoke()
+        for place, layer in enumerate(layers):
+            seen = _patches(interpreter.get_tensor(layer.entering)[0], layer)
+            if layer.depthwise:  # [places, inputs, channels] -> a matrix for each channel
+                sums[place] = sums[place] + seen.transpose(2, 1, 0) @ seen.transpose(2, 0, 1)
+            else:
+                flat = seen.reshape(len(seen), -1)
+                sums[place] = sums[place] + (flat.T @ flat)[np.newaxis]
+    return sums
+
+
+def _patches(activations: Floats, layer: _Layer) -> Floats:
+    """What the kernel lies on at some places: `[places, h * w, channels]`.
+
+    Args:
+        activations: `[h, w, channels]` that enter the layer.
+        layer: decides kernel, strides and padding.
+    """
+    sides = layer.shape[1:3]
+    if layer.padded:
+        margins = []
+        for length, side, stride in zip(activations.shape[:2], sides, layer.strides, strict=True):
+            missing = max(0, (-(-length // stride) - 1) * stride + side - length)
+            margins.append((missing // 2, missing - missing // 2))
+        activations = np.pad(activations, (*margins, (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(activations, sides, axis=(0, 1))
+    windows = windows[:: layer.strides[0], :: layer.strides[1]]
+    count = windows.shape[0] * windows.shape[1]
+    taken = np.arange(0, count, -(-count // PLACES_A_PHOTO) | 1)  # odd: every column has its turn
+    rows, columns = np.divmod(taken, windows.shape[1])
+    seen = windows[rows, columns]  # [places, channels, h, w]
+    return seen.transpose(0, 2, 3, 1).reshape(len(seen), -1, seen.shape[1])
