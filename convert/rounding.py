@@ -66,6 +66,8 @@ def round_kernels(float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]]) -> 
     model = schema.ModelT.InitFromPackedBuf(float32, 0)
     layers = _convolutions(model)
     for layer, moments in zip(layers, _moments(float32, pictures, layers), strict=True):
+        if not np.isfinite(moments).all():
+            continue  # activations that are no numbers; the verification will say so
         buffer = model.buffers[layer.buffer]
         kernel = np.frombuffer(bytes(buffer.data), np.float32).reshape(layer.shape)
         rounded = _from_columns(round_with_feedback(_columns(kernel, layer), moments), layer)
@@ -123,12 +125,13 @@ def _convolutions(model: Any) -> list[_Layer]:
         depthwise = kinds.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
         if depthwise is None:
             continue
-        kernel, options = graph.tensors[operator.inputs[1]], operator.builtinOptions
+        entering, kernel = (graph.tensors[index] for index in operator.inputs[:2])
+        options = operator.builtinOptions
         constant = model.buffers[kernel.buffer].data is not None
         dilated = (options.dilationHFactor, options.dilationWFactor) != (1, 1)
+        grouped = kernel.shape[3] != entering.shape[3]  # or a depthwise one's multiplier
         rows = np.prod(kernel.shape[1:3] if depthwise else kernel.shape[1:])
-        multiplied = depthwise and options.depthMultiplier != 1
-        if not constant or dilated or multiplied or rows > MOST_WEIGHTS_A_CHANNEL:
+        if not constant or dilated or grouped or rows > MOST_WEIGHTS_A_CHANNEL:
             continue
         found.append(
             _Layer(
@@ -179,12 +182,17 @@ def _moments(
         interpreter.invoke()
         for place, layer in enumerate(layers):
             seen = _patches(interpreter.get_tensor(layer.entering)[0], layer)
-            if layer.depthwise:  # [places, inputs, channels] -> a matrix for each channel
-                sums[place] = sums[place] + seen.transpose(2, 1, 0) @ seen.transpose(2, 0, 1)
-            else:
-                flat = seen.reshape(len(seen), -1)
-                sums[place] = sums[place] + (flat.T @ flat)[np.newaxis]
+            sums[place] = sums[place] + _products(seen, layer)
     return sums
+
+
+def _products(seen: Floats, layer: _Layer) -> Floats:
+    """`[groups, inputs, inputs]`: the products of two inputs, summed over `_patches`."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of a model that is broken
+        if layer.depthwise:  # [places, inputs, channels] -> a matrix for each channel
+            return np.asarray(seen.transpose(2, 1, 0) @ seen.transpose(2, 0, 1))
+        flat = seen.reshape(len(seen), -1)
+        return np.asarray((flat.T @ flat)[np.newaxis])
 
 
 def _patches(activations: Floats, layer: _Layer) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgebee.convert.calibration import read_calibration
+from edgebee.convert.quantize import quantize_float, trace
 from edgebee.convert.rounding import (
     STEPS,
     _columns,
@@ -127,3 +128,39 @@ def test_the_quantizer_finds_nothing_left_to_round(artifacts):
         # Scales are float32; to weights of a dead channel, next to 0, the quantizer gives 0.
         np.testing.assert_allclose(quantized, now, rtol=1e-5, atol=1e-7)
         assert not np.allclose(was, now, rtol=1e-5), "rounding changes something"
+
+
+def unusual(layer, scale=1.0):
+    """A float32 model of two convolutions, the second one plain."""
+    keras = tf.keras
+    model = keras.Sequential(
+        [keras.Input((8, 8, 4)), layer, keras.layers.Conv2D(3, 1), keras.layers.Flatten()]
+    )
+    model.set_weights([scale * weights for weights in model.get_weights()])
+    return quantize_float(trace(model), "float32")
+
+
+@pytest.mark.parametrize(
+    ("layer", "rounded"),
+    [
+        (tf.keras.layers.Conv2D(6, 3), 2),
+        (tf.keras.layers.DepthwiseConv2D(3, strides=2, padding="same"), 2),
+        (tf.keras.layers.Conv2D(6, 3, groups=2), 1),
+        (tf.keras.layers.DepthwiseConv2D(3, depth_multiplier=2), 1),
+        (tf.keras.layers.Conv2D(6, 3, dilation_rate=2), 1),
+    ],
+    ids=["plain", "depthwise", "grouped", "multiplied", "dilated"],
+)
+def test_a_layer_that_it_does_not_know_is_left_alone(layer, rounded):
+    content = unusual(layer)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 4), np.uint8)
+    pairs = zip(kernels(content), kernels(round_kernels(content, pictures)), strict=True)
+    assert sum(not np.array_equal(before, after) for before, after in pairs) == rounded
+
+
+def test_activations_that_are_no_numbers_round_nothing():
+    content = unusual(tf.keras.layers.Conv2D(6, 3), scale=1e30)
+    pictures = np.full((2, 8, 8, 4), 255, np.uint8)
+    first, second = zip(kernels(content), kernels(round_kernels(content, pictures)), strict=True)
+    assert not np.array_equal(*first), "its activations are still numbers"
+    np.testing.assert_array_equal(*second)
