@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-
 MAX_DROP_POINTS = 5.0
 """Three of the sixty drawings: that few say little of one or two, and the demo is to go on."""
 
