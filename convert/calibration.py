@@ -122,7 +122,7 @@ def read_calibration(
         used.append(place)
         progress()
     if not read:
-        raise ConversionError("int8 needs training photos to calibrate on; name them with --data")
+        raise ConversionError("there are no training photos to calibrate on; name them with --data")
     pixels = np.stack(read)
     pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255
     return Calibration(

@@ -105,7 +105,7 @@ def _correlation(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -
 def _check_values(pictures: npt.NDArray[Any]) -> None:
     """Refuse values that are not pixels 0-255."""
     if not len(pictures):
-        raise ConversionError("int8 needs training photos to calibrate on; name them with --data")
+        raise ConversionError("there are no training photos to calibrate on; name them with --data")
     if not np.isfinite(pictures).all():
         raise ConversionError(
             "the calibration photos have values that are no numbers (NaN or infinite); "

@@ -21,7 +21,7 @@ from edgebee.convert.keras_model import load_keras
 from edgebee.convert.metadata import pack_metadata
 from edgebee.convert.packed_file import check_packed
 from edgebee.convert.quantize import (
-    INTEGER_FORMATS,
+    CALIBRATED_FORMATS,
     Format,
     InputType,
     calibrate,
@@ -32,7 +32,7 @@ from edgebee.convert.quantize import (
     trace,
 )
 from edgebee.convert.recovery import climb
-from edgebee.convert.rounding import round_kernels
+from edgebee.convert.rounding import copy_kernels, round_kernels
 from edgebee.convert.verification import (
     MAX_DROP_POINTS,
     HeldOut,
@@ -113,7 +113,7 @@ class Conversion:
         origin: where it comes from.
         settings: how to convert.
         held_out: photos to verify on.
-        calibration: photos to calibrate on; None when no integer format is asked for.
+        calibration: photos to calibrate on; None when no format that needs them is asked for.
         read_more: reads all training photos; None when `calibration` has them already.
         say: takes a line of progress.
     """
@@ -151,7 +151,7 @@ class Conversion:
     @cached_property
     def _audited(self) -> Calibration:
         if self.calibration is None:
-            raise ConversionError("int8 needs training photos to calibrate on")
+            raise ConversionError("there are no training photos to calibrate on")
         return self.calibration.audited(self.origin.data_root, self.origin.labels)
 
     @cached_property
@@ -184,6 +184,8 @@ class Conversion:
                 self.say(f"warning: int8 has no kernels for {', '.join(left)}: they stay in float")
         elif format_ == "int16x8":
             content = quantize_16x8(self._calibrated)
+        elif format_ == "dynamic":
+            content = copy_kernels(self._rounded, quantize_float(self._graph, format_))
         else:
             content = quantize_float(self._graph, format_)
         return self._judge(format_, content, self.calibration, None)
@@ -276,7 +278,7 @@ class Conversion:
     def _calibration_record(
         self, format_: Format, calibration: Calibration | None
     ) -> dict[str, Any] | None:
-        if format_ not in INTEGER_FORMATS or calibration is None:
+        if format_ not in CALIBRATED_FORMATS or calibration is None:
             return None
         root, labels = self.origin.data_root, self.origin.labels
         audit = calibration.audited(root, labels).audit

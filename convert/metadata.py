@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import flatbuffers
 
+from edgebee.convert.flatbuffer import pack_model
 from edgebee.edge.classify import LABELS_NAME
 from edgebee.errors import ConversionError
 
@@ -74,10 +75,8 @@ def pack_metadata(
     model.buffers.append(buffer)
     kept = [old for old in model.metadata or [] if old.name != _METADATA_NAME.encode()]
     model.metadata = [*kept, entry]
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     text = "".join(f"{label}\n" for label in labels)
-    network = bytes(builder.Output())
+    network = pack_model(model, len(content))
     more = describe(network) if describe is not None else {}
     return network + _zip({LABELS_NAME: text.encode(), **more})
 

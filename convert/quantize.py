@@ -32,8 +32,8 @@ from edgebee.convert.calibration import Calibration
 from edgebee.errors import ConversionError
 
 __all__ = [
+    "CALIBRATED_FORMATS",
     "FORMATS",
-    "INTEGER_FORMATS",
     "Format",
     "InputType",
     "calibrate",
@@ -46,8 +46,8 @@ __all__ = [
 
 Format = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-INTEGER_FORMATS: tuple[Format, ...] = ("int8", "int16x8")
-"""Those that need calibration."""
+CALIBRATED_FORMATS: tuple[Format, ...] = ("dynamic", "int8", "int16x8")
+"""Those that are made with training photos: weights are rounded by them, and ranges are set."""
 
 InputType = Literal["uint8", "int8", "float32"]
 _TYPES = {"uint8": tf.uint8, "int8": tf.int8, "float32": tf.float32}

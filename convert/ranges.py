@@ -10,13 +10,14 @@ Inference: Principles and Empirical Evaluation" (arXiv:2004.09602, 2020).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, Literal
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
+
+from edgebee.convert.activations import observed
+from edgebee.convert.flatbuffer import pack_model
 
 __all__ = ["RangeMethod", "clip_ranges", "mse_range", "percentile_range"]
 
@@ -59,9 +60,7 @@ def clip_ranges(
         # Zero must be representable: it pads, and it is what most values are after a ReLU.
         graph.tensors[index].quantization.min = [min(low, 0.0)]
         graph.tensors[index].quantization.max = [max(high, 0.0)]
-    builder = flatbuffers.Builder(len(calibrated))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return pack_model(model, len(calibrated))
 
 
 def _has_range(tensor: Any) -> bool:
@@ -72,21 +71,8 @@ def _activations(
     calibrated: bytes, pictures: Iterable[npt.NDArray[np.uint8]], tensors: list[int]
 ) -> dict[int, npt.NDArray[np.float32]]:
     """Values that each tensor takes, a sample of each photo's."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Warning: Enabling `experimental_preserve_all_tensors`")
-        interpreter = Interpreter(
-            model_content=calibrated,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
-    interpreter.allocate_tensors()
-    entry = interpreter.get_input_details()[0]["index"]
     values: dict[int, list[npt.NDArray[np.float32]]] = {index: [] for index in tensors}
-    for picture in pictures:
-        interpreter.set_tensor(entry, picture[np.newaxis].astype(np.float32))
-        interpreter.invoke()
+    for interpreter in observed(calibrated, pictures):
         for index in tensors:
             flat = interpreter.get_tensor(index).ravel()
             stride = -(-len(flat) // _VALUES_A_PHOTO) | 1  # odd: every channel has its turn

@@ -12,16 +12,17 @@ the flatbuffer, since no well-kept package does it for TFLite.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["round_kernels", "round_with_feedback"]
+from edgebee.convert.activations import observed
+from edgebee.convert.flatbuffer import pack_model
+
+__all__ = ["copy_kernels", "round_kernels", "round_with_feedback"]
 
 Floats = npt.NDArray[Any]
 
@@ -41,8 +42,10 @@ class _Layer:
 
     entering: int
     """Number of the tensor that it reads."""
+    kernel: int
+    """Number of the tensor with its kernel."""
     buffer: int
-    """Number of the buffer with its kernel."""
+    """Number of the buffer with the kernel's values."""
     shape: tuple[int, int, int, int]
     """Of the kernel: `[out, h, w, in]`, for a depthwise one `[1, h, w, channels]`."""
     depthwise: bool
@@ -64,7 +67,8 @@ def round_kernels(float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]]) -> 
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(float32, 0)
-    layers = _convolutions(model)
+    kinds = [tensor.type for tensor in model.subgraphs[0].tensors]
+    layers = [one for one in _convolutions(model) if kinds[one.kernel] == schema.TensorType.FLOAT32]
     for layer, moments in zip(layers, _moments(float32, pictures, layers), strict=True):
         if not np.isfinite(moments).all():
             continue  # activations that are no numbers; the verification will say so
@@ -72,9 +76,35 @@ def round_kernels(float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]]) -> 
         kernel = np.frombuffer(bytes(buffer.data), np.float32).reshape(layer.shape)
         rounded = _from_columns(round_with_feedback(_columns(kernel, layer), moments), layer)
         buffer.data = np.frombuffer(rounded.astype("<f4").tobytes(), np.uint8)
-    builder = flatbuffers.Builder(len(float32))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return pack_model(model, len(float32))
+
+
+def copy_kernels(rounded: bytes, quantized: bytes) -> bytes:
+    """Give a model whose int8 kernels were rounded to the nearest those of `round_kernels`.
+
+    Needed for `dynamic`, which the converter makes of the graph alone.
+
+    Args:
+        rounded: from `round_kernels`.
+        quantized: the same graph, kernels in int8 or, small ones, left in float.
+
+    Returns:
+        The second model with the kernels of the first, where it has them in int8.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    source, target = (schema.ModelT.InitFromPackedBuf(one, 0) for one in (rounded, quantized))
+    for layer, same in zip(_convolutions(source), _convolutions(target), strict=True):
+        tensor = target.subgraphs[0].tensors[same.kernel]
+        if tensor.type != schema.TensorType.INT8:
+            continue
+        kernel = np.frombuffer(bytes(source.buffers[layer.buffer].data), np.float32)
+        along = [1] * 4
+        along[tensor.quantization.quantizedDimension] = -1
+        scale = np.asarray(tensor.quantization.scale, np.float64).reshape(along)
+        whole = np.rint(kernel.reshape(layer.shape) / scale).clip(-STEPS, STEPS)
+        target.buffers[same.buffer].data = np.frombuffer(whole.astype(np.int8).tobytes(), np.uint8)
+    return pack_model(target, len(quantized))
 
 
 def round_with_feedback(weights: Floats, moments: Floats) -> Floats:
@@ -136,6 +166,7 @@ def _convolutions(model: Any) -> list[_Layer]:
         found.append(
             _Layer(
                 entering=operator.inputs[0],
+                kernel=operator.inputs[1],
                 buffer=kernel.buffer,
                 shape=tuple(kernel.shape),
                 depthwise=depthwise,
@@ -165,21 +196,8 @@ def _moments(
     float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]], layers: list[_Layer]
 ) -> list[Floats]:
     """`[groups, inputs, inputs]` of each layer, summed over the photos."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Warning: Enabling `experimental_preserve_all_tensors`")
-        interpreter = Interpreter(
-            model_content=float32,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
-    interpreter.allocate_tensors()
-    entry = interpreter.get_input_details()[0]["index"]
     sums: list[Any] = [0.0] * len(layers)
-    for picture in pictures:
-        interpreter.set_tensor(entry, picture[np.newaxis].astype(np.float32))
-        interpreter.invoke()
+    for interpreter in observed(float32, pictures):
         for place, layer in enumerate(layers):
             seen = _patches(interpreter.get_tensor(layer.entering)[0], layer)
             sums[place] = sums[place] + _products(seen, layer)

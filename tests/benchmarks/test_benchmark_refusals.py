@@ -10,18 +10,10 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs edgebee[train]")
 
+from refusals import assert_refused
 from short_run import SHORT  # beside this file
 
 from edgebee.benchmarks.results_file import read_results
-
-
-def assert_refused(done, *words):
-    assert done.status == 1
-    assert done.out == ""
-    (line,) = done.errors
-    assert line.startswith("Error: ")
-    for word in words:
-        assert str(word) in line
 
 
 def test_an_empty_folder(edgebee, tmp_path):

@@ -14,23 +14,13 @@ import pytest
 
 pytest.importorskip("keras", reason="needs edgebee[train]")
 import keras
+from refusals import assert_refused
 from small_models import SIZE, classifier, sequential
 
 
 def contents(folder):
     """Every file below a folder with its bytes."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def assert_refused(done, *words):
-    """Exit status 1, nothing on standard output, one line that says what and how to go on."""
-    assert done.status == 1
-    assert done.out == ""
-    (line,) = done.errors
-    assert line.startswith("Error: ")
-    for word in words:
-        assert str(word) in line
-    assert len(line) < 400 + len(str(words[0]))
 
 
 # ------------------------------------------------------------------ models, labels, photos

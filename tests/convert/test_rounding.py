@@ -72,7 +72,7 @@ def test_patches_times_columns_are_the_convolution(depthwise, side, strides, pad
     activations = rng.normal(size=(9, 8, 5)).astype(np.float32)
     shape = (1, side, side, 5) if depthwise else (4, side, side, 5)
     kernel = rng.normal(size=shape).astype(np.float32)
-    layer = _Layer(0, 0, shape, depthwise, strides, padded)
+    layer = _Layer(0, 0, 0, shape, depthwise, strides, padded)
     columns, seen = _columns(kernel, layer), _patches(activations, layer)
     np.testing.assert_array_equal(_from_columns(columns, layer), kernel)
     padding, step = "SAME" if padded else "VALID", (1, *strides, 1)
@@ -164,3 +164,11 @@ def test_activations_that_are_no_numbers_round_nothing():
     first, second = zip(kernels(content), kernels(round_kernels(content, pictures)), strict=True)
     assert not np.array_equal(*first), "its activations are still numbers"
     np.testing.assert_array_equal(*second)
+
+
+def test_dynamic_has_the_same_kernels_where_they_are_int8(artifacts):
+    """Kernels of fewer than 1,024 weights the converter leaves in float."""
+    dynamic = kernels((artifacts / "model_dynamic.tflite").read_bytes())
+    int8 = kernels((artifacts / "model_int8.tflite").read_bytes())
+    same = [np.allclose(*pair, rtol=1e-5, atol=1e-7) for pair in zip(dynamic, int8, strict=True)]
+    assert same == [kernel.size >= 1024 for kernel in int8]

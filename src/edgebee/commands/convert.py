@@ -187,6 +187,7 @@ def _prepare(
     """Load the model and read the photos; everything is looked at before anything is made."""
     from edgebee.convert.conversion import Conversion, Origin, load_keras
     from edgebee.convert.manifest import hash_photo_list
+    from edgebee.convert.quantize import CALIBRATED_FORMATS
     from edgebee.errors import ConversionError
 
     model, labels = load_keras(model_path), dataset.labels
@@ -200,13 +201,14 @@ def _prepare(
     photos, size = dataset.train, model.input_shape[1:3]
     count = samples or max(DEFAULT_SAMPLES, 2 * len(labels))
     calibration = None
-    if "int8" in formats or "int16x8" in formats:
-        calibration = _calibrate(dataset, count, size, settings.seed)
+    calibrated = [one for one in ("int8", *CALIBRATED_FORMATS) if one in formats]
+    if calibrated:
+        calibration = _calibrate(dataset, count, size, settings.seed, calibrated[0])
 
     def read_more() -> Calibration | None:
         if count >= min(len(photos), MAX_SAMPLES):
             return None
-        return _calibrate(dataset, MAX_SAMPLES, size, settings.seed)
+        return _calibrate(dataset, MAX_SAMPLES, size, settings.seed, "int8")
 
     return Conversion(
         model=model,
@@ -289,7 +291,9 @@ def _part(record: Any, name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _calibrate(dataset: Dataset, samples: int, size: tuple[int, int], seed: int) -> Calibration:
+def _calibrate(
+    dataset: Dataset, samples: int, size: tuple[int, int], seed: int, format_: str
+) -> Calibration:
     """Read the representative data set with a progress bar, and look at it."""
     from tqdm import tqdm
 
@@ -308,7 +312,7 @@ def _calibrate(dataset: Dataset, samples: int, size: tuple[int, int], seed: int)
     calibration = calibration.audited(dataset.root, dataset.labels)
     for remark in calibration.audit.remarks if calibration.audit else ():
         say(f"warning: {remark}")
-    say(f"int8 is calibrated on {len(calibration.paths)} training {kind}")
+    say(f"{format_} is calibrated on {len(calibration.paths)} training {kind}")
     return calibration
 
 

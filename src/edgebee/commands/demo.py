@@ -6,9 +6,6 @@ from pathlib import Path
 
 import click
 
-MAX_DROP_POINTS = 5.0
-"""Three of the sixty drawings: that few say little of one or two, and the demo is to go on."""
-
 
 @click.command("demo", short_help="The whole way in a minute, without network or photos.")
 @click.option(
@@ -33,8 +30,8 @@ def command(ctx: click.Context, *, output: Path) -> None:
 
     step(1, "edgebee train --data sample")
     train.run("sample", output, Recipe(), debug=debug)
-    step(2, f"edgebee convert --quantize all --max-drop {MAX_DROP_POINTS:g}")
-    convert.run(output / "model.keras", convert.FORMATS, max_drop=MAX_DROP_POINTS, debug=debug)
+    step(2, "edgebee convert --quantize all")
+    convert.run(output / "model.keras", convert.FORMATS, debug=debug)
     step(3, "edgebee benchmark")
     benchmark.run(output)
     step(4, "edgebee classify")
