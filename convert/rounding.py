@@ -6,8 +6,9 @@ inputs go together on real photos. That is GPTQ (Frantar et al., "GPTQ: Accurate
 Quantization for Generative Pre-trained Transformers", ICLR 2023), which needs no training.
 
 The result is still a float model, whose kernels lie on int8's values: the quantizer, which takes
-a channel's largest weight for 127 steps, finds nothing left to round. All is done in NumPy on
-the flatbuffer, since no well-kept package does it for TFLite.
+a channel's largest weight for 127 steps, finds nothing left to round. litert-quantizer 0.11 has
+GPTQ too, but for fully connected layers alone; MobileNetV2 has one of those and 52 convolutions,
+hence NumPy on the flatbuffer.
 """
 
 from __future__ import annotations
