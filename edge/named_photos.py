@@ -63,6 +63,8 @@ def _expand(name: str) -> Iterator[Path]:
 
 
 def _standard_input() -> Iterator[Iterable[NamedPhoto]]:
+    if sys.stdin is None:  # closed: descriptor 0 may be any file that was opened since
+        raise PhotoError("-: unreadable (it is closed); give it a photo or a list")
     # Not sys.stdin: it waits until its buffer is full, however long the next name takes.
     try:
         content = chunk = os.read(0, _CHUNK_BYTES)

@@ -113,12 +113,15 @@ def test_standard_input_without_anything_is_a_failure(given):
     assert (status, len(err)) == (1, 1)
 
 
-def test_standard_input_that_is_closed_is_one_line(tmp_path):
-    command = f"{sys.executable} -m edgebee classify - <&-"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("first", ["", "import os; os.open(photo, os.O_RDONLY); "])
+def test_standard_input_that_is_closed_is_one_line(album, first):
+    """Also when a library opened a photo since, which then has the descriptor."""
+    code = f"import sys; photo = sys.argv.pop(); {first}from edgebee.cli import main; main()"
+    command = [sys.executable, "-c", code, "classify", "-", album / "a.jpg"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True,
+                          text=True, check=False)  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: -: unreadable (")
-    assert done.stderr.count("\n") == 1
+    assert done.stderr == "error: -: unreadable (it is closed); give it a photo or a list\n"
 
 
 def test_the_limit_of_pixels_can_be_raised(tmp_path):
