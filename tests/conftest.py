@@ -62,17 +62,31 @@ def tensorflow_started() -> None:
 def artifacts(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) -> Path:
     """What `edgebee train` and `edgebee convert` leave: a really trained model, all formats.
 
-    Trained on the drawn sample, briefly and at 96 pixels. Do not write in it.
+    Trained on the drawn sample, briefly and at 96 pixels; once for all workers. Do not write in it.
     """
+    import fcntl
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # then each worker has a folder of its own in there
+        shared = shared.parent
+    folder = shared / "trained" / "artifacts"
+    with (shared / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        whole = folder.with_name("whole")
+        if not whole.exists():
+            _train_and_convert(folder)
+            whole.touch()
+    return folder
+
+
+def _train_and_convert(folder: Path) -> None:
     from edgebee.commands import convert, train
     from edgebee.train.recipe import Recipe
 
-    folder = tmp_path_factory.mktemp("trained") / "artifacts"
     train.run("sample", folder, Recipe(epochs=2, fine_tune_epochs=1, image_size=96, views=2))
     # Three epochs leave many answers near one half, and int8 turns some of them, more or fewer as
     # the processor rounds in training: how much a real model may lose is tested elsewhere.
     convert.run(folder / "model.keras", convert.FORMATS, samples=CALIBRATION_SAMPLES, max_drop=10.0)
-    return folder
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +30,9 @@ from edgebee.train.recipe import Recipe
 __all__ = ["Checkpoint", "Checkpoints"]
 
 _FILE_NAME = ".checkpoint.npz"
+
+_LAYOUT = 2
+"""What the variables are and their order; another number whenever a training stores others."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Checkpoints:
         """Write the state, replacing the one before."""
         buffer = io.BytesIO()
         header = {
+            "layout": _LAYOUT,
             "fingerprint": self.fingerprint,
             "epochs": [asdict(epoch) for epoch in checkpoint.epochs],
         }
@@ -67,7 +73,7 @@ class Checkpoints:
         """Read the state.
 
         Raises:
-            TrainingError: there is none, or it is of another training.
+            TrainingError: there is none, or it is of another training or version of edgebee.
         """
         again = "leave --resume out to start anew"
         try:
@@ -79,8 +85,10 @@ class Checkpoints:
             raise TrainingError(
                 f"{self.path.parent}: no interrupted training there; {again}"
             ) from error
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise TrainingError(f"{self.path}: damaged; {again}") from error
+        if header.get("layout") != _LAYOUT:
+            raise TrainingError(f"{self.path}: made by another version of edgebee; {again}")
         if header["fingerprint"] != self.fingerprint:
             raise TrainingError(
                 f"{self.path.parent}: the interrupted training had other settings or photos; "
