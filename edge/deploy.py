@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from edgebee.edge import classify, field
 from edgebee.edge.remote import Done, Host, RemoteError
-from edgebee.edge.service import NAME, render_unit
+from edgebee.edge.service import NAME, REMOVE, render_unit
 
 __all__ = [
     "Device", "build_wheel", "deploy", "need_sudo", "packages_for", "parse_options",
@@ -377,7 +377,7 @@ def _usage(host: Host, device: Device, *, service: bool) -> str:
             "The service runs, now and after every start of the machine:",
             "  journalctl -u edgebee -o cat -f          its answers",
             "  sudo systemctl stop edgebee              stop it",
-            f"  sudo systemctl disable --now edgebee && sudo rm /etc/systemd/system/{NAME}",
+            f"  {REMOVE}",
             "                                           remove it",
         ]
     lines.append(f"Remove all of it: rm -r {shlex.quote(device.folder)}")

@@ -34,6 +34,7 @@ HEAD = struct.Struct("<cIIdQ")  # kind, height, width, seconds into a film, leng
 OPENED, FRAME, END, ERROR = b"O", b"F", b"E", b"X"
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_DEVICES = Path("/dev")
 _PAUSE_S = 0.002  # between two looks for a request, should a read not wait for the camera
 _PI_SIZE = (1280, 960)  # 4:3, the sensors' shape, and enough for any model's input
 _INSTALL = (
@@ -55,7 +56,7 @@ class Source(Protocol):
         """A fresh frame, `uint8 [H, W, 3]` RGB, and its seconds into the film; None at its end."""
 
     def pass_time(self) -> None:
-        """Called between requests."""
+        """Called between requests; raises SourceError when the camera is gone."""
 
 
 def is_film(source: str) -> bool:
@@ -78,7 +79,13 @@ def open_source(source: str, every_s: float, size: tuple[int, int] | None) -> So
         camera = _open_picamera2(int(source or 0), size)
         if camera:
             return camera
-    return _OpenCV(source or "0", every_s, size)
+    return _OpenCV(source or _first_device(), every_s, size)
+
+
+def _first_device() -> str:
+    """The lowest number there is: a camera that was put back may have another than 0."""
+    # From 10 on a Pi has codecs and the like, which take pictures and give them back.
+    return min((path.name[5:] for path in _DEVICES.glob("video[0-9]")), default="0")
 
 
 class _OpenCV:
@@ -119,8 +126,10 @@ class _OpenCV:
         return self._cv2.cvtColor(frame, self._cv2.COLOR_BGR2RGB), at_s
 
     def pass_time(self) -> None:
-        if not self._film:  # drivers keep a few frames: let the old ones go
-            self._capture.grab()
+        # Drivers keep a few frames: let the old ones go. A camera that was pulled out is let go
+        # at once: while it is held, its number is taken, and put back it would get another one.
+        if not self._film and not self._capture.grab():
+            raise SourceError(f"{self.name}: gives no more pictures")
 
 
 def _why_not(name: str, film: bool, device: bool) -> str:

@@ -6,13 +6,18 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-__all__ = ["NAME", "render_unit"]
+__all__ = ["NAME", "REMOVE", "render_unit"]
 
 NAME = "edgebee.service"
+REMOVE = (
+    "sudo systemctl disable --now edgebee && "
+    f"sudo rm -rf /etc/systemd/system/{NAME} /var/lib/edgebee"
+)
+"""Takes away the unit, and what it remembers of the photos that were answered."""
 
 _UNIT = """\
 # Made by `edgebee deploy --service`; made anew when that is run again.
-# Remove it: sudo systemctl disable --now edgebee && sudo rm /etc/systemd/system/edgebee.service
+# Remove it: {remove}
 [Unit]
 Description=edgebee: says what is in photos
 {unit}StartLimitIntervalSec=0
@@ -84,6 +89,7 @@ def render_unit(
     devices = "SupplementaryGroups=video\n" if local else "PrivateDevices=yes\n"
     families = "AF_UNIX AF_INET AF_INET6" if stream else "AF_UNIX"
     return _UNIT.format(
+        remove=REMOVE,
         unit=unit,
         user=user,
         home=_escape(str(home)),
