@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 camera = pytest.importorskip("edgebee.edge.camera", reason="needs edgebee")
+frame_source = pytest.importorskip("edgebee.edge.frame_source", reason="needs edgebee")
 SOON_S = 60
 
 PICAMERA2 = '''
@@ -221,6 +222,42 @@ def test_a_camera_that_is_pulled_out_is_waited_for(network_camera):
     name = network_camera.address
     assert said[0] == f"{name}: gives no more pictures; waiting for the camera"
     assert said[1].startswith(f"{name}: back after ")
+
+
+def test_a_camera_that_is_pulled_out_is_let_go_before_the_next_frame(network_camera):
+    """Held, it would keep its number, and be another one when it is put back."""
+    command = [sys.executable, frame_source.__file__, network_camera.address, "3600"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+        head = process.stdout.read(frame_source.HEAD.size)
+        kind, *_, length = frame_source.HEAD.unpack(head)
+        assert (kind, process.stdout.read(length)) == (
+            frame_source.OPENED,
+            network_camera.address.encode(),
+        )
+        network_camera.plugged = False  # nobody asks for a frame
+        rest = process.stdout.read()
+        assert process.wait(timeout=SOON_S) == 1
+    kind, *_, length = frame_source.HEAD.unpack_from(rest)
+    assert kind == frame_source.ERROR
+    assert rest[-length:].endswith(b": gives no more pictures")
+
+
+@pytest.mark.parametrize(
+    ("devices", "first"),
+    [
+        (["video0", "video1"], "0"),
+        (["video2", "video1", "v4l", "video"], "1"),  # as after 0 was pulled out and put back
+        (["video10", "video3"], "3"),
+        (["video10"], "0"),  # a Pi's codec is no camera
+        ([], "0"),
+    ],
+)
+def test_the_camera_with_the_lowest_number_is_taken(tmp_path, monkeypatch, devices, first):
+    for name in devices:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(frame_source, "_DEVICES", tmp_path)
+    assert frame_source._first_device() == first
 
 
 def test_a_clock_that_jumps_changes_no_pace(network_camera, tmp_path, jumping_clock):

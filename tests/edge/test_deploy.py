@@ -287,7 +287,7 @@ def test_a_service_is_installed_and_its_program_runs(bare, golden_model, photo):
     status, out, err = deploy(*bare.arguments(), "-m", golden_model, *options)
     assert status == 0, err
     assert "journalctl -u edgebee" in out
-    assert "sudo systemctl disable --now edgebee" in out
+    assert f"  {service.REMOVE}\n" in out
     assert [line.split()[1] for line in asked.read_text().splitlines()] == [
         "install", "systemctl", "systemctl", "systemctl",
     ]  # fmt: skip
