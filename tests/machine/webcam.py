@@ -3,6 +3,11 @@
 `python3 webcam.py` as root, after `modprobe dummy_hcd gadgetfs` and with gadgetfs mounted at
 /dev/gadget. The kernel's own `uvcvideo` then finds a camera on its USB, of 320x240 YUYV in
 one colour, brighter with each picture. It is pulled out when this ends.
+
+libcamera lists only cameras on a controller that the firmware names. QEMU's own is one: start
+QEMU with `-device qemu-xhci -chardev socket,id=usb,host=127.0.0.1,port=14000,reconnect=2 -device
+usb-redir,chardev=usb` and port 14000 forwarded to 4000 there, and run there `usbredirect --device
+1d6b:0102 --as 0.0.0.0:4000`. picamera2 wants /dev/dma_heap/linux,cma, which a link to `system` is.
 """
 
 from __future__ import annotations
