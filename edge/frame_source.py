@@ -36,11 +36,13 @@ OPENED, FRAME, END, ERROR = b"O", b"F", b"E", b"X"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _DEVICES = Path("/dev")
 _PAUSE_S = 0.002  # between two looks for a request, should a read not wait for the camera
+_PI_FORMAT = "BGR888"  # libcamera's name for bytes in the order R, G, B
 _PI_SIZE = (1280, 960)  # 4:3, the sensors' shape, and enough for any model's input
 _INSTALL = (
     "pip install opencv-python-headless, or, for a Raspberry Pi camera, "
     "sudo apt install python3-picamera2"
 )
+_INSTALL_BESIDE = "sudo apt install python3-opencv, for a camera that is not the Pi's own"
 
 
 class SourceError(Exception):
@@ -95,7 +97,9 @@ class _OpenCV:
         try:
             self._cv2: Any = importlib.import_module("cv2")
         except ImportError as error:
-            raise SourceError(f"no library to read a camera with: {_INSTALL}") from error
+            # Beside picamera2, Debian's: pip's brings a NumPy that picamera2 may not be made for.
+            remedy = _INSTALL_BESIDE if "picamera2" in sys.modules else _INSTALL
+            raise SourceError(f"no library to read a camera with: {remedy}") from error
         device = re.fullmatch(r"(?:/dev/video)?(\d+)", source)
         self.name = f"/dev/video{device[1]}" if device else source
         self._film, self._every_s = is_film(source), every_s
@@ -142,15 +146,22 @@ def _why_not(name: str, film: bool, device: bool) -> str:
     return "no camera; plug one in, or name another one: --camera /dev/video2"
 
 
+class _NotOfThePiError(Exception):
+    """libcamera lists USB cameras too, which give what they have: YUYV, MJPEG."""
+
+
 class _Picamera2:
     def __init__(self, library: Any, number: int, size: tuple[int, int] | None) -> None:
         self.name = f"Pi camera {number}"
         try:
             self._camera = library.Picamera2(number)
-            # "BGR888" is libcamera's name for bytes in the order R, G, B. Without a queue, a
-            # frame is one that was taken after it was asked for.
-            main = {"size": size or _PI_SIZE, "format": "BGR888"}
+            # Without a queue, a frame is one that was taken after it was asked for.
+            main = {"size": size or _PI_SIZE, "format": _PI_FORMAT}
             self._camera.configure(self._camera.create_video_configuration(main, queue=False))
+            given = self._camera.camera_configuration()["main"]["format"]
+            if given != _PI_FORMAT:
+                self._camera.close()
+                raise _NotOfThePiError(given)
             self._camera.start()
         except (RuntimeError, OSError, IndexError) as error:
             reason = str(error).split("\n", 1)[0]
@@ -171,7 +182,9 @@ def _open_picamera2(number: int, size: tuple[int, int] | None) -> _Picamera2 | N
         return None
     if len(library.Picamera2.global_camera_info()) <= number:
         return None
-    return _Picamera2(library, number, size)
+    with contextlib.suppress(_NotOfThePiError):
+        return _Picamera2(library, number, size)
+    return None
 
 
 def serve(source: Source, requests: int, answers: BinaryIO) -> None:

@@ -35,6 +35,10 @@ class Picamera2:
         return {"main": main}
     def configure(self, configuration):
         self.size = configuration["main"]["size"]
+    def camera_configuration(self):
+        return {"main": {"format": os.environ.get("EDGEBEE_TEST_FORMAT", "BGR888")}}
+    def close(self):
+        Picamera2.closed = True
     def start(self):
         self.frames = 0
     def capture_array(self, name):
@@ -47,12 +51,18 @@ class Picamera2:
 '''
 
 
+def put_on_path(folder, monkeypatch):
+    """Of the processes that are started; before what is on it."""
+    path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+
+
 @pytest.fixture
 def picamera2(tmp_path, monkeypatch):
     """A folder on the path in which there is a `picamera2`."""
     (tmp_path / "pi" / "picamera2").mkdir(parents=True)
     (tmp_path / "pi" / "picamera2" / "__init__.py").write_text(PICAMERA2)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "pi"))
+    put_on_path(tmp_path / "pi", monkeypatch)
 
 
 def jpeg(level):
@@ -243,23 +253,6 @@ def test_a_camera_that_is_pulled_out_is_let_go_before_the_next_frame(network_cam
     assert rest[-length:].endswith(b": gives no more pictures")
 
 
-@pytest.mark.parametrize(
-    ("devices", "first"),
-    [
-        (["video0", "video1"], "0"),
-        (["video2", "video1", "v4l", "video"], "1"),  # as after 0 was pulled out and put back
-        (["video10", "video3"], "3"),
-        (["video10"], "0"),  # a Pi's codec is no camera
-        ([], "0"),
-    ],
-)
-def test_the_camera_with_the_lowest_number_is_taken(tmp_path, monkeypatch, devices, first):
-    for name in devices:
-        (tmp_path / name).touch()
-    monkeypatch.setattr(frame_source, "_DEVICES", tmp_path)
-    assert frame_source._first_device() == first
-
-
 def test_a_clock_that_jumps_changes_no_pace(network_camera, tmp_path, jumping_clock):
     kept, told = tmp_path / "kept", tmp_path / "answers.jsonl"
     command = [sys.executable, "-m", "edgebee", "classify", "--json", "--every", "0.2"]
@@ -308,6 +301,70 @@ def test_a_camera_in_use_is_one_clear_line():
         "error: Pi camera 0: Failed to acquire camera: Device or resource busy; "
         "is another program using it?"
     )
+
+
+CV2 = """
+import os, sys
+CAP_PROP_FRAME_WIDTH, CAP_PROP_FRAME_HEIGHT, COLOR_BGR2RGB = 3, 4, 4
+class VideoCapture:
+    def __init__(self, place):
+        if picamera2 := sys.modules.get("picamera2"):
+            assert picamera2.Picamera2.closed, "it is held by another library"
+        self.left = int(os.environ.get("EDGEBEE_TEST_FRAMES", "1"))
+    def isOpened(self):
+        return True
+    def set(self, which, value):
+        pass
+    def grab(self):
+        self.left -= 1
+        return self.left >= 0
+    def retrieve(self):
+        import numpy as np
+        return True, np.zeros((48, 64, 3), np.uint8)
+def cvtColor(frame, how):
+    return frame
+"""
+
+
+@pytest.fixture
+def opencv(tmp_path, monkeypatch):
+    """OpenCV with a camera that gives one picture, or as many as are wanted, and is gone."""
+    (tmp_path / "cv2.py").write_text(CV2)
+    put_on_path(tmp_path, monkeypatch)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+    yield
+    sys.modules.pop("cv2", None)
+
+
+@pytest.mark.usefixtures("picamera2", "opencv")
+def test_a_usb_camera_that_picamera2_lists_is_read_with_opencv(monkeypatch):
+    monkeypatch.setenv("EDGEBEE_TEST_FORMAT", "YUYV")
+    monkeypatch.setenv("EDGEBEE_TEST_FRAMES", "1000000")
+    frames = camera.read_frames("", every_s=0.0, say=pytest.fail)
+    assert next(frames).pixels.shape == (48, 64, 3)
+    frames.close()
+
+
+@pytest.mark.usefixtures("picamera2")
+def test_beside_picamera2_opencv_is_debian_s(tmp_path, monkeypatch):
+    (tmp_path / "pi" / "cv2.py").write_text("raise ImportError")
+    monkeypatch.setenv("EDGEBEE_TEST_FORMAT", "YUYV")
+    with pytest.raises(camera.CameraError, match="sudo apt install python3-opencv"):
+        next(camera.read_frames("", every_s=0.0, say=pytest.fail))
+
+
+@pytest.mark.usefixtures("opencv")
+@pytest.mark.parametrize(
+    ("there", "name"),
+    [([], "/dev/video0"), (["video3", "video1"], "/dev/video1"), (["video10"], "/dev/video0")],
+)
+def test_the_first_camera_is_the_lowest_that_is_there(tmp_path, monkeypatch, there, name):
+    (tmp_path / "dev").mkdir()
+    for node in there:
+        (tmp_path / "dev" / node).touch()
+    monkeypatch.setattr(frame_source, "_DEVICES", tmp_path / "dev")
+    assert frame_source.open_source("", 0.0, None).name == name
 
 
 @pytest.mark.usefixtures("picamera2")
