@@ -34,8 +34,8 @@ class Recipe:
     weights: str = "imagenet"
     """`imagenet`, `none` or the path of a weights file."""
 
-    learning_rate: float = 1e-3
-    fine_tune_learning_rate: float = 1e-4
+    learning_rate: float = 5e-4
+    fine_tune_learning_rate: float = 5e-5
     fine_tune_batch_size: int = 16
     """Views in a step of fine-tuning. More and smaller steps learn more from a few hundred photos,
     at the price of the same computations."""
