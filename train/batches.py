@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from edgebee.train.features import Features
 from edgebee.train.history import Phase
-from edgebee.train.recipe import Recipe
-from edgebee.train.temperature import FOLDS
 
 __all__ = ["FoldBatches", "StoredBatches", "class_weights"]
 
@@ -91,24 +89,40 @@ class StoredBatches:
 
 
 class FoldBatches(StoredBatches):
-    """Batches for one head per fold: by weights `[rows, folds]`, none learns from its own."""
+    """Batches for heads that each leave a fold out: none learns from the photos of its own.
+
+    Args:
+        features: what the frozen base said.
+        fold_of: `[photos]`, the fold of each.
+        left_out: `[heads]`, the fold that each does not see.
+        class_count: length of a one-hot label.
+        batch_size: rows a batch; the last one may be shorter.
+        seed: decides the order.
+    """
 
     def __init__(
-        self, features: Features, fold_of: npt.NDArray[np.int64], class_count: int, recipe: Recipe
+        self,
+        features: Features,
+        fold_of: npt.NDArray[np.int64],
+        left_out: npt.NDArray[np.int64],
+        *,
+        class_count: int,
+        batch_size: int,
+        seed: int,
     ) -> None:
         super().__init__(
             features,
             class_count=class_count,
-            batch_size=recipe.batch_size,
+            batch_size=batch_size,
             phase="feature_extraction",
-            seed=recipe.seed,
+            seed=seed,
         )
-        self.fold_of = fold_of
+        self.fold_of, self.left_out = fold_of, left_out
 
     def _batch(self, rows: npt.NDArray[np.int64]) -> tuple[Any, ...]:
         shown, one_hot = super()._batch(rows)
-        own = self.fold_of[rows // self.features.views][:, np.newaxis] == np.arange(FOLDS)
-        return shown, one_hot, (~own).astype(np.float32)
+        seen = self.fold_of[rows // self.features.views][:, np.newaxis] != self.left_out
+        return shown, one_hot, seen.astype(np.float32)
 
 
 def class_weights(classes: npt.NDArray[np.int64], class_count: int) -> npt.NDArray[np.float32]:

@@ -35,7 +35,7 @@ class LinearHeads:
         class_count: how many classes there are.
         heads: how many heads; each example may count differently for each.
         steps: how many there will be in all; the rate falls to 0 over them, along a cosine.
-        learning_rate: Adam's, at the first step.
+        learning_rate: Adam's, at the first step; one for all heads, or `[heads]`.
         dropout: share of the features that a step does without.
         seed: of the dropout; with the epoch it alone decides the draws.
     """
@@ -47,12 +47,14 @@ class LinearHeads:
         *,
         heads: int = 1,
         steps: int,
-        learning_rate: float,
+        learning_rate: float | npt.NDArray[np.floating],
         dropout: float,
         seed: int,
     ) -> None:
         self.heads, self.class_count = heads, class_count
-        self.steps, self.learning_rate = steps, learning_rate
+        self.steps = steps
+        self.learning_rate = np.repeat(np.broadcast_to(learning_rate, heads), class_count)
+        """`[heads * classes]`"""
         self.dropout, self.seed = dropout, seed
         self.step = 0
         outputs = heads * class_count
@@ -64,10 +66,14 @@ class LinearHeads:
         self._first = tuple(np.zeros_like(one) for one in self.weights)
         self._second = tuple(np.zeros_like(one) for one in self.weights)
 
-    def logits(self, features: Floats) -> Floats:
-        """Features `[n, features]` -> logits `[n, heads, classes]`."""
-        kernel, bias = self.weights
-        return (features @ kernel + bias).reshape(len(features), self.heads, self.class_count)
+    def logits(self, features: Floats, heads: slice = slice(None)) -> Floats:
+        """Features `[n, features]` -> logits `[n, heads, classes]`, of all heads or of some."""
+        kernel, bias = (
+            array.reshape(*array.shape[:-1], self.heads, self.class_count)[..., heads, :]
+            for array in self.weights
+        )
+        flat = features @ kernel.reshape(len(kernel), -1) + bias.ravel()
+        return flat.reshape(len(features), -1, self.class_count)
 
     def learn(self, batches: Iterable[tuple[Any, ...]], epoch: int) -> Learned:
         """Learn from every batch once.
@@ -108,7 +114,7 @@ class LinearHeads:
         ):
             first[:] = FIRST_MOMENT_DECAY * first + (1 - FIRST_MOMENT_DECAY) * gradient
             second[:] = SECOND_MOMENT_DECAY * second + (1 - SECOND_MOMENT_DECAY) * gradient**2
-            weights[:] = weights - np.float32(rate) * first / (np.sqrt(second) + EPSILON)
+            weights[:] = weights - rate.astype(np.float32) * first / (np.sqrt(second) + EPSILON)
 
     def state(self) -> tuple[npt.NDArray[Any], ...]:
         """Everything that decides how learning goes on."""

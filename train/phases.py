@@ -10,7 +10,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.errors import TrainingError
-from edgebee.train.batches import FoldBatches, StoredBatches
+from edgebee.train.batches import StoredBatches
 from edgebee.train.checkpoint import Checkpoint
 from edgebee.train.features import Features
 from edgebee.train.fine_tuning import FineTuning
@@ -26,12 +25,10 @@ from edgebee.train.fused import multiplies_bfloat16
 from edgebee.train.head import LinearHeads
 from edgebee.train.history import Epoch, Phase
 from edgebee.train.recipe import Recipe
-from edgebee.train.temperature import FOLDS, cross_entropy, stratified_folds
+from edgebee.train.temperature import cross_entropy
 
 __all__ = ["TwoPhases"]
 
-MOST_HELD_OUT_PHOTOS = 2_000
-"""Held-out photos tell one temperature; more of them would only take longer."""
 RUNAWAY_LOSS = 1e4
 """Guessing among a million classes costs 14; a cross-entropy this high means divergence."""
 SCORING_BATCH_SIZE = 64
@@ -48,6 +45,7 @@ class TwoPhases:
         validation: features of the validation photos, one view each.
         class_count: how many classes there are.
         recipe: the settings.
+        learning_rate: of the head in feature extraction.
         weight_of_class: `[classes]`, see `class_weights`; None counts every photo the same.
         save: called with the state after each epoch.
         resumed: the state to go on from.
@@ -60,12 +58,14 @@ class TwoPhases:
         class_count: int,
         recipe: Recipe,
         *,
+        learning_rate: float,
         weight_of_class: npt.NDArray[np.float32] | None = None,
         save: Callable[[Checkpoint], None] = lambda checkpoint: None,
         resumed: Checkpoint | None = None,
     ) -> None:
         self.training, self.validation = training, validation
         self.class_count, self.recipe = class_count, recipe
+        self.learning_rate = learning_rate
         self.weight_of_class = weight_of_class
         self.save, self.resumed = save, resumed
         self.epochs: list[Epoch] = list(resumed.epochs) if resumed else []
@@ -86,8 +86,17 @@ class TwoPhases:
         self.head.build((None, *self.training.pooled.shape[1:]))
         if self._recorded("fine_tuning"):
             return  # its weights come with the fine-tuning's
-        batches = self._batches("feature_extraction", self.recipe.batch_size)
-        self._learn("feature_extraction", self._new_heads(len(batches)), batches)
+        recipe = self.recipe
+        batches = self._batches("feature_extraction", recipe.batch_size)
+        heads = LinearHeads(
+            self.training.pooled.shape[1],
+            self.class_count,
+            steps=max(1, recipe.epochs) * len(batches),
+            learning_rate=self.learning_rate,
+            dropout=recipe.dropout,
+            seed=recipe.seed,
+        )
+        self._learn("feature_extraction", heads, batches)
 
     def fine_tune(self, above: Any) -> None:
         """Phase two, fine-tuning: the released layers learn together with the head.
@@ -156,30 +165,6 @@ class TwoPhases:
         kernel, bias = self.head.get_weights()
         return np.asarray(features @ kernel + bias, np.float32)
 
-    def held_out_logits(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Logits of training photos from heads that were not trained on them.
-
-        The training photos are cut into folds; each fold's photos are asked of a head that
-        learned from the others, on the frozen base. The heads learn side by side; an example
-        counts nothing for the head of its own fold.
-
-        Returns:
-            Logits `[photos, classes]` of the plain views, and the right classes `[photos]`.
-        """
-        rng = np.random.default_rng(self.recipe.seed)
-        photos = np.sort(rng.permutation(self.training.photos)[:MOST_HELD_OUT_PHOTOS])
-        classes = self.training.classes[photos]
-        fold_of = np.zeros(len(self.training.classes), np.int64)
-        fold_of[photos] = stratified_folds(classes, FOLDS, self.recipe.seed)
-        batches = FoldBatches(
-            replace(self.training, photos=photos), fold_of, self.class_count, self.recipe
-        )
-        learning = self._new_heads(len(batches), heads=FOLDS)
-        for epoch in range(max(1, self.recipe.epochs)):
-            learning.learn(batches.of(epoch), epoch)
-        every = learning.logits(self.training.pooled.take(photos * self.training.views))
-        return every[np.arange(len(photos)), fold_of[photos]], classes
-
     def record(
         self,
         phase: Phase,
@@ -213,19 +198,6 @@ class TwoPhases:
         measured = {name: float(logs[name]) for name in MEASURES}
         self.epochs.append(Epoch(epoch=epoch + 1, phase=phase, seconds=seconds, **measured))
         self.save(Checkpoint(tuple(self.epochs), tuple(state)))
-
-    def _new_heads(self, steps_per_epoch: int, heads: int = 1) -> LinearHeads:
-        recipe = self.recipe
-        (features,) = self.training.pooled.shape[1:]
-        return LinearHeads(
-            features,
-            self.class_count,
-            heads=heads,
-            steps=max(1, recipe.epochs) * steps_per_epoch,
-            learning_rate=recipe.learning_rate,
-            dropout=recipe.dropout,
-            seed=recipe.seed,
-        )
 
     def _batches(self, phase: Phase, batch_size: int) -> StoredBatches:
         return StoredBatches(

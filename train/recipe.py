@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from edgebee.errors import TrainingError
 
-__all__ = ["Recipe"]
+__all__ = ["DEFAULT_LEARNING_RATE", "Recipe"]
+
+DEFAULT_LEARNING_RATE = 5e-4
+"""Of the head, when there are too few photos to choose by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,8 @@ class Recipe:
     weights: str = "imagenet"
     """`imagenet`, `none` or the path of a weights file."""
 
-    learning_rate: float = 5e-4
+    learning_rate: float | None = None
+    """The head's; None: chosen by held-out training photos, see `edgebee.train.held_out`."""
     fine_tune_learning_rate: float = 5e-5
     fine_tune_batch_size: int = 16
     """Views in a step of fine-tuning. More and smaller steps learn more from a few hundred photos,
@@ -80,7 +84,7 @@ class Recipe:
             ("--learning-rate", self.learning_rate),
             ("--fine-tune-learning-rate", self.fine_tune_learning_rate),
         ):
-            if not 0 < rate < math.inf:
+            if rate is not None and not 0 < rate < math.inf:
                 raise TrainingError(f"{option} {rate}: must be a number above 0")
 
     @property

@@ -14,6 +14,7 @@ __all__ = [
     "cross_entropy",
     "expected_calibration_error",
     "fit_temperature",
+    "log_losses",
     "softmax",
     "stratified_folds",
     "withholding_threshold",
@@ -38,8 +39,10 @@ def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True), np.float64)
 
 
-def cross_entropy(logits: npt.NDArray[np.floating], classes: npt.NDArray[np.int64]) -> float:
-    """Mean of `-log(score of the right class)`.
+def log_losses(
+    logits: npt.NDArray[np.floating], classes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """`-log(score of the right class)`, `[n]`.
 
     Args:
         logits: `[n, classes]`.
@@ -48,7 +51,12 @@ def cross_entropy(logits: npt.NDArray[np.floating], classes: npt.NDArray[np.int6
     wide = logits.astype(np.float64)
     wide -= wide.max(axis=1, keepdims=True)
     right = wide[np.arange(len(classes)), classes]
-    return float((np.log(np.exp(wide).sum(axis=1)) - right).mean())
+    return np.asarray(np.log(np.exp(wide).sum(axis=1)) - right, np.float64)
+
+
+def cross_entropy(logits: npt.NDArray[np.floating], classes: npt.NDArray[np.int64]) -> float:
+    """Mean of `log_losses`."""
+    return float(log_losses(logits, classes).mean())
 
 
 def fit_temperature(logits: npt.NDArray[np.floating], classes: npt.NDArray[np.int64]) -> float:
@@ -61,8 +69,16 @@ def fit_temperature(logits: npt.NDArray[np.floating], classes: npt.NDArray[np.in
     Returns:
         A factor between 0.2 and 5 to divide logits by.
     """
-    losses = [cross_entropy(logits / temperature, classes) for temperature in _TEMPERATURES]
-    return float(_TEMPERATURES[int(np.argmin(losses))])
+    # The log-loss is convex in 1 / temperature: where it no longer falls, everything lower is left.
+    low, high = 0, len(_TEMPERATURES) - 1
+    while low < high:
+        middle = (low + high) // 2
+        here, above = (
+            cross_entropy(logits / temperature, classes)
+            for temperature in _TEMPERATURES[middle : middle + 2]
+        )
+        low, high = (low, middle) if here <= above else (middle + 1, high)
+    return float(_TEMPERATURES[low])
 
 
 def expected_calibration_error(

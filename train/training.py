@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -24,36 +24,19 @@ from edgebee.train.batches import class_weights
 from edgebee.train.checkpoint import Checkpoints
 from edgebee.train.dataset import Dataset, Photos
 from edgebee.train.features import Features, FrozenBase, extract_features, freeze_base
+from edgebee.train.held_out import Calibrated, HeldOut, calibrate, hold_out
 from edgebee.train.history import Epoch
 from edgebee.train.phases import TwoPhases
 from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
-from edgebee.train.recipe import Recipe
+from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
 from edgebee.train.saving import save_keras
-from edgebee.train.temperature import (
-    FOLDS,
-    expected_calibration_error,
-    fit_temperature,
-    softmax,
-    withholding_threshold,
-)
+from edgebee.train.temperature import expected_calibration_error, softmax
 from edgebee.train.views import View, make_views
 
 __all__ = ["Training", "Validation", "train", "write_training"]
 
-LEAST_PHOTOS_TO_CALIBRATE = 5 * FOLDS
-"""Below this a temperature would be guessed, not measured."""
 UNBALANCED_RATIO = 2.0
 """Classes are weighted when the largest has more than this many times the smallest's photos."""
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """What held-out folds of the training photos say of the scores."""
-
-    temperature: float
-    """That the logits are divided by; 1 leaves them."""
-    threshold: float | None
-    """Score, 0-1, below which an answer is better withheld; None when it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +80,7 @@ class Training:
     """Keras: `float32 [N, S, S, 3]` in 0..255 -> `float32 [N, classes]` scores."""
     dataset: Dataset
     recipe: Recipe
+    """With the learning rate that was chosen."""
     epochs: tuple[Epoch, ...]
     validation: Validation
     left_out: dict[str, str]
@@ -141,11 +125,14 @@ def train(
         **_left_out(dataset, dataset.train, training, say),
         **_left_out(dataset, dataset.validation, validation, say),
     }
+    with clock.part("hold_out"):
+        held_out = hold_out(training, len(dataset.labels), recipe)
     phases = TwoPhases(
         training,
         validation,
         len(dataset.labels),
         recipe,
+        learning_rate=_learning_rate(held_out, recipe, say),
         weight_of_class=_balance(dataset, training, say),
         save=checkpoints.save,
         resumed=resumed,
@@ -158,12 +145,13 @@ def train(
             _release(backbone, recipe, say)
             phases.fine_tune(layers_above(backbone, cut))
     with clock.part("calibrate"):
-        calibrated = _calibrate(phases, training)
+        calibrated = calibrate(held_out)
         validated = _validate(phases, dataset.validation, validation, calibrated)
         _divide_logits(phases.head, calibrated.temperature)
     model = build_classifier(backbone, phases.head)
     epochs = tuple(phases.epochs)
-    return Training(model, dataset, recipe, epochs, validated, left_out, clock.seconds)
+    used = replace(recipe, learning_rate=phases.learning_rate)
+    return Training(model, dataset, used, epochs, validated, left_out, clock.seconds)
 
 
 def _cut(backbone: Any, recipe: Recipe) -> int:
@@ -209,13 +197,18 @@ def _epochs(count: int) -> str:
     return "1 epoch" if count == 1 else f"{count} epochs"
 
 
-def _calibrate(phases: TwoPhases, training: Features) -> Calibrated:
-    """Temperature and threshold from held-out folds; neither when there are too few photos."""
-    if len(training.photos) < LEAST_PHOTOS_TO_CALIBRATE:
-        return Calibrated(1.0, None)
-    logits, classes = phases.held_out_logits()
-    temperature = fit_temperature(logits, classes)
-    return Calibrated(temperature, withholding_threshold(softmax(logits / temperature), classes))
+def _learning_rate(held_out: HeldOut | None, recipe: Recipe, say: Callable[[str], None]) -> float:
+    """The head's: what the recipe says, else what held-out photos chose, said aloud."""
+    if recipe.learning_rate is not None:
+        return recipe.learning_rate
+    if held_out is None:
+        return DEFAULT_LEARNING_RATE
+    right = int((held_out.logits.argmax(axis=1) == held_out.classes).sum())
+    say(
+        f"Learning rate {held_out.learning_rate:g} suits these photos "
+        f"({right} of {len(held_out.classes)} held-out training photos right without fine-tuning)"
+    )
+    return held_out.learning_rate
 
 
 def _divide_logits(head: Any, temperature: float) -> None:

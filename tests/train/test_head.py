@@ -57,6 +57,21 @@ def test_a_head_learns_nothing_from_examples_that_count_nothing_for_it(batches):
     np.testing.assert_allclose(kernel[:, :CLASSES], alone.weights[0], atol=1e-6)
 
 
+def test_each_head_learns_at_its_own_rate_and_can_be_asked_alone(batches):
+    rates = np.array([0.01, 0.03])
+    settings = SETTINGS | {"dropout": 0.2}
+    both = LinearHeads(FEATURES, CLASSES, heads=2, **settings | {"learning_rate": rates})
+    both.learn(batches, epoch=0)
+    features = batches[0][0]
+    for place, rate in enumerate(rates):
+        alone = LinearHeads(FEATURES, CLASSES, **settings | {"learning_rate": rate})
+        alone.learn(batches, epoch=0)
+        asked = both.logits(features, slice(place, place + 1))
+        # The products of two heads at once may add up in another order than those of one.
+        np.testing.assert_allclose(asked, alone.logits(features), atol=1e-5)
+        np.testing.assert_allclose(asked[:, 0], both.logits(features)[:, place], atol=1e-6)
+
+
 def test_dropout_keeps_the_sum_and_follows_from_the_seed_and_the_epoch(batches):
     def kernel(epoch, seed=3):
         heads = LinearHeads(FEATURES, CLASSES, dropout=0.5, **SETTINGS | {"seed": seed})

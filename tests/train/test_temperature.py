@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgebee.train.temperature import (
+    cross_entropy,
     expected_calibration_error,
     fit_temperature,
     softmax,
@@ -26,6 +27,14 @@ def test_the_temperature_that_was_applied_is_found(temperature):
     logits, classes = calibrated_examples(20_000, 3)
     # 20,000 draws tell a temperature to about 2 %, and the candidates are 1 % apart.
     assert fit_temperature(logits * temperature, classes) == pytest.approx(temperature, rel=0.04)
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.7, 1.3, 40])
+def test_no_other_candidate_gives_a_smaller_loss(scale):
+    logits, classes = calibrated_examples(200, 3)
+    found = fit_temperature(logits * scale, classes)
+    least = min(cross_entropy(logits * scale / one, classes) for one in np.geomspace(0.2, 5, 321))
+    assert cross_entropy(logits * scale / found, classes) == pytest.approx(least, rel=1e-12)
 
 
 def test_calibration_mends_the_error_and_keeps_every_answer():

@@ -16,6 +16,7 @@ from edgebee.errors import TrainingError
 from edgebee.train.batches import StoredBatches, class_weights
 from edgebee.train.dataset import load_dataset
 from edgebee.train.drawings import draw_photo
+from edgebee.train.held_out import LEARNING_RATES
 from edgebee.train.recipe import Recipe
 from edgebee.train.training import train, write_training
 
@@ -184,6 +185,15 @@ def test_a_resumed_training_ends_with_the_same_weights(dataset, training, tmp_pa
 def test_resuming_nothing_or_something_else_is_refused(dataset, tmp_path):
     with pytest.raises(TrainingError, match="no interrupted training there"):
         train(dataset, RECIPE, tmp_path, resume=True, say=str)
+
+
+def test_the_learning_rate_that_was_chosen_is_said_and_recorded(training, said):
+    result, output = training
+    chosen = json.loads((output / "history.json").read_text())["recipe"]["learning_rate"]
+    assert RECIPE.learning_rate is None
+    assert chosen == result.recipe.learning_rate
+    assert chosen in LEARNING_RATES
+    assert any(line.startswith(f"Learning rate {chosen:g} suits these photos") for line in said)
 
 
 def test_patience_ends_a_phase(dataset, tmp_path):

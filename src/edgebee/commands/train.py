@@ -34,8 +34,11 @@ MOST_FINDINGS_SHOWN = 8
 @click.option("--batch-size", type=int, help="Views a step, first phase [default: 32].")
 @click.option("--fine-tune-batch-size", type=int, help="Views a step, second phase [default: 16].")
 @click.option("--alpha", type=float, help="Width of MobileNetV2 [default: 1.0].")
-@click.option("--learning-rate", type=float, help="Of the first phase.")
-@click.option("--fine-tune-learning-rate", type=float, help="Of the second phase.")
+@click.option(
+    "--learning-rate", type=float,
+    help="Of the first phase [default: chosen by training photos held out].",
+)  # fmt: skip
+@click.option("--fine-tune-learning-rate", type=float, help="Of the second phase [default: 5e-05].")
 @click.option("--views", type=int, help="Pictures made of each training photo.")
 @click.option("--dropout", type=float, help="Share of features dropped before the head.")
 @click.option(
