@@ -109,12 +109,23 @@ class LinearHeads:
         rate = self.learning_rate * (1 + math.cos(math.pi * share)) / 2
         self.step += 1
         rate *= math.sqrt(1 - SECOND_MOMENT_DECAY**self.step) / (1 - FIRST_MOMENT_DECAY**self.step)
+        rate = rate.astype(np.float32)
         for weights, first, second, gradient in zip(
             self.weights, self._first, self._second, gradients, strict=True
         ):
-            first[:] = FIRST_MOMENT_DECAY * first + (1 - FIRST_MOMENT_DECAY) * gradient
-            second[:] = SECOND_MOMENT_DECAY * second + (1 - SECOND_MOMENT_DECAY) * gradient**2
-            weights[:] = weights - rate.astype(np.float32) * first / (np.sqrt(second) + EPSILON)
+            # Every pass over the arrays costs as much as its arithmetic, so none is made anew.
+            first *= FIRST_MOMENT_DECAY
+            scratch = gradient * np.float32(1 - FIRST_MOMENT_DECAY)
+            first += scratch
+            second *= SECOND_MOMENT_DECAY
+            np.square(gradient, out=gradient)
+            gradient *= np.float32(1 - SECOND_MOMENT_DECAY)
+            second += gradient
+            np.sqrt(second, out=scratch)
+            scratch += np.float32(EPSILON)
+            np.multiply(first, rate, out=gradient)
+            gradient /= scratch
+            weights -= gradient
 
     def state(self) -> tuple[npt.NDArray[Any], ...]:
         """Everything that decides how learning goes on."""

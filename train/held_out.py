@@ -29,13 +29,13 @@ from edgebee.train.temperature import (
 
 __all__ = ["Calibrated", "HeldOut", "calibrate", "choose_rate", "hold_out"]
 
-LEARNING_RATES = (DEFAULT_LEARNING_RATE, 1e-3, 2e-3, 4e-3, 8e-3)
+LEARNING_RATES = (DEFAULT_LEARNING_RATE, 2e-3, 8e-3)
 """That come into question, rising. A few photos of many classes, or of a subject far from
 ImageNet's, need a high one to be learned at all in ten epochs; where a low one is enough, a high
 one overfits."""
 LEAST_PHOTOS = 5 * FOLDS
 """Below this everything here would be guessed, not measured."""
-MOST_PHOTOS = 2_000
+MOST_PHOTOS = 1_000
 """Held-out photos tell one rate and one temperature; more of them would only take longer."""
 MOST_CLASSES_FOR_ALL_FOLDS = 40
 """With more classes the heads are large and the photos many: one fold is held out."""
