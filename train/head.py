@@ -109,23 +109,8 @@ class LinearHeads:
         rate = self.learning_rate * (1 + math.cos(math.pi * share)) / 2
         self.step += 1
         rate *= math.sqrt(1 - SECOND_MOMENT_DECAY**self.step) / (1 - FIRST_MOMENT_DECAY**self.step)
-        rate = rate.astype(np.float32)
-        for weights, first, second, gradient in zip(
-            self.weights, self._first, self._second, gradients, strict=True
-        ):
-            # Every pass over the arrays costs as much as its arithmetic, so none is made anew.
-            first *= FIRST_MOMENT_DECAY
-            scratch = gradient * np.float32(1 - FIRST_MOMENT_DECAY)
-            first += scratch
-            second *= SECOND_MOMENT_DECAY
-            np.square(gradient, out=gradient)
-            gradient *= np.float32(1 - SECOND_MOMENT_DECAY)
-            second += gradient
-            np.sqrt(second, out=scratch)
-            scratch += np.float32(EPSILON)
-            np.multiply(first, rate, out=gradient)
-            gradient /= scratch
-            weights -= gradient
+        for arrays in zip(self.weights, self._first, self._second, gradients, strict=True):
+            _step(*arrays, rate.astype(np.float32))
 
     def state(self) -> tuple[npt.NDArray[Any], ...]:
         """Everything that decides how learning goes on."""
@@ -137,6 +122,25 @@ class LinearHeads:
         arrays = (*self.weights, *self._first, *self._second)
         for array, value in zip(arrays, state[1:], strict=True):
             array[:] = value
+
+
+def _step(weights: Floats, first: Floats, second: Floats, gradient: Floats, rate: Floats) -> None:
+    """One step of Adam for one array of weights, in place; `gradient` is used up.
+
+    Every pass over the arrays costs as much as its arithmetic, so none is made anew but one.
+    """
+    first *= FIRST_MOMENT_DECAY
+    scratch = gradient * np.float32(1 - FIRST_MOMENT_DECAY)
+    first += scratch
+    second *= SECOND_MOMENT_DECAY
+    np.square(gradient, out=gradient)
+    gradient *= np.float32(1 - SECOND_MOMENT_DECAY)
+    second += gradient
+    np.sqrt(second, out=scratch)
+    scratch += np.float32(EPSILON)
+    np.multiply(first, rate, out=gradient)
+    gradient /= scratch
+    weights -= gradient
 
 
 def kept_features(shape: tuple[int, ...], dropout: float, rng: np.random.Generator) -> Floats:
