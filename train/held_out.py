@@ -30,9 +30,8 @@ from edgebee.train.temperature import (
 __all__ = ["Calibrated", "HeldOut", "calibrate", "choose_rate", "hold_out"]
 
 LEARNING_RATES = (DEFAULT_LEARNING_RATE, 2e-3, 8e-3)
-"""That come into question, rising. A few photos of many classes, or of a subject far from
-ImageNet's, need a high one to be learned at all in ten epochs; where a low one is enough, a high
-one overfits."""
+"""That come into question, rising. A subject far from ImageNet's needs a high one to be learned in
+ten epochs; where a low one is enough, a high one overfits."""
 LEAST_PHOTOS = 5 * FOLDS
 """Below this everything here would be guessed, not measured."""
 MOST_PHOTOS = 1_000
@@ -160,11 +159,11 @@ def choose_rate(losses: npt.NDArray[np.floating]) -> int:
         losses: `[rates, photos]`, rates rising.
 
     Returns:
-        Its place.
+        Its place; 0 when a loss is no number, which the first epoch then refuses.
     """
     excess = losses - losses[losses.mean(axis=1).argmin()]
     error = excess.std(axis=1, ddof=1) / np.sqrt(losses.shape[1])
-    return int(np.flatnonzero(excess.mean(axis=1) <= error)[0])
+    return int(np.flatnonzero(~(excess.mean(axis=1) > error))[0])
 
 
 def calibrate(held_out: HeldOut | None) -> Calibrated:

@@ -101,6 +101,7 @@ def test_rates_are_tried_from_the_usual_one_up():
         pytest.param([[1.0, 1.2, 0.9], [0.5, 0.6, 1.6]], 0, id="better by one photo's luck"),
         pytest.param([[3.0, 3.1, 3.2], [1.0, 1.2, 0.9], [0.5, 0.9, 1.6]], 1, id="as good as best"),
         pytest.param([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]], 0, id="all the same"),
+        pytest.param([[1.0, 1.2, 0.9], [0.1, 0.1, float("nan")]], 0, id="no number"),
     ],
 )
 def test_the_lowest_rate_that_is_as_good_as_the_best_is_chosen(losses, chosen):
