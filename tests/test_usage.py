@@ -68,7 +68,7 @@ USAGE_ERRORS = [
 
 LIBRARIES = "import click, numpy, PIL.Image"
 """What a command may load before it knows that it has work to do."""
-MOST_TIMES_LIBRARIES = 2.5
+MOST_TIMES_LIBRARIES = 2.0
 """Of processor time. Commands take 0.5 to 1.3 times theirs, TensorFlow alone some 15 times."""
 
 HEAVY = {"tensorflow", "keras", "matplotlib", "ai_edge_litert", "tflite_runtime", "scipy"}

@@ -67,7 +67,8 @@ def test_each_head_learns_at_its_own_rate_and_can_be_asked_alone(batches):
         alone = LinearHeads(FEATURES, CLASSES, **settings | {"learning_rate": rate})
         alone.learn(batches, epoch=0)
         asked = both.logits(features, slice(place, place + 1))
-        # The products of two heads at once may add up in another order than those of one.
+        # The products of two heads at once may add up in another order than those of one: in all
+        # twelve steps, and below in one product.
         np.testing.assert_allclose(asked, alone.logits(features), atol=1e-5)
         np.testing.assert_allclose(asked[:, 0], both.logits(features)[:, place], atol=1e-6)
 
