@@ -1,7 +1,8 @@
 """The plain recipe: two-phase training as an ordinary Keras loop, to compare with.
 
 Photos squashed to a square, flipped and turned at random in every epoch, pushed through
-the whole base each time: what a careful beginner writes, with the usual learning rates.
+the whole base each time: what a careful beginner writes, with the usual learning rates and
+Keras' ImageNet weights as they were published.
 
 Imports TensorFlow at the top.
 """

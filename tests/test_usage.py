@@ -174,7 +174,7 @@ def test_help_lists_the_commands_in_the_order_of_the_work(edgebee_process):
 TRAIN_DEFAULTS = {
     "--data": "hymenoptera", "--output": "artifacts", "--epochs": "10", "--fine-tune-epochs": "5",
     "--fine-tune-at": "100", "--image-size": "224", "--batch-size": "32", "--alpha": "1.0",
-    "--val-fraction": "0.2", "--seed": "0", "--weights": "imagenet",
+    "--val-fraction": "0.2", "--seed": "0", "--weights": "field",
 }  # fmt: skip
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from edgebee.errors import WeightsError
+from edgebee.train.recipe import HARDENED_ALPHA
 
 __all__ = ["build_backbone", "build_classifier", "bundled_weights", "cut_below", "layers_above"]
 
 # Keras Applications' weights for width 1.0 at 224 px, Apache-2.0, (c) Google; see NOTICE.
 _BUNDLED_WEIGHTS = "mobilenet_v2_1.0_224_no_top.weights.h5"
+# Made of them by `edgebee study harden`, see `edgebee.train.hardening`.
+_FIELD_WEIGHTS = "mobilenet_v2_1.0_224_field.weights.h5"
 _PUBLISHED_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
@@ -25,8 +28,8 @@ def build_backbone(image_size: int, alpha: float, weights: str) -> Any:
     Args:
         image_size: side of the square input, in pixels, 32 or more.
         alpha: width multiplier.
-        weights: `imagenet` (shipped for width 1.0, else fetched by Keras), `none`
-            (random), or the path of a Keras weights file.
+        weights: `field` (hardened, shipped for width 1.0), `imagenet` (shipped for width 1.0,
+            else fetched by Keras), `none` (random), or the path of a Keras weights file.
 
     Returns:
         A model `float32 [N, S, S, 3]` in -1..1 -> `float32 [N, S/32, S/32, C]`.
@@ -36,23 +39,29 @@ def build_backbone(image_size: int, alpha: float, weights: str) -> Any:
     """
     import keras
 
+    if weights == "field" and alpha != HARDENED_ALPHA:
+        raise WeightsError(
+            f"--weights field: made for width {HARDENED_ALPHA}, not {alpha}; "
+            "take --weights imagenet"
+        )
     shape = (image_size, image_size, 3)
     build = keras.applications.MobileNetV2
     if weights == "imagenet" and alpha != 1.0:
         return _build_with_download(shape, alpha)
     backbone = build(input_shape=shape, alpha=alpha, include_top=False, weights=None)
-    if weights == "imagenet":
-        with bundled_weights() as path:
+    if weights in {"field", "imagenet"}:
+        with bundled_weights(weights) as path:
             backbone.load_weights(path)
     elif weights != "none":
         _load_local(backbone, Path(weights))
     return backbone
 
 
-def bundled_weights() -> AbstractContextManager[Path]:
-    """The file with the ImageNet weights that ships with edgebee, for a `with` block."""
+def bundled_weights(weights: str = "imagenet") -> AbstractContextManager[Path]:
+    """A file with weights that ships with edgebee, for a `with` block: `imagenet` or `field`."""
+    name = _FIELD_WEIGHTS if weights == "field" else _BUNDLED_WEIGHTS
     return importlib.resources.as_file(
-        importlib.resources.files("edgebee.train") / "weights" / _BUNDLED_WEIGHTS
+        importlib.resources.files("edgebee.train") / "weights" / name
     )
 
 
@@ -85,7 +94,7 @@ def _load_local(backbone: Any, path: Path) -> None:
     """Load a weights file of the user's own."""
     if not path.is_file():
         raise WeightsError(
-            f"{path}: no such weights file; --weights takes a file, imagenet or none"
+            f"{path}: no such weights file; --weights takes a file, field, imagenet or none"
         )
     try:
         with warnings.catch_warnings():

@@ -1,15 +1,13 @@
 """Fine-tuning: the released layers learn together with the head, from stored activations.
 
-One step is written out - the loss, its gradient, Adam - and traced as one graph. Left to
-`keras.Model.fit` and a Keras optimizer, the same step takes a second longer to trace, which
-on a few hundred photos is as long as an epoch; a test holds the steps to Keras' own.
+One step is written out - the loss, its gradient, Adam - and traced as one graph, which takes
+a second less than `keras.Model.fit` does; a test holds the steps to Keras' own.
 
 Imports TensorFlow at the top: import it only where training happens.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,16 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from edgebee.train.adam import Adam
 from edgebee.train.fused import FusedLayers
-from edgebee.train.head import EPSILON, FIRST_MOMENT_DECAY, SECOND_MOMENT_DECAY, kept_features
+from edgebee.train.head import kept_features
 from edgebee.train.history import Learned
 
 __all__ = ["FineTuning"]
 
 Floats = npt.NDArray[np.float32]
-
-WARM_UP_SHARE = 0.1
-"""Share of the steps in which the learning rate rises to the full one."""
 
 
 class FineTuning:
@@ -59,15 +55,13 @@ class FineTuning:
         seed: int,
         bfloat16: bool = False,
     ) -> None:
-        self.steps, self.learning_rate = steps, learning_rate
         self.dropout, self.anchor_weight, self.seed = dropout, anchor_weight, seed
-        self.step = 0
         self._layers = FusedLayers(above, bfloat16=bfloat16)
         self._head = [tf.Variable(weights) for weights in head]
-        self._variables = [*(one.value for one in above.trainable_variables), *self._head]
-        self._first, self._second = (
-            [tf.Variable(tf.zeros(one.shape), trainable=False) for one in self._variables]
-            for _ in range(2)
+        self._adam = Adam(
+            [*(one.value for one in above.trainable_variables), *self._head],
+            steps=steps,
+            learning_rate=learning_rate,
         )
         boundary, features, classes = above.input_shape[1:], *head[0].shape
         self._take_step = _traced(
@@ -100,28 +94,12 @@ class FineTuning:
         for (boundary, anchor), one_hot, *weighted in batches:
             weight = weighted[0] if weighted else np.ones(len(one_hot), np.float32)
             kept = kept_features(anchor.shape, self.dropout, rng)
-            rates = self._next_rates()
+            rates = self._adam.next_rates()
             losses, hits = self._take_step(boundary, anchor, one_hot, weight, kept, rates)
             examples += len(one_hot)
             loss += float(losses)
             right += float(hits)
         return Learned(loss / examples, right / examples)
-
-    def _next_rates(self) -> Floats:
-        """The learning rate of the next step, and both decays to the power of its number."""
-        rising = max(1, round(WARM_UP_SHARE * self.steps))
-        if self.step < rising:
-            share = self.step / rising
-        else:
-            fallen = min((self.step - rising) / max(1, self.steps - rising), 1.0)
-            share = (1 + math.cos(math.pi * fallen)) / 2
-        self.step += 1
-        rates = (
-            self.learning_rate * share,
-            FIRST_MOMENT_DECAY**self.step,
-            SECOND_MOMENT_DECAY**self.step,
-        )
-        return np.array(rates, np.float32)
 
     def _step(
         self, boundary: Any, anchor: Any, one_hot: Any, weight: Any, kept: Any, rates: Any
@@ -134,30 +112,17 @@ class FineTuning:
             losses = weight * tf.nn.softmax_cross_entropy_with_logits(one_hot, logits)
             distance = tf.reduce_sum(tf.square(features - anchor), axis=1)
             objective = tf.reduce_mean(losses + self.anchor_weight * distance)
-        gradients = tape.gradient(objective, self._variables)
-        for variable, first, second, gradient in zip(
-            self._variables, self._first, self._second, gradients, strict=True
-        ):
-            # Kingma and Ba, "Adam" (ICLR 2015), in one operation for each variable.
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle, m=first.handle, v=second.handle, grad=gradient,
-                lr=rates[0], beta1_power=rates[1], beta2_power=rates[2],
-                beta1=FIRST_MOMENT_DECAY, beta2=SECOND_MOMENT_DECAY, epsilon=EPSILON,
-            )  # fmt: skip
+        self._adam.apply(tape.gradient(objective, self._adam.variables), rates)
         hits = tf.argmax(logits, axis=1) == tf.argmax(one_hot, axis=1)
         return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.float32))
 
     def state(self) -> tuple[npt.NDArray[Any], ...]:
         """Everything that decides how learning goes on."""
-        every = (*self._variables, *self._first, *self._second)
-        return (np.array(self.step), *(one.numpy() for one in every))
+        return self._adam.state()
 
     def restore(self, state: tuple[npt.NDArray[Any], ...]) -> None:
         """Go on from what `state` gave."""
-        self.step = int(state[0])
-        every = (*self._variables, *self._first, *self._second)
-        for variable, value in zip(every, state[1:], strict=True):
-            variable.assign(value)
+        self._adam.restore(state)
 
 
 def _pooled(activations: Any) -> Any:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from edgebee.errors import TrainingError
 
-__all__ = ["DEFAULT_LEARNING_RATE", "Recipe"]
+__all__ = ["DEFAULT_LEARNING_RATE", "HARDENED_ALPHA", "Recipe"]
 
 DEFAULT_LEARNING_RATE = 5e-4
 """Of the head, when there are too few photos to choose by."""
+HARDENED_ALPHA = 1.0
+"""Width of MobileNetV2 that the weights for the field ship for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,8 @@ class Recipe:
     alpha: float = 1.0
     """Width of MobileNetV2: a factor on the channels of every layer."""
     seed: int = 0
-    weights: str = "imagenet"
-    """`imagenet`, `none` or the path of a weights file."""
+    weights: str | None = None
+    """`field`, `imagenet`, `none` or the path of a weights file; None: see `starting_weights`."""
 
     learning_rate: float | None = None
     """The head's; None: chosen by held-out training photos, see `edgebee.train.held_out`."""
@@ -86,6 +88,11 @@ class Recipe:
         ):
             if rate is not None and not 0 < rate < math.inf:
                 raise TrainingError(f"{option} {rate}: must be a number above 0")
+
+    @property
+    def starting_weights(self) -> str:
+        """What the backbone begins with: `field`, which exists for width 1.0, else `imagenet`."""
+        return self.weights or ("field" if self.alpha == HARDENED_ALPHA else "imagenet")
 
     @property
     def total_epochs(self) -> int:

@@ -80,7 +80,7 @@ class Training:
     """Keras: `float32 [N, S, S, 3]` in 0..255 -> `float32 [N, classes]` scores."""
     dataset: Dataset
     recipe: Recipe
-    """With the learning rate that was chosen."""
+    """With the learning rate that was chosen and the weights that it began with."""
     epochs: tuple[Epoch, ...]
     validation: Validation
     left_out: dict[str, str]
@@ -115,7 +115,7 @@ def train(
     resumed = checkpoints.load() if resume else None
     clock = _Clock()
     with clock.part("prepare"):
-        backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.weights)
+        backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.starting_weights)
         cut = _cut(backbone, recipe)
         base = freeze_base(backbone, cut)
     with clock.part("extract"):
@@ -150,7 +150,7 @@ def train(
         _divide_logits(phases.head, calibrated.temperature)
     model = build_classifier(backbone, phases.head)
     epochs = tuple(phases.epochs)
-    used = replace(recipe, learning_rate=phases.learning_rate)
+    used = replace(recipe, learning_rate=phases.learning_rate, weights=recipe.starting_weights)
     return Training(model, dataset, used, epochs, validated, left_out, clock.seconds)
 
 

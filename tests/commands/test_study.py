@@ -29,14 +29,27 @@ def test_student_t(degrees, expected):
     [
         (["settings", "--data", "sample", "--folds", "2", "--try", "--epochs 1 --views 2 "
           "--fine-tune-epochs 0 --image-size 96"], "`--epochs 1"),
+        (["harden", "--data", "sample", "--part", "validation", "--epochs", "1", "--image-size",
+          "32", "--output", "OUTPUT"], ""),
         (["size", "--photos", "60", "--classes", "3", "--", "--image-size", "96"], "ms a photo"),
     ],
-    ids=["settings", "size"],
+    ids=["settings", "harden", "size"],
 )  # fmt: skip
-def test_a_study_prints_its_figures(arguments, expected):
+def test_a_study_prints_its_figures(arguments, expected, tmp_path):
+    output = str(tmp_path / "hardened.weights.h5")
+    arguments = [output if one == "OUTPUT" else one for one in arguments]
     done = subprocess.run(
         [sys.executable, "-m", "edgebee", "study", *arguments],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout
+    if output in arguments:
+        assert f"{output}: hardened on " in done.stderr
+        assert [file.name for file in tmp_path.iterdir()] == ["hardened.weights.h5"]
+
+
+def test_hardened_weights_need_the_ending_that_keras_asks_for(edgebee_process):
+    said = edgebee_process("study", "harden", "--output", "hardened.keras")
+    assert said.status == 2
+    assert "hardened.keras: the name must end in .weights.h5" in said.err

@@ -123,6 +123,7 @@ def test_a_classifier_takes_pixels_and_gives_scores_that_add_up(backbone):
 @pytest.mark.parametrize(
     ("alpha", "weights", "message"),
     [
+        (0.35, "field", "made for width 1.0, not 0.35; take --weights imagenet"),
         (0.9, "imagenet", "widths 0.35, 0.5, 0.75, 1.0, 1.3, 1.4"),
         (1.0, "nowhere.h5", "nowhere.h5: no such weights file"),
         (1.0, __file__, "not weights of MobileNetV2"),

@@ -196,6 +196,26 @@ def test_the_learning_rate_that_was_chosen_is_said_and_recorded(training, said):
     assert any(line.startswith(f"Learning rate {chosen:g} suits these photos") for line in said)
 
 
+@pytest.mark.parametrize(
+    ("given", "weights"),
+    [
+        ({}, "field"),
+        ({"alpha": 0.35}, "imagenet"),  # hardened ones exist for width 1.0 alone
+        ({"weights": "imagenet"}, "imagenet"),
+        ({"alpha": 0.35, "weights": "none"}, "none"),
+    ],
+)
+def test_what_a_training_starts_from(given, weights):
+    assert Recipe(**given).starting_weights == weights
+
+
+def test_the_weights_it_started_from_are_recorded(training):
+    _, output = training
+    recorded = json.loads((output / "history.json").read_text())["recipe"]["weights"]
+    assert RECIPE.weights is None
+    assert recorded == "field"
+
+
 def test_patience_ends_a_phase(dataset, tmp_path):
     # A rate this small changes no loss that float32 could tell, so no epoch is better.
     still = replace(SMALL, epochs=9, fine_tune_epochs=0, learning_rate=1e-30, patience=2)

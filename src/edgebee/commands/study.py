@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebee.commands.harden import harden
 from edgebee.commands.speed import speed
 from edgebee.errors import BenchmarkError
 
@@ -39,6 +40,7 @@ def command() -> None:
 
 
 command.add_command(speed)
+command.add_command(harden)
 
 
 @command.command("plain")
@@ -191,11 +193,13 @@ def settings(data: str, folds: int, repeats: int, trials: tuple[str, ...]) -> No
 
     The validation photos are not looked at: every fold is trained and asked on training
     photos alone, as they are and damaged in seven ways. Log-loss tells more than accuracy,
-    since one photo of a few hundred is a large step.
+    since one photo of a few hundred is a large step. The weights that a training starts from
+    have seen the training photos of hymenoptera, though without labels: there, add `--weights
+    imagenet` to every trial, or weights hardened on others (`edgebee study harden`).
 
     \b
     Example:
-        edgebee study settings --try '' --try '--views 6' --try '--anchor 0'
+        edgebee study settings --data my_photos --try '' --try '--views 6' --try '--anchor 0'
     """  # noqa: D301
     import shlex
 

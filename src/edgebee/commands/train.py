@@ -50,7 +50,11 @@ MOST_FINDINGS_SHOWN = 8
     help="End a phase after so many epochs without a better validation loss [default: never].",
 )  # fmt: skip
 @click.option("--seed", type=int, help="Same seed, same model [default: 0].")
-@click.option("--weights", help="imagenet, none or a weights file [default: imagenet].")
+@click.option(
+    "--weights",
+    help="field (ImageNet's, hardened against blur, dusk and the like), imagenet, none or a "
+    "weights file [default: field, and imagenet for widths other than 1.0].",
+)
 @click.option(
     "--val-fraction", default=0.2, show_default=True,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
