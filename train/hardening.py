@@ -41,7 +41,7 @@ Pixels = npt.NDArray[np.uint8]
 EPOCHS = 16
 LEARNING_RATE = 3e-4
 """Adam's, at its highest."""
-STUDENT_SHARE = 0.7
+STUDENT_SHARE = 0.5
 """Of the student in the mean of weights; the rest is the teacher's."""
 PHOTOS_A_STEP = 2
 SHARE_OF_AREA = (0.2, 1.0)
