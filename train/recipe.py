@@ -92,7 +92,9 @@ class Recipe:
     @property
     def starting_weights(self) -> str:
         """What the backbone begins with: `field`, which exists for width 1.0, else `imagenet`."""
-        return self.weights or ("field" if self.alpha == HARDENED_ALPHA else "imagenet")
+        if self.weights is not None:
+            return self.weights
+        return "field" if self.alpha == HARDENED_ALPHA else "imagenet"
 
     @property
     def total_epochs(self) -> int:

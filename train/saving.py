@@ -7,6 +7,7 @@ them the time; and the same weights give other bytes tomorrow.
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 import zipfile
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from edgebee.errors import TrainingError
 
 __all__ = ["save_keras", "save_weights"]
 
@@ -50,14 +53,15 @@ def save_weights(model: Any, path: Path) -> None:
 
     Raises:
         OSError: it could not be written.
-        OverflowError: a weight is too large for `float16`.
+        TrainingError: a weight is too large for `float16`, or no number.
     """
     import h5py
 
     with tempfile.TemporaryDirectory(prefix="edgebee-keras-") as temporary:
         whole = Path(temporary, "model.weights.h5")
         model.save_weights(whole)
-        with h5py.File(whole) as source, h5py.File(path, "w") as target:
+        content = io.BytesIO()  # a full disk is then met by one plain write
+        with h5py.File(whole) as source, h5py.File(content, "w") as target:
 
             def copy(name: str, item: Any) -> None:
                 if isinstance(item, h5py.Group):
@@ -66,9 +70,13 @@ def save_weights(model: Any, path: Path) -> None:
                     with np.errstate(over="ignore"):  # refused below
                         rounded = item[()].astype(np.float16)
                     if not np.isfinite(rounded).all():
-                        raise OverflowError(f"{name}: too large for float16")
+                        raise TrainingError(
+                            f"{path}: not written: {name} holds a weight too large for float16, or "
+                            "no number; start from other weights or photos"
+                        )
                     copied = target.create_dataset(name, data=rounded)
                 copied.attrs.update(item.attrs)
 
             source.visititems(copy)
             target.attrs.update(source.attrs)
+    path.write_bytes(content.getvalue())
