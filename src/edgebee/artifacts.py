@@ -134,20 +134,20 @@ def whole_folder(target: Path) -> Iterator[Path | None]:
     if not free:
         say(f"{target.parent}: another edgebee is at work there; waiting")
     with claim_folder(target.parent, wait=True):
+        for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.making"):
+            shutil.rmtree(leftover)
         if target.is_dir():
             yield None
             return
-        for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.making"):
-            shutil.rmtree(leftover)
-        # One level further down, for the permissions that the user's umask gives: the
-        # temporary folder itself is closed to everybody else.
-        with tempfile.TemporaryDirectory(
-            ".making", prefix=f".{target.name}.", dir=target.parent
-        ) as private:
-            part = Path(private, target.name)
-            part.mkdir()
+        part = target.parent / f".{target.name}.{os.getpid()}.making"
+        part.mkdir()
+        try:
             yield part
+            # The last thing that happens: a run that is killed has made all of it or nothing.
             part.rename(target)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)  # else the next run does it
+            raise
 
 
 def write_through(path: Path, write: Callable[[Path], object]) -> None:
