@@ -183,7 +183,7 @@ def test_code_in_a_keras_file_does_not_run(edgebee, tmp_path, carrier, name):
     carrier(path, mark)
     (tmp_path / "labels.txt").write_text("ants\nbees\n")
     mark.unlink(missing_ok=True)  # making the file may have called it
-    done = edgebee("convert", path, "--quantize", "float32")
+    done = edgebee("convert", path, "--quantize", "float32", "--data", "sample")
     assert not mark.exists(), "code from the file was run"
     assert done.status == 1, done
     assert "Traceback" not in done.err
@@ -195,7 +195,7 @@ def test_what_a_keras_file_says_does_not_flood_the_line_that_refuses_it(edgebee,
     path = tmp_path / "model.keras"
     with_layer(path, serialized("keras.layers", "a" * 10_000, {}))
     (tmp_path / "labels.txt").write_text("ants\nbees\n")
-    done = edgebee("convert", path, "--quantize", "float32")
+    done = edgebee("convert", path, "--quantize", "float32", "--data", "sample")
     assert done.status == 1, done
     (line,) = [line for line in done.errors if line.startswith("Error: ")]
     assert "aaa" in line
@@ -207,7 +207,7 @@ def test_names_in_a_keras_zip_are_no_paths(edgebee, tmp_path):
     folder.mkdir()
     zip_entry_outside(folder / "model.keras", mark)
     (folder / "labels.txt").write_text("ants\nbees\n")
-    done = edgebee("convert", folder / "model.keras", "--quantize", "float32")
+    done = edgebee("convert", folder / "model.keras", "--quantize", "float32", "--data", "sample")
     assert done.status in (0, 1)
     assert not mark.exists()
 
@@ -230,6 +230,6 @@ def test_a_keras_zip_bomb_is_refused(edgebee, tmp_path, gigabytes):
                 archive.writestr(inside, content)
     path.write_bytes(packed.getvalue())
     (tmp_path / "labels.txt").write_text("ants\nbees\n")
-    done = edgebee("convert", path, "--quantize", "float32")
+    done = edgebee("convert", path, "--quantize", "float32", "--data", "sample")
     assert done.status == 1
     assert "Traceback" not in done.err
