@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from edgebee.artifacts import write_through
-from edgebee.convert import manifest
-from edgebee.convert.calibration import Calibration
+from edgebee.convert import manifest_records as manifest
+from edgebee.convert.fallback import climb
 from edgebee.convert.golden import GoldenPicture, choose_pictures, draw_pictures, enlarge
+from edgebee.convert.gptq import copy_kernels, round_kernels
 from edgebee.convert.keras_model import load_keras
 from edgebee.convert.metadata import pack_metadata
 from edgebee.convert.packed_file import check_packed
@@ -31,8 +31,7 @@ from edgebee.convert.quantize import (
     quantize_int8,
     trace,
 )
-from edgebee.convert.recovery import climb
-from edgebee.convert.rounding import copy_kernels, round_kernels
+from edgebee.convert.representative import Calibration
 from edgebee.convert.verification import (
     MAX_DROP_POINTS,
     HeldOut,
@@ -42,17 +41,26 @@ from edgebee.convert.verification import (
     verify,
 )
 from edgebee.edge.classify import ModelError
-from edgebee.edge.runtimes import RUNTIMES, check_operators
+from edgebee.edge.tflite.runtimes import RUNTIMES, check_operators
 from edgebee.errors import ConversionError
+from edgebee.files import atomic_write
 
-__all__ = ["Conversion", "Converted", "Origin", "Refused", "Settings", "load_keras", "write_model"]
+__all__ = [
+    "Conversion",
+    "Converted",
+    "ModelSource",
+    "Refused",
+    "Settings",
+    "load_keras",
+    "write_model",
+]
 
 _ROUNDING_PHOTOS = 32
 """The first of the calibration photos, in which every class has its share."""
 
 
 @dataclass(frozen=True)
-class Origin:
+class ModelSource:
     """What a conversion starts from, besides the model."""
 
     labels: tuple[str, ...]
@@ -101,7 +109,7 @@ class Refused:
     short: str = ""
     """The same without its uncertainty."""
     recoverable: bool = False
-    """Whether the ladder of `edgebee.convert.recovery` may help."""
+    """Whether the ladder of `edgebee.convert.fallback` may help."""
 
 
 @dataclass
@@ -119,7 +127,7 @@ class Conversion:
     """
 
     model: Any
-    origin: Origin
+    origin: ModelSource
     settings: Settings
     held_out: HeldOut
     calibration: Calibration | None = None
@@ -300,5 +308,5 @@ def write_model(converted: Converted, folder: Path) -> Path:
         part.write_bytes(converted.content)
         check_packed(part)
 
-    write_through(path, write)
+    atomic_write(path, write)
     return path

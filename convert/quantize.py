@@ -28,7 +28,7 @@ from tensorflow.lite.python.convert import ConverterError, mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator, add_intermediate_tensors
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from edgebee.convert.calibration import Calibration
+from edgebee.convert.representative import Calibration
 from edgebee.errors import ConversionError
 
 __all__ = [

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.convert.calibration import draw_order
 from edgebee.convert.paired import PairedComparison, compare
+from edgebee.convert.representative import draw_order
 from edgebee.edge.classify import ModelError, PhotoError, invoke, make_interpreter, read_photo
 from edgebee.errors import ConversionError, OutputError
 

@@ -43,7 +43,7 @@ Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 Scores: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 StrPath: TypeAlias = str | os.PathLike[str]
 Photo: TypeAlias = StrPath | bytes | BinaryIO | Image.Image | Pixels  # Pixels: [H, W, 3], RGB
-Told: TypeAlias = "tuple[Any, Answer | PhotoError]"  # a photo, or its name, and what came of it
+Result: TypeAlias = "tuple[Any, Prediction | PhotoError]"  # a photo or its name; the outcome
 _TURNS = {tag: Image.Transpose[way] for tag, way in enumerate((  # EXIF orientation (CIPA DC-008)
     "FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE",
     "ROTATE_90"), start=2)}  # -> what turns it upright
@@ -51,17 +51,17 @@ _FAULTS = (OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupEr
            ArithmeticError, ImportError, MemoryError, RuntimeError, struct.error, zlib.error,
            zipfile.BadZipFile, subprocess.TimeoutExpired, Image.DecompressionBombError)  # damage
 
-class EdgeError(Exception):
+class EdgebeeError(Exception):
     """An expected failure; its message names the file and the remedy, in one line."""
-class PhotoError(EdgeError):
+class PhotoError(EdgebeeError):
     """A photo that cannot be read."""
-class ModelError(EdgeError):
+class ModelError(EdgebeeError):
     """A model that cannot be used."""
-class RuntimeMissingError(EdgeError):
+class RuntimeMissingError(EdgebeeError):
     """No TFLite runtime works here."""
 
 @contextlib.contextmanager
-def _faults_as(kind: type[EdgeError], problem: str, remedy: str) -> Iterator[None]:
+def _faults_as(kind: type[EdgebeeError], problem: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except _FAULTS as error:  # their words, without object addresses and paths
@@ -69,16 +69,16 @@ def _faults_as(kind: type[EdgeError], problem: str, remedy: str) -> Iterator[Non
         text = "not a picture" if text.startswith("cannot identify") else text.split("\n")[0][:200]
         raise kind(f"{problem} ({text}); {remedy}") from error
 
-def printable(text: object) -> str:
+def escape_control_chars(text: object) -> str:
     """Text in one line that a terminal can show: line breaks, escapes and the like spelled out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
-def complain(error: object) -> int:
+def print_error(error: object) -> int:
     """Say in one line on standard error what went wrong; returns 1, the exit status."""
-    print(f"error: {printable(error)}", file=sys.stderr)
+    print(f"error: {escape_control_chars(error)}", file=sys.stderr)
     return 1
 
-def quiet_decoders() -> None:
+def silence_decoder_warnings() -> None:
     """From now on Pillow and libtiff write no remarks of their own about odd files."""
     importlib.import_module("warnings").filterwarnings("ignore", module="PIL")
     importlib.import_module("logging").getLogger("PIL").setLevel("CRITICAL")
@@ -132,17 +132,17 @@ def _as_rgb(image: Image.Image) -> Image.Image:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
 
-def find_photos(paths: Iterable[StrPath]) -> Iterator[Path]:
+def find_images(paths: Iterable[StrPath]) -> Iterator[Path]:
     """Yield files as they are and, for folders, the photos below them, sorted, hidden ones not."""
     for path in paths:
-        unlisted: list[OSError] = []  # plain files, and folders that reading will complain of
+        unlisted: list[OSError] = []  # plain files, and folders that reading will print_error of
         for folder, subfolders, names in os.walk(path, onerror=unlisted.append):
             subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
             shown = (Path(folder, name) for name in sorted(names) if name[0] != ".")
             yield from (p for p in shown if p.suffix.lower() in PHOTO_SUFFIXES and not p.is_fifo())
         yield from (Path(error.filename) for error in unlisted)
 
-def usable_cores() -> int:
+def available_cpus() -> int:
     """The cores this process may run on; more threads than that are far slower, not faster."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -164,7 +164,7 @@ def make_interpreter(model: StrPath, threads: int | None = None) -> Any:
         raise ModelError(f"{model}: not a TFLite model; make one with: edgebee convert")
     if LABELS_NAME.encode() in content and not zipfile.is_zipfile(model):  # its end is missing
         raise ModelError(f"{model}: cut short after {len(content)} bytes; copy it again")
-    threads, runtime = min(threads or usable_cores(), usable_cores()), _runtime()
+    threads, runtime = min(threads or available_cpus(), available_cpus()), _runtime()
     with _faults_as(ModelError, f"{model}: damaged, or too new", "copy it or update the runtime"):
         network = read_manifest(model).get("network")
         if not (network or hasattr(sys, "frozen")):  # unknown damage may crash or hold a runtime
@@ -241,7 +241,7 @@ def rank(scores: Scores, top_k: int | None = None) -> list[int]:
     """Indices of the `top_k` (default: all) best scores, best first; ties keep their order."""
     return [int(index) for index in np.argsort(-scores, kind="stable")[:top_k]]
 
-class Answer(NamedTuple):  # a dataclass takes some 2 ms longer to load
+class Prediction(NamedTuple):  # a dataclass takes some 2 ms longer to load
     """What the model says of one photo: scores 0-1, times in milliseconds."""
     label: str  # `unknown` when the best score is below the threshold
     score: float  # the best one
@@ -250,10 +250,10 @@ class Answer(NamedTuple):  # a dataclass takes some 2 ms longer to load
     invoke_ms: float
 
 class Classifier:
-    """A loaded model: call it with a photo, get an `Answer`; several threads may at once.
+    """A loaded model: call it with a photo, get an `Prediction`; several threads may at once.
 
     `threads` invoke it, at most and by default all cores; `top_k` labels are listed, default all;
-    below `threshold` (default: the model's own, or 0) the label is `unknown`. Raises EdgeError.
+    below `threshold` (default: the model's own, or 0) the label is `unknown`. Raises EdgebeeError.
     """
     def __init__(self, model: StrPath, *, threads: int | None = None, top_k: int | None = None,
                  threshold: float | None = None) -> None:
@@ -268,7 +268,7 @@ class Classifier:
             raise ModelError(f"{model}: takes {shape} and gives {scores} scores, not {wanted}")
         self.size, self._idle = (shape[1], shape[2]), [self.interpreter]  # height, width in pixels
 
-    def __call__(self, photo: Photo) -> Answer:
+    def __call__(self, photo: Photo) -> Prediction:
         """Answer for one photo; takes and raises what `read_photo` does."""
         start = time.perf_counter()
         pixels, decoded = read_photo(photo, self.size), time.perf_counter()
@@ -282,13 +282,14 @@ class Classifier:
         best = float(scores[(order := rank(scores))[0]])
         label = self.labels[order[0]] if best >= self.threshold else UNKNOWN
         listed = {self.labels[index]: float(scores[index]) for index in order[: self.top_k]}
-        return Answer(label, best, listed, *ms)
+        return Prediction(label, best, listed, *ms)
 
-    def classify_many(self, photos: Iterable[Any], *, workers: int | None = None) -> Iterator[Told]:
+    def classify_many(
+            self, photos: Iterable[Any], *, workers: int | None = None) -> Iterator[Result]:
         """Yield each photo with its answer, or what is wrong with it, in order, on all cores."""
         alone = self if self.threads == 1 else Classifier(
             self.model, threads=1, top_k=self.top_k, threshold=self.threshold)
-        def attempt(photo: Photo) -> Told:
+        def attempt(photo: Photo) -> Result:
             try:
                 return photo, alone(photo)
             except PhotoError as error:
@@ -296,8 +297,8 @@ class Classifier:
         yield from map(attempt, itertools.islice(source := iter(photos), 1))  # often the only one
         for second in source:  # loading a pool would take a tenth of the time of a single answer
             from concurrent.futures import Future, ThreadPoolExecutor
-            count = min(workers or usable_cores(), usable_cores())
-            pending: list[Future[Told]] = []  # never many: `photos` may be endless
+            count = min(workers or available_cpus(), available_cpus())
+            pending: list[Future[Result]] = []  # never many: `photos` may be endless
             with ThreadPoolExecutor(count) as pool:
                 for photo in itertools.chain([second], source):
                     pending.append(pool.submit(attempt, photo))
@@ -316,7 +317,7 @@ def find_model() -> Path:
 def make_parser(prog: str | None = None) -> ArgumentParser:
     """The options of this file; `edgebee classify` adds to them."""
     parser = ArgumentParser(prog, description="Say what is in photos.")
-    parser.error = lambda said, end=parser.error: end(printable(said))  # type: ignore
+    parser.error = lambda said, end=parser.error: end(escape_control_chars(said))  # type: ignore
     parser.epilog = "Exit status: 0 all answered, 1 a photo or model failed, 2 wrong usage."
     add = parser.add_argument
     add("photos", nargs="*", metavar="PHOTO", help="photo files, or folders to walk")
@@ -337,24 +338,25 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
         parser.error("--threshold must be between 0 and 1, other numbers 1 or more")
     return args
 
-def render(path: object, answer: Answer | PhotoError, format_: str) -> str:
+def render(path: object, answer: Prediction | PhotoError, format_: str) -> str:
     """A line without its end: "text", "json" (JSON Lines) or "csv" (below CSV_HEADER)."""
     if isinstance(answer, PhotoError):
         said: dict[str, Any] = {"error": str(answer)}
-        text, cells = f"error: {printable(answer)}", [path, "", "", "", "", "", answer]
+        text, cells = f"error: {escape_control_chars(answer)}", [path, "", "", "", "", "", answer]
     else:
         ms = {"decode": round(answer.decode_ms, 3), "invoke": round(answer.invoke_ms, 3)}
         said = {"label": answer.label, "score": answer.score, "scores": answer.scores, "ms": ms}
         cells = [path, answer.label, answer.score, json.dumps(answer.scores), *ms.values(), ""]
         ranked = ", ".join(f"{label} {score:.3f}" for label, score in answer.scores.items())
         ranked = f"{UNKNOWN} ({ranked})" if answer.label == UNKNOWN else ranked
-        text = printable(f"{path}: {ranked}  {answer.decode_ms + answer.invoke_ms:.1f} ms")
+        took = answer.decode_ms + answer.invoke_ms
+        text = escape_control_chars(f"{path}: {ranked}  {took:.1f} ms")
     return {"text": text, "json": json.dumps({"path": str(path), **said}),
             "csv": ",".join('"' + str(cell).replace('"', '""') + '"' for cell in cells)}[format_]
 
-def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int | None) -> int:
+def run(args: Namespace, answer_all: Callable[..., Iterable[Result]], threads: int | None) -> int:
     """Print `answer_all(classifier)`, the model being the one of `args`; return the exit status."""
-    quiet_decoders()
+    silence_decoder_warnings()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names in no known encoding
     top_k, status = args.top_k or (1 if args.format == "text" else None), None
@@ -369,30 +371,31 @@ def run(args: Namespace, answer_all: Callable[..., Iterable[Told]], threads: int
             how = f"off by {test.difference:.3f}" if test.difference else "equal to the bit"
             text = f"self-test {'passed' if test.passed else 'failed'}, {how} ({test.kernels})"
             told = json.dumps({"model": str(model), **test._asdict()})
-            print(told if args.format == "json" else printable(f"{model}: {text}"), flush=True)
+            text = told if args.format == "json" else escape_control_chars(f"{model}: {text}")
+            print(text, flush=True)
             return 0 if test.passed else 1
         if args.format == "csv":
             print(CSV_HEADER, flush=True)
         for path, answer in answer_all(classifier):
-            status = complain(answer) if isinstance(answer, PhotoError) else status or 0
-            if isinstance(answer, Answer) or args.format != "text":
+            status = print_error(answer) if isinstance(answer, PhotoError) else status or 0
+            if isinstance(answer, Prediction) or args.format != "text":
                 print(render(path, answer, args.format), flush=True)
             gc.enable()
-        return complain(f"no photos in {', '.join(args.photos)}") if status is None else status
-    except EdgeError as error:
-        return complain(error)
+        return print_error(f"no photos in {', '.join(args.photos)}") if status is None else status
+    except EdgebeeError as error:
+        return print_error(error)
     except KeyboardInterrupt:
         return 130  # as shells report an end by Ctrl-C
     except OSError as error:  # standard output cannot be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         satisfied = isinstance(error, BrokenPipeError)  # the reader, such as `| head`
-        return 0 if satisfied else complain(f"standard output: {error.strerror}")
+        return 0 if satisfied else print_error(f"standard output: {error.strerror}")
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""
     args = parse(parser := make_parser(prog), argv)
     args.photos or args.selftest or parser.error("the following arguments are required: PHOTO")
-    return run(args, lambda it: it.classify_many(find_photos(args.photos), workers=args.threads), 1)
+    return run(args, lambda it: it.classify_many(find_images(args.photos), workers=args.threads), 1)
 
 if __name__ == "__main__":
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")  # it was closed

@@ -147,7 +147,7 @@ def test_a_class_without_a_readable_photo(edgebee, tensorflow_started, tmp_path)
 @pytest.fixture(scope="module")
 def told(edgebee_process, tmp_path_factory):
     """A training on drawings with a truncated JPEG and a placeholder GIF among them."""
-    from edgebee.train.drawings import draw_photo
+    from edgebee.photos.sample import draw_photo
 
     folder = tmp_path_factory.mktemp("told")
     for index, label in enumerate(("ants", "bees")):

@@ -17,7 +17,7 @@ __all__ = ["build_backbone", "build_classifier", "bundled_weights", "cut_below",
 
 # Keras Applications' weights for width 1.0 at 224 px, Apache-2.0, (c) Google; see NOTICE.
 _BUNDLED_WEIGHTS = "mobilenet_v2_1.0_224_no_top.weights.h5"
-# Made of them by `edgebee study harden`, see `edgebee.train.hardening`.
+# Made of them by `edgebee study harden`, see `edgebee.benchmarks.studies.distillation`.
 _FIELD_WEIGHTS = "mobilenet_v2_1.0_224_field.weights.h5"
 _PUBLISHED_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.artifacts import write_bytes
 from edgebee.errors import TrainingError
-from edgebee.train.dataset import Dataset
+from edgebee.files import write_bytes
+from edgebee.photos.dataset import Dataset
 from edgebee.train.history import Epoch
 from edgebee.train.recipe import Recipe
 

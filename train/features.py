@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.edge.classify import PhotoError, usable_cores
-from edgebee.train.views import View
+from edgebee.edge.classify import PhotoError, available_cpus
+from edgebee.train.augmentation import View
 
 __all__ = ["Activations", "Features", "FrozenBase", "extract_features", "freeze_base"]
 
@@ -191,7 +191,7 @@ def extract_features(
         except PhotoError as error:
             unreadable[photo] = str(error)
 
-    with ThreadPoolExecutor(usable_cores()) as pool:
+    with ThreadPoolExecutor(available_cpus()) as pool:
         for _ in pool.map(extract, range(len(photos))):
             progress()
     readable = np.setdiff1d(np.arange(len(photos)), list(unreadable)).astype(np.int64)

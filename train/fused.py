@@ -2,7 +2,7 @@
 
 With BatchNorm in inference mode, a convolution and the normalization behind it are one
 convolution with a bias: `gamma * (x * K - mean) / sqrt(var + eps) + beta` is
-`x * (K * s) + (beta - mean * s)` with `s = gamma / sqrt(var + eps)`. Done on the small
+`x * (K * s) + (beta - mean * s)` with `s = gamma / sqrt(var + eps)`. CommandResult on the small
 kernel instead of the large activations, and with 1x1 convolutions as the matrix products
 that they are, a training step takes about two thirds of the time. The variables and their gradients
 are those of the Keras layers, so that what is trained is the backbone itself.

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.train.calibration import softmax
 from edgebee.train.history import Learned
-from edgebee.train.temperature import softmax
 
 __all__ = ["EPSILON", "FIRST_MOMENT_DECAY", "SECOND_MOMENT_DECAY", "LinearHeads", "kept_features"]
 

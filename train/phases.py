@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from edgebee.errors import TrainingError
 from edgebee.train.batches import StoredBatches
+from edgebee.train.calibration import cross_entropy
 from edgebee.train.checkpoint import Checkpoint
 from edgebee.train.features import Features
 from edgebee.train.fine_tuning import FineTuning
@@ -25,7 +26,6 @@ from edgebee.train.fused import multiplies_bfloat16
 from edgebee.train.head import LinearHeads
 from edgebee.train.history import Epoch, Phase
 from edgebee.train.recipe import Recipe
-from edgebee.train.temperature import cross_entropy
 
 __all__ = ["TwoPhases"]
 

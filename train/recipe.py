@@ -40,13 +40,13 @@ class Recipe:
     """`field`, `imagenet`, `none` or the path of a weights file; None: see `starting_weights`."""
 
     learning_rate: float | None = None
-    """The head's; None: chosen by held-out training photos, see `edgebee.train.held_out`."""
+    """The head's; None: chosen by cross-validation, see `edgebee.train.cross_validation`."""
     fine_tune_learning_rate: float = 5e-5
     fine_tune_batch_size: int = 16
     """Views in a step of fine-tuning. More and smaller steps learn more from a few hundred photos,
     at the price of the same computations."""
     views: int = 8
-    """Pictures made of each training photo: see `edgebee.train.views`."""
+    """Pictures made of each training photo: see `edgebee.train.augmentation`."""
     dropout: float = 0.2
     """Share of the features that the head does without in a step."""
     anchor: float = 20.0

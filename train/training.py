@@ -16,22 +16,21 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from edgebee.artifacts import encode_json, write_together
-from edgebee.checksums import write_checksums
 from edgebee.errors import TrainingError
+from edgebee.files import atomic_write_all, encode_json, write_checksums
+from edgebee.photos.dataset import Dataset, Photos
+from edgebee.train.augmentation import View, make_views
 from edgebee.train.backbone import build_backbone, build_classifier, cut_below, layers_above
 from edgebee.train.batches import class_weights
+from edgebee.train.calibration import expected_calibration_error, softmax
 from edgebee.train.checkpoint import Checkpoints
-from edgebee.train.dataset import Dataset, Photos
+from edgebee.train.cross_validation import Calibrated, HeldOut, calibrate, hold_out
 from edgebee.train.features import Features, FrozenBase, extract_features, freeze_base
-from edgebee.train.held_out import Calibrated, HeldOut, calibrate, hold_out
 from edgebee.train.history import Epoch
 from edgebee.train.phases import TwoPhases
 from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
 from edgebee.train.saving import save_keras
-from edgebee.train.temperature import expected_calibration_error, softmax
-from edgebee.train.views import View, make_views
 
 __all__ = ["Training", "Validation", "train", "write_training"]
 
@@ -244,7 +243,7 @@ def write_training(training: Training, output: Path, split: dict[str, Any]) -> N
         **pictures,
     }
     # Together, since a model beside the labels of an earlier training would name things wrongly.
-    write_together(
+    atomic_write_all(
         {
             output / "model.keras": lambda part: save_keras(training.model, part),
             **{output / name: partial(Path.write_bytes, data=of) for name, of in contents.items()},

@@ -11,14 +11,12 @@ from typing import Any
 
 import click
 
-from edgebee.errors import EdgebeeError
-from edgebee.lines import printable, say
+from edgebee.console import escape_control_chars, log
 
 __all__ = ["edgebee", "main"]
 
 COMMANDS = (
     "train", "convert", "classify", "deploy", "benchmark", "inspect", "doctor", "data", "demo",
-    "study",
 )  # fmt: skip
 """In the order of the work. Each is a module of `edgebee.commands` with a `command`."""
 
@@ -103,7 +101,7 @@ class LazyGroup(click.Group):
         except _expected_errors() as error:
             if ctx.params["debug"]:
                 raise
-            raise click.ClickException(printable(error)) from error
+            raise click.ClickException(escape_control_chars(error)) from error
         except ModuleNotFoundError as error:
             if ctx.params["debug"] or error.name not in TRAIN_PACKAGES:
                 raise
@@ -117,7 +115,7 @@ def _in_one_line(error: click.UsageError) -> click.UsageError:
     """The error, with what was typed spelled out where a terminal would not show it."""
     if error.message.isprintable() or isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error
-    return click.UsageError(printable(error.format_message()), error.ctx)
+    return click.UsageError(escape_control_chars(error.format_message()), error.ctx)
 
 
 def _context_of(words: list[str], context: click.Context) -> click.Context:
@@ -139,14 +137,14 @@ def _say_refused(error: OSError) -> None:
         sys.stdout.flush()
     except OSError:  # Python would try again at its end, and fail aloud
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    say(f"Error: {where}: {error.strerror or error}")
+    log(f"Error: {where}: {error.strerror or error}")
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
-    """Our two trees of errors. Evaluated only when something failed: the runner loads NumPy."""
-    from edgebee.edge.classify import EdgeError
+    """Our errors. Evaluated only when something failed: they load NumPy."""
+    from edgebee.errors import EdgebeeError
 
-    return EdgebeeError, EdgeError
+    return (EdgebeeError,)
 
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -1,6 +1,9 @@
-"""What can go wrong on the workstation, and what to do about it.
+"""What can go wrong, and what to do about it: one tree.
 
     EdgebeeError            an expected failure: one line, exit status 1
+    ├── PhotoError          a photo that cannot be read
+    ├── ModelError          a model that cannot be used
+    ├── RuntimeMissingError no TFLite runtime works here
     ├── DataError           a data set that cannot be used as it is
     ├── DownloadError       something could not be fetched, or was not what it should be
     ├── WeightsError        backbone weights that do not fit or cannot be had
@@ -9,11 +12,13 @@
     ├── BenchmarkError      models and photos that cannot be measured together
     └── OutputError         a result that could not be written
 
-The runner in `edge/` knows nothing of these: it has its own tree, `EdgeError`. The command
-line turns both into one line on standard error.
+The root and the runner's own errors are defined in `edge/classify.py`, which stands alone on a
+Pi; the others are defined here. The command line turns each into one line on standard error.
 """
 
 from __future__ import annotations
+
+from edgebee.edge.classify import EdgebeeError, ModelError, PhotoError, RuntimeMissingError
 
 __all__ = [
     "BenchmarkError",
@@ -21,14 +26,13 @@ __all__ = [
     "DataError",
     "DownloadError",
     "EdgebeeError",
+    "ModelError",
     "OutputError",
+    "PhotoError",
+    "RuntimeMissingError",
     "TrainingError",
     "WeightsError",
 ]
-
-
-class EdgebeeError(Exception):
-    """An expected failure; its message names the file and the remedy."""
 
 
 class DataError(EdgebeeError):

@@ -120,7 +120,7 @@ def _prepare_watch(folder: Path) -> None:
 
 def _watch(folder: Path) -> None:
     """Answer, draw and move photos until none is left, then end as by Ctrl-C."""
-    from edgebee.edge import field
+    from edgebee.edge.station import classify_cli
 
     told = os.open("told.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(told, 1)
@@ -134,7 +134,7 @@ def _watch(folder: Path) -> None:
 
     threading.Thread(target=end_when_done, daemon=True).start()
     words = ["--watch", "arriving", "--state", "state.sqlite", "--json"]
-    status = field.main([*words, "--move-to", "sorted", "--annotate", "drawn"])
+    status = classify_cli.main([*words, "--move-to", "sorted", "--annotate", "drawn"])
     assert status == 130, status
 
 
@@ -157,7 +157,7 @@ def _answered(folder: Path) -> dict[str, Any]:
 
 
 def _sample(folder: Path) -> None:
-    from edgebee.train.dataset import sample_folder
+    from edgebee.photos.dataset import sample_folder
 
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     sample_folder()
@@ -214,7 +214,7 @@ def download_target() -> Iterator[Target]:
     url = f"http://127.0.0.1:{server.server_port}/hymenoptera_data.zip"
 
     def download(folder: Path) -> None:
-        from edgebee.train.hymenoptera import Archive, find_hymenoptera
+        from edgebee.photos.hymenoptera import Archive, find_hymenoptera
 
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         os.environ.pop("EDGEBEE_DATA", None)

@@ -24,8 +24,8 @@ from pictures import Picture, bombs, make_pictures, mutate
 from PIL import __version__ as pillow_version
 from PIL import features
 
-from edgebee.edge.classify import PhotoError, quiet_decoders, read_photo
-from edgebee.train.inspection import inspect_photo
+from edgebee.edge.classify import PhotoError, read_photo, silence_decoder_warnings
+from edgebee.photos.image_stats import inspect_photo
 
 __all__ = ["attack_photos", "look_at"]
 
@@ -74,7 +74,7 @@ def attack_photos(
     show: bool = False,
 ) -> Report:
     """Try `count` damaged pictures of all kinds, and the bombs."""
-    quiet_decoders()  # as the command line does
+    silence_decoder_warnings()  # as the command line does
     pictures, large = make_pictures(), _make_bombs() if with_bombs else []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "photo.jpg")

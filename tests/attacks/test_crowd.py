@@ -7,7 +7,7 @@ import pytest
 from crowd import classify, data_check, draw
 from PIL import Image
 
-from edgebee.train.duplicates import BLOCK, Signatures, group_same_pictures
+from edgebee.photos.duplicates import BLOCK, Signatures, group_same_pictures
 
 
 def test_every_photo_is_answered_once_and_in_order(tmp_path):

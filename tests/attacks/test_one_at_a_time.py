@@ -10,13 +10,13 @@ import time
 
 import pytest
 
-from edgebee.artifacts import claim_folder, output_folder, write_through, write_together
 from edgebee.errors import OutputError
+from edgebee.files import atomic_write, atomic_write_all, lock_directory, output_folder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from edgebee.artifacts import output_folder
+from edgebee.files import output_folder
 with output_folder(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -65,17 +65,17 @@ def test_a_killed_run_holds_nothing(holder, tmp_path):
 
 
 def test_a_claim_leaves_no_file_behind(tmp_path):
-    with claim_folder(tmp_path) as claimed:
+    with lock_directory(tmp_path) as claimed:
         assert claimed
         assert list(tmp_path.iterdir()) == []
 
 
 def test_a_claim_can_be_waited_for(holder, tmp_path):
-    with claim_folder(tmp_path / "out") as claimed:
+    with lock_directory(tmp_path / "out") as claimed:
         assert not claimed
     threading.Timer(0.3, holder.kill).start()
     started = time.monotonic()
-    with claim_folder(tmp_path / "out", wait=True) as claimed:
+    with lock_directory(tmp_path / "out", wait=True) as claimed:
         assert claimed
     assert time.monotonic() - started > 0.2
 
@@ -85,14 +85,14 @@ def test_a_claim_can_be_waited_for(holder, tmp_path):
 
 def test_files_that_belong_together_appear_together_or_not_at_all(tmp_path):
     one, other = tmp_path / "model.keras", tmp_path / "labels.txt"
-    write_together({one: lambda p: p.write_text("old"), other: lambda p: p.write_text("old")})
+    atomic_write_all({one: lambda p: p.write_text("old"), other: lambda p: p.write_text("old")})
 
     def fail(part):
         part.write_text("half")
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OutputError, match=r"labels\.txt: could not be written \(No space"):
-        write_together({one: lambda p: p.write_text("new"), other: fail})
+        atomic_write_all({one: lambda p: p.write_text("new"), other: fail})
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "model.keras": "old",
         "labels.txt": "old",
@@ -102,7 +102,7 @@ def test_files_that_belong_together_appear_together_or_not_at_all(tmp_path):
 def test_what_a_killed_run_left_is_taken_away_and_nothing_else(tmp_path):
     (tmp_path / ".model.99part.keras").write_text("half")
     (tmp_path / ".other.99part.keras").write_text("another file's")
-    write_through(tmp_path / "model.keras", lambda part: part.write_text("whole"))
+    atomic_write(tmp_path / "model.keras", lambda part: part.write_text("whole"))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".other.99part.keras",
         "model.keras",
@@ -111,5 +111,5 @@ def test_what_a_killed_run_left_is_taken_away_and_nothing_else(tmp_path):
 
 def test_brackets_in_a_name_are_no_pattern(tmp_path):
     (tmp_path / ".model[1].99part.txt").write_text("half")
-    write_through(tmp_path / "model[1].txt", lambda part: part.write_text("whole"))
+    atomic_write(tmp_path / "model[1].txt", lambda part: part.write_text("whole"))
     assert [path.name for path in tmp_path.iterdir()] == ["model[1].txt"]

@@ -10,7 +10,7 @@ from pictures import bombs, make_pictures
 from PIL import Image
 
 from edgebee.edge.classify import PHOTO_SUFFIXES, read_photo
-from edgebee.train.inspection import inspect_photo
+from edgebee.photos.image_stats import inspect_photo
 
 
 def test_the_pictures_are_sound_and_of_every_format():

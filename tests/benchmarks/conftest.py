@@ -7,7 +7,7 @@ import shutil
 import pytest
 from examples import make_results  # beside this file
 
-from edgebee.benchmarks.results import Results
+from edgebee.benchmarks.measure.results import Results
 
 
 @pytest.fixture

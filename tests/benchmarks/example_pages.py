@@ -10,8 +10,8 @@ import numpy as np
 from examples import make_device, make_run  # beside this file
 from PIL import Image
 
-from edgebee.benchmarks.accuracy import measure_accuracy
-from edgebee.benchmarks.results import Data, Photo, Results, Settings, Variant
+from edgebee.benchmarks.measure.accuracy import measure_accuracy
+from edgebee.benchmarks.measure.results import Data, Photo, Results, Settings, Variant
 
 NASTY = '<img src=x onerror="boom()">&amp;"\'$x_1$ {{ 7*7 }}'
 """A label and file name that is HTML, matplotlib's mathematics and a template at once."""

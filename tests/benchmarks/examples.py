@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgebee.benchmarks.accuracy import measure_accuracy
-from edgebee.benchmarks.devices import Conditions, Device, Reading, Round, Run, Swept
-from edgebee.benchmarks.latency import (
+from edgebee.benchmarks.measure.accuracy import measure_accuracy
+from edgebee.benchmarks.measure.devices import Conditions, Device, Reading, Round, Run, ThreadTiming
+from edgebee.benchmarks.measure.latency import (
     compare_rounds,
     is_noisy,
     summarise,
     summarise_rounds,
     throughput,
 )
-from edgebee.benchmarks.results import FORMAT_VERSION, Data, Photo, Results, Settings, Variant
+from edgebee.benchmarks.measure.results import (
+    FORMAT_VERSION,
+    Data,
+    Photo,
+    Results,
+    Settings,
+    Variant,
+)
 
 LABELS = ("ants", "bees")
 PHOTOS = 40
@@ -66,7 +73,8 @@ def make_run(
         ratio=None if reference_ms is None else compare_rounds(own, rounds(reference_ms)),
         rounds=own,
         threads_sweep=(
-            Swept(1, summarise([[invoke_ms * 1.5]] * 3)), Swept(2, summarise([[invoke_ms]] * 3)),
+            ThreadTiming(1, summarise([[invoke_ms * 1.5]] * 3)),
+            ThreadTiming(2, summarise([[invoke_ms]] * 3)),
         ) if name.endswith(".tflite") else (),
         answers=None if at_home else 4,
         same_answers=None if at_home else 4,

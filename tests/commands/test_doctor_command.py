@@ -13,7 +13,7 @@ import pytest
 import edgebee as package
 import edgebee.edge
 from edgebee.commands.doctor import PLACES
-from edgebee.edge.machines import MACHINES
+from edgebee.edge.device.platforms import MACHINES
 
 MODEL = Path(edgebee.edge.__file__).resolve().parent / "models" / "hymenoptera_int8.tflite"
 OLD_PYTHON = os.environ.get("EDGEBEE_TFLITE_RUNTIME_PYTHON")

@@ -101,7 +101,7 @@ def manifest(path):
 
 
 def test_calibration_never_sees_a_validation_photo(edgebee, folder, photos):
-    from edgebee.train.dataset import load_dataset
+    from edgebee.photos.dataset import load_dataset
 
     dataset = load_dataset(str(photos), val_fraction=0.25, seed=3)
     made = []
@@ -120,7 +120,7 @@ def test_naming_the_training_photos_keeps_their_split(
     edgebee, folder, photos, monkeypatch, spelling
 ):
     # Otherwise photos that the model has learned would be asked in the benchmark.
-    from edgebee.train.dataset import load_dataset
+    from edgebee.photos.dataset import load_dataset
 
     monkeypatch.chdir(photos.parent)
     # In any other split one of these would be calibrated on, and be seen in the bytes.

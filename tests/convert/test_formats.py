@@ -16,7 +16,7 @@ FORMATS = ("float32", "float16", "dynamic", "int8")
 @pytest.fixture(scope="module")
 def photos(artifacts):
     """The validation drawings that the model was not trained on."""
-    from edgebee.train.dataset import load_dataset
+    from edgebee.photos.dataset import load_dataset
 
     return load_dataset("sample").validation.paths
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import edgebee.edge
-from edgebee.edge.classify import Classifier, find_photos, read_labels, read_photo
+from edgebee.edge.classify import Classifier, find_images, read_labels, read_photo
 
 VARIABLE = "EDGEBEE_MEDIAPIPE_PYTHON"
 PYTHON = os.environ.get(VARIABLE)
@@ -58,7 +58,7 @@ def both(model: Path, crops: np.ndarray, folder: Path) -> tuple[list[str], np.nd
 
 @pytest.mark.hymenoptera
 def test_the_same_labels_on_all_validation_photos(hymenoptera, tmp_path):
-    photos = list(find_photos([hymenoptera / "val"]))
+    photos = list(find_images([hymenoptera / "val"]))
     assert len(photos) == VALIDATION_PHOTOS
     crops = np.stack([read_photo(photo, (224, 224)) for photo in photos])
     _, theirs, ours = both(SHIPPED, crops, tmp_path)
@@ -79,7 +79,7 @@ def test_the_same_labels_on_all_validation_photos(hymenoptera, tmp_path):
     ],
 )
 def test_every_format_is_read_with_its_normalization(artifacts, tmp_path, format_, tolerance):
-    from edgebee.train.dataset import load_dataset
+    from edgebee.photos.dataset import load_dataset
 
     photos = load_dataset("sample").validation.paths[::6]
     crops = np.stack([read_photo(photo, (96, 96)) for photo in photos])

@@ -46,7 +46,7 @@ def answers(python, folder, model, photos):
 
 @pytest.fixture(scope="module")
 def photos(artifacts):
-    from edgebee.train.dataset import load_dataset
+    from edgebee.photos.dataset import load_dataset
 
     # Every twelfth: the old runtime takes up to half a second a photo.
     return load_dataset("sample").validation.paths[::12]

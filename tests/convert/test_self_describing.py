@@ -20,8 +20,8 @@ from fragile_models import LABELS, red_or_blue, write_photos
 from edgebee.convert.golden import GoldenPicture, choose_pictures, draw_pictures, enlarge
 from edgebee.convert.verification import run_model
 from edgebee.edge.classify import read_labels, read_manifest, selftest
-from edgebee.edge.runtimes import list_operators
-from edgebee.edge.targets import edge_tpu_violations, micro_violations
+from edgebee.edge.tflite.runtimes import list_operators
+from edgebee.edge.tflite.targets import edge_tpu_violations, micro_violations
 
 FORMATS = ("float32", "float16", "dynamic", "int8", "int16x8")
 
@@ -91,7 +91,7 @@ def test_the_manifest_is_all_there(made, source, format_):
 def test_the_calibration_photos_are_named(made, photos, format_):
     calibration = read_manifest(file(made, format_))["provenance"]["calibration"]
     assert len(calibration["files"]) == len(set(calibration["files"])) == 20
-    from edgebee.train.dataset import load_dataset
+    from edgebee.photos.dataset import load_dataset
 
     dataset = load_dataset(str(photos), val_fraction=0.4, seed=0)
     training = {path.relative_to(photos).as_posix() for path in dataset.train.paths}

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("keras", reason="needs edgebee[train]")
 from fragile_models import LABELS, red_or_blue, write_photos
 
-from edgebee.convert import calibration, conversion, verification
+from edgebee.convert import conversion, representative, verification
 from edgebee.convert.paired import compare
 from edgebee.convert.verification import MAX_DROP_POINTS, HeldOut, Verification, check_reference
 
@@ -196,16 +196,16 @@ def test_without_sabotage_it_is_green(edgebee, folder):
 
 
 def test_calibration_of_another_range(edgebee, folder, monkeypatch):
-    real = calibration.read_photo
-    monkeypatch.setattr(calibration, "read_photo", lambda path, size: real(path, size) // 255)
+    real = representative.read_photo
+    monkeypatch.setattr(representative, "read_photo", lambda path, size: real(path, size) // 255)
     assert_red(convert(edgebee, folder), folder, "from 0 to 0, not 0 to 255")
 
 
 def test_calibration_of_another_range_past_the_audit(edgebee, folder, monkeypatch):
     # Were nobody to look at the photos: the input would not take pixels as they are.
-    real = calibration.Calibration.representative_dataset
+    real = representative.Calibration.representative_dataset
     monkeypatch.setattr(
-        calibration.Calibration,
+        representative.Calibration,
         "representative_dataset",
         lambda self: ([one / 255] for (one,) in real(self)),
     )
@@ -220,7 +220,7 @@ def test_calibration_without_a_class(edgebee, folder, tmp_path):
     for path in (tmp_path / "photos" / "red").glob("*"):
         number = int(path.stem)
         path.write_bytes(path.read_bytes() if number % 5 == 0 else b"damaged")
-    from edgebee.train.dataset import load_dataset
+    from edgebee.photos.dataset import load_dataset
 
     dataset = load_dataset(str(tmp_path / "photos"), val_fraction=0.4)
     for path in dataset.train.paths:

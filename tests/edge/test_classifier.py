@@ -31,7 +31,7 @@ def test_rank_gives_the_best_first(scores, top_k, order):
 
 
 def test_usable_cores_are_those_this_process_may_run_on():
-    assert 1 <= classify.usable_cores() <= os.cpu_count()
+    assert 1 <= classify.available_cpus() <= os.cpu_count()
 
 
 # ---------------------------------------------------------------- the model file
@@ -41,7 +41,7 @@ def refused(action, *arguments):
     """The message of the ModelError, which must be one line."""
     with pytest.raises(classify.ModelError) as caught:
         action(*arguments)
-    assert isinstance(caught.value, classify.EdgeError)
+    assert isinstance(caught.value, classify.EdgebeeError)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -134,7 +134,7 @@ def test_more_threads_than_cores_are_never_started(model, landscape):
     classifier = classify.Classifier(model, threads=64)
     classifier(landscape)
     started = len(list(Path("/proc/self/task").iterdir())) - before
-    assert started < 2 * classify.usable_cores()  # a pool or two of that size, not 64
+    assert started < 2 * classify.available_cpus()  # a pool or two of that size, not 64
 
 
 # ---------------------------------------------------------------- labels
@@ -330,7 +330,7 @@ def test_find_photos_walks_folders_in_order_and_passes_over_what_is_hidden(tmp_p
     for name in ("b.JPG", "a.png", "notes.txt", ".hidden.jpg", "sub.jpg/c.tiff", ".git/d.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path) for path in classify.find_photos([tmp_path])]
+    found = [path.relative_to(tmp_path) for path in classify.find_images([tmp_path])]
     assert [str(path) for path in found] == ["a.png", "b.JPG", "sub.jpg/c.tiff"]
 
 
@@ -338,7 +338,7 @@ def test_find_photos_gives_files_as_they_are_named(tmp_path):
     named = [str(tmp_path / name) for name in ("photo.raw", ".hidden.jpg", "missing.jpg")]
     for path in named[:2]:
         Path(path).touch()
-    assert list(classify.find_photos(named)) == [Path(path) for path in named]
+    assert list(classify.find_images(named)) == [Path(path) for path in named]
 
 
 def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path):
@@ -349,7 +349,7 @@ def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path):
     if root:  # who may read everything
         os.seteuid(65534)
     try:
-        assert list(classify.find_photos([shut])) == [shut]
+        assert list(classify.find_images([shut])) == [shut]
         with pytest.raises(classify.PhotoError, match="Permission denied"):
             classify.read_photo(shut)
     finally:

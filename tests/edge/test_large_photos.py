@@ -25,7 +25,7 @@ def enlarged(path):
 @pytest.mark.hymenoptera
 def test_scaling_while_decoding_costs_no_validation_photo_its_label(hymenoptera, model):
     classifier = classify.Classifier(model, threads=1, threshold=0)  # `unknown` is no label
-    photos = list(classify.find_photos([hymenoptera / "val"]))
+    photos = list(classify.find_images([hymenoptera / "val"]))
     assert len(photos) == 153
     kept = {"scaled": 0, "in full": 0}
     small = dict(classifier.classify_many(photos))

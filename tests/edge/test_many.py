@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-CORES = classify.usable_cores()
+CORES = classify.available_cpus()
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_broken_photo_is_answered_with_its_error_and_ends_nothing(classifier, 
     assert isinstance(first, classify.PhotoError)
     assert isinstance(third, classify.PhotoError)
     assert str(third).startswith("missing.jpg: ")
-    assert {type(second), type(fourth)} == {classify.Answer}
+    assert {type(second), type(fourth)} == {classify.Prediction}
 
 
 def test_nothing_gives_nothing(classifier):
@@ -75,7 +75,7 @@ def test_the_first_answer_does_not_wait_for_a_second_photo(classifier, photos):
         pytest.fail("the first was not answered yet")
 
     answers = classifier.classify_many(source())
-    assert isinstance(next(answers)[1], classify.Answer)
+    assert isinstance(next(answers)[1], classify.Prediction)
 
 
 @pytest.mark.parametrize("before", [0, 1, 5])

@@ -301,7 +301,7 @@ def refused(source):
     """The message of the PhotoError, which must be one line."""
     with pytest.raises(classify.PhotoError) as caught:
         classify.read_photo(source)
-    assert isinstance(caught.value, classify.EdgeError)
+    assert isinstance(caught.value, classify.EdgebeeError)
     assert "\n" not in str(caught.value)
     assert " at 0x" not in str(caught.value)  # the address of some object
     return str(caught.value)

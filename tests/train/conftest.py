@@ -12,7 +12,7 @@ import pytest
 from audits import PER_CLASS
 from zip_server import Server
 
-from edgebee.train.drawings import LABELS, draw_photo
+from edgebee.photos.sample import LABELS, draw_photo
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edgebee.errors import TrainingError
+from edgebee.photos.dataset import load_dataset
 from edgebee.train.checkpoint import Checkpoint, Checkpoints
-from edgebee.train.dataset import load_dataset
 from edgebee.train.history import Epoch
 from edgebee.train.recipe import Recipe
 

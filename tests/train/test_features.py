@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from edgebee.edge.classify import read_photo
+from edgebee.train.augmentation import View
 from edgebee.train.backbone import build_backbone, cut_below
 from edgebee.train.features import Activations, extract_features, freeze_base
-from edgebee.train.views import View
 
 SIDE_PX = 96
 

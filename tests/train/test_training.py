@@ -13,10 +13,10 @@ from PIL import Image
 
 from edgebee.edge.classify import read_photo
 from edgebee.errors import TrainingError
+from edgebee.photos.dataset import load_dataset
+from edgebee.photos.sample import draw_photo
 from edgebee.train.batches import StoredBatches, class_weights
-from edgebee.train.dataset import load_dataset
-from edgebee.train.drawings import draw_photo
-from edgebee.train.held_out import LEARNING_RATES
+from edgebee.train.cross_validation import LEARNING_RATES
 from edgebee.train.recipe import Recipe
 from edgebee.train.training import train, write_training
 

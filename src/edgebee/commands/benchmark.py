@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebee.lines import say
+from edgebee.console import log
 
 if TYPE_CHECKING:
-    from edgebee.benchmarks.places import SshUrl
-    from edgebee.benchmarks.plan import Plan, Subject
-    from edgebee.benchmarks.results import Results
-    from edgebee.train.dataset import Dataset
+    from edgebee.benchmarks.measure.hosts import SshUrl
+    from edgebee.benchmarks.measure.plan import Plan, Subject
+    from edgebee.benchmarks.measure.results import Results
+    from edgebee.photos.dataset import Dataset
 
 KERAS_NAME = "model.keras"
 STALE_SECONDS = 10
@@ -28,7 +28,7 @@ def _parse_devices(
     """The URLs of `--device`."""
     if not values:  # --help and the demo need no ssh
         return ()
-    from edgebee.benchmarks.places import SshUrl
+    from edgebee.benchmarks.measure.hosts import SshUrl
 
     try:
         return tuple(SshUrl.parse(value) for value in values)
@@ -38,7 +38,7 @@ def _parse_devices(
 
 def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        from edgebee.benchmarks.results_file import json_schema
+        from edgebee.benchmarks.measure.results_file import json_schema
 
         click.echo(json.dumps(json_schema(), indent=2))
         ctx.exit()
@@ -100,9 +100,9 @@ def command(
     Example:
         edgebee benchmark artifacts --device ssh://pi@raspberrypi.local
     """  # noqa: D301
-    from edgebee.benchmarks.baseline import Limits, regressions
-    from edgebee.benchmarks.plan import Plan
-    from edgebee.benchmarks.results_file import read_results
+    from edgebee.benchmarks.measure.baseline import Limits, regressions
+    from edgebee.benchmarks.measure.plan import Plan
+    from edgebee.benchmarks.measure.results_file import read_results
 
     earlier = read_results(baseline) if baseline else None  # before it is written anew
     plan = Plan(
@@ -117,9 +117,9 @@ def command(
     results = measure_folder(folder, plan, data=data, markdown=markdown)
     worse = regressions(results, earlier, Limits(max_slowdown, max_drop)) if earlier else []
     for line in worse:
-        say(f"regression: {line}")
+        log(f"regression: {line}")
     if earlier and not worse:
-        say(f"no worse than {baseline}")
+        log(f"no worse than {baseline}")
     failed = [device for device in results.devices if device.failure]
     if not (worse or failed):
         _say_next(folder, results)
@@ -135,7 +135,7 @@ def run(folder: Path, *, data: str | None = None) -> Path | None:
     Raises:
         EdgebeeError: see its tree.
     """
-    from edgebee.benchmarks.plan import Plan
+    from edgebee.benchmarks.measure.plan import Plan
 
     plan = Plan(threads=_cores(None), rounds=3, photos=8, predict=False, sweep=False)
     return _next_file(folder, measure_folder(folder, plan, data=data))
@@ -151,16 +151,15 @@ def measure_folder(
     """
     from tqdm import tqdm
 
-    from edgebee.artifacts import output_folder, write_text
-    from edgebee.benchmarks.gallery import worth_a_look
-    from edgebee.benchmarks.measurement import measure
-    from edgebee.benchmarks.page import write_page
-    from edgebee.benchmarks.results_file import to_json
-    from edgebee.benchmarks.tables import print_tables, to_markdown
-    from edgebee.checksums import write_checksums
-    from edgebee.edge.classify import quiet_decoders
+    from edgebee.benchmarks.measure.measurement import measure
+    from edgebee.benchmarks.measure.results_file import to_json
+    from edgebee.benchmarks.report.gallery import worth_a_look
+    from edgebee.benchmarks.report.page import write_page
+    from edgebee.benchmarks.report.tables import print_tables, to_markdown
+    from edgebee.edge.classify import silence_decoder_warnings
+    from edgebee.files import output_folder, write_checksums, write_text
 
-    quiet_decoders()
+    silence_decoder_warnings()
     subject = _subject(folder, data)
     with (
         output_folder(folder),
@@ -200,9 +199,9 @@ def _load_keras(path: Path) -> Any:
 
 def _cores(threads: int | None) -> int:
     """The threads asked for, at most all cores: more are far slower, not faster."""
-    from edgebee.edge.classify import usable_cores
+    from edgebee.edge.classify import available_cpus
 
-    return min(threads or usable_cores(), usable_cores())
+    return min(threads or available_cpus(), available_cpus())
 
 
 def _subject(folder: Path, data: str | None) -> Subject:
@@ -214,11 +213,11 @@ def _subject(folder: Path, data: str | None) -> Subject:
         ConversionError: the Keras file is none.
         ModelError: a `.tflite` file is damaged.
     """
-    from edgebee.benchmarks.plan import Subject
-    from edgebee.benchmarks.results import Data
-    from edgebee.commands.photos import photos_of_model
+    from edgebee.benchmarks.measure.plan import Subject
+    from edgebee.benchmarks.measure.results import Data
+    from edgebee.commands.model_photos import photos_of_model
     from edgebee.convert.keras_file import check_keras_file
-    from edgebee.edge.model_file import check_model_file
+    from edgebee.edge.tflite.model_file import check_model_file
     from edgebee.errors import BenchmarkError
 
     keras = folder / KERAS_NAME
@@ -243,20 +242,20 @@ def _subject(folder: Path, data: str | None) -> Subject:
 def _say(results: Results, folder: Path) -> None:
     """The conditions, and everything that was not as it should be."""
     for message in results.data.skipped:
-        say(f"warning: {message}; left out")
+        log(f"warning: {message}; left out")
     for absent in results.absent:
-        say(f"not measured: {absent.name}: {absent.reason}")
+        log(f"not measured: {absent.name}: {absent.reason}")
     for device in results.devices:
         if device.noisy:
-            say(
+            log(
                 f"warning: {device.name} was disturbed: its rounds differ by more than a fifth, so "
                 "these times are rough; ratios hold better"
             )
         if device.failure:
-            say(f"error: {device.failure}; what was measured is kept")
+            log(f"error: {device.failure}; what was measured is kept")
     kind = "drawings (no result)" if results.data.drawn else "photos"
     threads = results.settings.threads
-    say(
+    log(
         f"{len(results.data.photos)} validation {kind} of {results.data.name}, {threads} thread"
         f"{'s' if threads > 1 else ''}; times of {results.settings.photos_a_round} in "
         f"{results.settings.rounds} rounds. Written: {folder / 'benchmark.json'}, "
@@ -273,9 +272,9 @@ def _next_file(folder: Path, results: Results) -> Path | None:
 def _say_next(folder: Path, results: Results) -> None:
     best = _next_file(folder, results)
     if best is None:
-        say(f"Next: edgebee convert {folder / KERAS_NAME} --quantize all")
+        log(f"Next: edgebee convert {folder / KERAS_NAME} --quantize all")
     else:
-        say(f"Next: edgebee classify -m {best} PHOTO")
+        log(f"Next: edgebee classify -m {best} PHOTO")
 
 
 def _warn_of_stale(keras_path: Path, files: list[Path]) -> None:
@@ -285,7 +284,7 @@ def _warn_of_stale(keras_path: Path, files: list[Path]) -> None:
     trained = keras_path.stat().st_mtime
     stale = [file.name for file in files if trained - file.stat().st_mtime > STALE_SECONDS]
     if stale:
-        say(
+        log(
             f"warning: {', '.join(stale)}: older than {keras_path}, so of an earlier training; "
             "run edgebee convert again"
         )

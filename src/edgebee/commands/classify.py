@@ -15,6 +15,6 @@ import click
 @click.pass_context
 def command(ctx: click.Context, *, arguments: tuple[str, ...]) -> None:
     """Hand everything to the runner, so that both answer in the same words."""
-    from edgebee.edge.field import main
+    from edgebee.edge.station.classify_cli import main
 
     ctx.exit(main(arguments, prog="edgebee classify"))

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebee.lines import say, tell
+from edgebee.console import echo, log
 
 if TYPE_CHECKING:
-    from edgebee.convert.calibration import Calibration
     from edgebee.convert.conversion import Conversion, Settings
     from edgebee.convert.quantize import Format
+    from edgebee.convert.representative import Calibration
     from edgebee.convert.verification import HeldOut
-    from edgebee.train.dataset import Dataset
+    from edgebee.photos.dataset import Dataset
 
 FORMATS: tuple[Format, ...] = ("float32", "float16", "dynamic", "int8")
 """What `all` means: the formats that a Pi's processor has fast kernels for."""
@@ -35,7 +35,7 @@ def _check_runtimes(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
     if values:
-        from edgebee.edge.runtimes import UnknownRuntimeError, resolve_runtime
+        from edgebee.edge.tflite.runtimes import UnknownRuntimeError, resolve_runtime
 
         try:
             for value in values:
@@ -102,7 +102,7 @@ def command(
     wanted = [name for name in EVERY_FORMAT if name in named]
     debug = bool(ctx.find_root().params.get("debug"))
     written = run(model, wanted, **options, debug=debug)
-    say(f"Next: {_next_command(model, options['output'], written[-1])}")
+    log(f"Next: {_next_command(model, options['output'], written[-1])}")
 
 
 def _next_command(model: Path, output: Path | None, written: Path) -> str:
@@ -135,18 +135,18 @@ def run(
     Raises:
         EdgebeeError: see its tree. What was finished before stays.
     """
-    from edgebee.artifacts import output_folder
     from edgebee.convert.keras_file import check_keras_file
-    from edgebee.edge.classify import quiet_decoders
+    from edgebee.edge.classify import silence_decoder_warnings
+    from edgebee.files import output_folder
     from edgebee.tensorflow_runtime import start_tensorflow
 
-    quiet_decoders()
+    silence_decoder_warnings()
     check_keras_file(model_path)
     with output_folder(output or model_path.parent) as folder:
         dataset = _photos(model_path.parent, data)
         start_tensorflow(debug=debug)
         from edgebee.convert.conversion import Settings
-        from edgebee.edge.runtimes import RUNTIMES
+        from edgebee.edge.tflite.runtimes import RUNTIMES
 
         settings = Settings(
             io=io,  # type: ignore[arg-type]  # click has checked it
@@ -165,7 +165,7 @@ def _photos(folder: Path, data: str | None) -> Dataset:
     Raises:
         EdgebeeError: there are none, or they do not belong to the model.
     """
-    from edgebee.commands.photos import photos_of_model, read_label_file
+    from edgebee.commands.model_photos import photos_of_model, read_label_file
     from edgebee.errors import ConversionError
 
     labels = read_label_file(folder / "labels.txt")
@@ -185,8 +185,8 @@ def _prepare(
     settings: Settings,
 ) -> Conversion:
     """Load the model and read the photos; everything is looked at before anything is made."""
-    from edgebee.convert.conversion import Conversion, Origin, load_keras
-    from edgebee.convert.manifest import hash_photo_list
+    from edgebee.convert.conversion import Conversion, ModelSource, load_keras
+    from edgebee.convert.manifest_records import hash_photo_list
     from edgebee.convert.quantize import CALIBRATED_FORMATS
     from edgebee.errors import ConversionError
 
@@ -212,7 +212,7 @@ def _prepare(
 
     return Conversion(
         model=model,
-        origin=Origin(
+        origin=ModelSource(
             labels=labels,
             keras_sha256=hashlib.sha256(model_path.read_bytes()).hexdigest(),
             data_sha256=hash_photo_list(dataset.root, [*photos.paths, *dataset.validation.paths]),
@@ -224,28 +224,28 @@ def _prepare(
         held_out=_hold_out(dataset, model, settings.seed, record.result),
         calibration=calibration,
         read_more=read_more,
-        say=say,
+        say=log,
     )
 
 
 def _write_all(conversion: Conversion, formats: Sequence[Format], folder: Path) -> list[Path]:
-    """Write what passes its verification; complain of the rest when all is done."""
-    from edgebee.checksums import write_checksums
+    """Write what passes its verification; print_error of the rest when all is done."""
     from edgebee.convert.conversion import Refused, write_model
     from edgebee.errors import ConversionError
+    from edgebee.files import write_checksums
 
     written, refused, remedy = [], [], ""
     for made in conversion.run(formats):
         if isinstance(made, Refused):
             refused.append(f"{folder / f'model_{made.format}.tflite'}: not written: {made.reason}")
-            say(f"{made.format} is refused")
+            log(f"{made.format} is refused")
             if made.recoverable:
                 remedy = "; try --recover"
             continue
         path = write_model(made, folder)
         written.append(path)
         seen = made.verification.comparison
-        tell(
+        echo(
             f"{path}: {len(made.content) / 1e6:.2f} MB, {seen.correct} of {seen.total} correct "
             f"(Keras {seen.reference_correct})"
         )
@@ -297,7 +297,7 @@ def _calibrate(
     """Read the representative data set with a progress bar, and look at it."""
     from tqdm import tqdm
 
-    from edgebee.convert.calibration import read_calibration
+    from edgebee.convert.representative import read_calibration
 
     photos = dataset.train
     count = min(samples, len(photos))
@@ -307,12 +307,12 @@ def _calibrate(
         )
         bar.total = len(calibration.paths)  # fewer when there are damaged photos
     for message in calibration.skipped:
-        say(f"warning: {message}; left out")
+        log(f"warning: {message}; left out")
     kind = "drawings" if dataset.drawn else "photos"
     calibration = calibration.audited(dataset.root, dataset.labels)
     for remark in calibration.audit.remarks if calibration.audit else ():
-        say(f"warning: {remark}")
-    say(f"{format_} is calibrated on {len(calibration.paths)} training {kind}")
+        log(f"warning: {remark}")
+    log(f"{format_} is calibrated on {len(calibration.paths)} training {kind}")
     return calibration
 
 
@@ -329,8 +329,8 @@ def _hold_out(dataset: Dataset, model: Any, seed: int, recorded: tuple[int, int]
             photos.paths, photos.classes, model, seed=seed, progress=bar.update
         )
     for message in held_out.skipped:
-        say(f"warning: {message}; left out")
+        log(f"warning: {message}; left out")
     warning = check_reference(held_out, dataset.labels, recorded)
     if warning is not None:
-        say(f"warning: {warning}")
+        log(f"warning: {warning}")
     return held_out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgebee.lines import say
+from edgebee.console import log
 
 
 @click.group("data", short_help="Look at photos before they are believed.")
@@ -33,11 +33,11 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json:
 
     from tqdm import tqdm
 
-    from edgebee.edge.classify import quiet_decoders
-    from edgebee.train.audit import audit_dataset, render_text, to_json
-    from edgebee.train.dataset import load_dataset
+    from edgebee.edge.classify import silence_decoder_warnings
+    from edgebee.photos.checks import audit_dataset, render_text, to_json
+    from edgebee.photos.dataset import load_dataset
 
-    quiet_decoders()
+    silence_decoder_warnings()
     dataset = load_dataset(folder, exclude=exclude)
     count = len(dataset.train) + len(dataset.validation)
     with tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar:
@@ -47,6 +47,6 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json:
     else:
         click.echo(render_text(audit))
     if audit.corrupts:
-        say("Mend this, or leave photos out with --exclude or .edgebeeignore")
+        log("Mend this, or leave photos out with --exclude or .edgebeeignore")
         ctx.exit(1)
-    say(f"Next: edgebee train --data {folder}")
+    log(f"Next: edgebee train --data {folder}")

@@ -20,7 +20,7 @@ def command(ctx: click.Context, *, output: Path) -> None:
     """
     from edgebee.commands import benchmark, convert, train
     from edgebee.edge.classify import main as classify
-    from edgebee.train.dataset import load_dataset
+    from edgebee.photos.dataset import load_dataset
     from edgebee.train.recipe import Recipe
 
     debug = bool(ctx.find_root().params.get("debug"))

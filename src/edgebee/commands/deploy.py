@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgebee.lines import say
+from edgebee.console import log
 
 
 @click.command(
@@ -58,8 +58,8 @@ def command(
         raise click.UsageError("--service needs --watch DIR or --camera")
 
     from edgebee.edge.classify import find_model, read_labels
-    from edgebee.edge.deploy import deploy, parse_options
-    from edgebee.edge.remote import connect
+    from edgebee.edge.device.deploy import deploy, parse_options
+    from edgebee.edge.device.ssh import connect
 
     # What is wrong here is found before anything is done there.
     if service:
@@ -68,5 +68,5 @@ def command(
     read_labels(model)
 
     with connect(host, port=port, identity=identity, options=ssh_option) as there:
-        used = deploy(there, model, folder=folder, options=arguments if service else None, say=say)
+        used = deploy(there, model, folder=folder, options=arguments if service else None, say=log)
     click.echo(used)

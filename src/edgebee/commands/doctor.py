@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgebee.lines import say
+from edgebee.console import log
 
 if TYPE_CHECKING:
-    from edgebee.edge.findings import Finding
+    from edgebee.edge.device.problems import Problem
 
 PLACES = (
     "pi-os-11", "pi-os-11-32bit", "pi-os-12", "pi-os-12-32bit", "pi-os-13", "pi-os-13-32bit",
     "pi-zero", "debian-12-pc", "debian-13-pc", "ubuntu-22.04", "ubuntu-24.04",
 )  # fmt: skip
-"""As in `edgebee.edge.machines`, which loads NumPy."""
+"""As in `edgebee.edge.device.platforms`, which loads NumPy."""
 
 
 @click.command("doctor", short_help="Will a model run, here or on a Pi?")
@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Say whether MODEL will run, and if not, what to type.
 
-    Here, it is really run: loaded and made to answer in a process of its own, with its golden
+    SystemInfo, it is really run: loaded and made to answer in a process of its own, with its golden
     samples if it carries some. Without MODEL, the one that `edgebee classify` takes. With --for,
     the answer for a machine that is not here comes from the file and a table of facts.
     Exit status 1: it will not run.
@@ -46,9 +46,9 @@ def command(
         edgebee doctor artifacts/model_int8.tflite --for pi-os-12-32bit
     """  # noqa: D301
     from edgebee.edge.classify import find_model
-    from edgebee.edge.doctor import examine_here, look_around
-    from edgebee.edge.machines import MACHINES, examine_machine
-    from edgebee.edge.model_file import read_model_file
+    from edgebee.edge.device.doctor import examine_here, look_around
+    from edgebee.edge.device.platforms import MACHINES, examine_machine
+    from edgebee.edge.tflite.model_file import read_model_file
 
     if place and threads:
         raise click.UsageError("--threads is for this machine; leave out --threads or --for")
@@ -59,13 +59,13 @@ def command(
         failed = _report(examine_here(look_around(), file, threads), as_json)
     where = MACHINES[place].title if place else "here"
     verdict = "will not run" if failed else "will run"
-    say(f"{file.path} {verdict}: {where}")
+    log(f"{file.path} {verdict}: {where}")
     ctx.exit(1 if failed else 0)
 
 
-def _report(findings: Iterable[Finding], as_json: bool) -> bool:
+def _report(findings: Iterable[Problem], as_json: bool) -> bool:
     """Print findings, as they come or as one JSON list; return whether one of them failed."""
-    from edgebee.edge.findings import FAILED, render
+    from edgebee.edge.device.problems import FAILED, render
 
     made = []
     for finding in findings:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebee.lines import say, tell
+from edgebee.console import echo, log
 
 if TYPE_CHECKING:
-    from edgebee.edge.model_file import ModelFile, Tensor
+    from edgebee.edge.tflite.model_file import ModelFile, Tensor
 
 _COLUMN = 13
 """Width of the first column, in characters."""
@@ -33,23 +33,23 @@ def command(ctx: click.Context, *, model: Path, as_json: bool) -> None:
     Example:
         edgebee inspect artifacts/model_int8.tflite
     """  # noqa: D301
-    from edgebee.edge.model_file import read_model_file
+    from edgebee.edge.tflite.model_file import read_model_file
 
     file = read_model_file(model)
     if as_json:
         click.echo(json.dumps(as_dict(file), indent=2))
     else:
         for line in lines(file):
-            tell(line)
+            echo(line)
     for problem in file.problems:
-        say(f"warning: {model}: {problem}")
+        log(f"warning: {model}: {problem}")
     ctx.exit(1 if file.problems else 0)
 
 
 def targets(file: ModelFile) -> dict[str, list[str]]:
     """Target -> why the model does not run on it; nothing for those that it runs on."""
-    from edgebee.edge.runtimes import RUNTIMES, check_operators
-    from edgebee.edge.targets import edge_tpu_violations, micro_violations
+    from edgebee.edge.tflite.runtimes import RUNTIMES, check_operators
+    from edgebee.edge.tflite.targets import edge_tpu_violations, micro_violations
 
     refused: dict[str, list[str]] = {runtime: [] for runtime in RUNTIMES}
     for entry in check_operators(file.content, RUNTIMES):

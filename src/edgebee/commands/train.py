@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebee.console import echo, log
 from edgebee.errors import TrainingError
-from edgebee.lines import say, tell
 
 if TYPE_CHECKING:
-    from edgebee.train.dataset import Dataset
+    from edgebee.photos.dataset import Dataset
     from edgebee.train.recipe import Recipe
 
 MOST_FINDINGS_SHOWN = 8
@@ -95,7 +95,7 @@ def command(
         data, output, recipe, val_fraction=val_fraction, exclude=exclude, resume=resume, debug=debug
     )
     model = "" if output == Path("artifacts") else f"{output / 'model.keras'} "
-    say(f"Next: edgebee convert {model}--quantize int8")
+    log(f"Next: edgebee convert {model}--quantize int8")
 
 
 def run(
@@ -113,19 +113,19 @@ def run(
     Raises:
         EdgebeeError: see its tree; no artifact is written then.
     """
-    from edgebee.artifacts import output_folder
-    from edgebee.edge.classify import quiet_decoders
+    from edgebee.edge.classify import silence_decoder_warnings
+    from edgebee.files import output_folder
+    from edgebee.photos.dataset import load_dataset
     from edgebee.tensorflow_runtime import start_tensorflow
-    from edgebee.train.dataset import load_dataset
 
-    quiet_decoders()
+    silence_decoder_warnings()
     if data == "sample":
-        say("sample: drawings made on the spot, once")
+        log("sample: drawings made on the spot, once")
     dataset = load_dataset(data, val_fraction=val_fraction, seed=recipe.seed, exclude=exclude)
     kind = "drawings (not photos)" if dataset.drawn else "photos"
     labels = ", ".join(dataset.labels[:8]) + (", …" if len(dataset.labels) > 8 else "")
     with output_folder(output):
-        say(
+        log(
             f"{dataset.name}: {len(dataset.train)} training and {len(dataset.validation)} "
             f"validation {kind} of {labels}"
         )
@@ -135,23 +135,23 @@ def run(
         from edgebee.train.training import train, write_training
 
         try:
-            training = train(dataset, recipe, output, resume=resume, say=say)
+            training = train(dataset, recipe, output, resume=resume, say=log)
         except KeyboardInterrupt:
             click.echo(err=True)  # leaves the line of the progress bar
-            say("Interrupted. The same command with --resume goes on from the last whole epoch.")
+            log("Interrupted. The same command with --resume goes on from the last whole epoch.")
             raise
         split = {"val_fraction": val_fraction, "seed": recipe.seed, "exclude": list(exclude)}
         write_training(training, output, split)
     validation = training.validation
     said = f"{validation.correct} of {len(validation.paths)} validation {kind} right"
-    tell(f"{output / 'model.keras'}: {said}")
+    echo(f"{output / 'model.keras'}: {said}")
 
 
 def _look_at(dataset: Dataset) -> None:
     """Say briefly what is wrong with the photos; unreadable ones are named when left out."""
     from tqdm import tqdm
 
-    from edgebee.train.audit import audit_dataset
+    from edgebee.photos.checks import audit_dataset
 
     count = len(dataset.train) + len(dataset.validation)
     with tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar:
@@ -163,10 +163,10 @@ def _look_at(dataset: Dataset) -> None:
         if finding.severity != "note" and finding.kind not in named_later
     ]
     for finding in findings[:MOST_FINDINGS_SHOWN]:
-        say(f"{finding.severity}: {finding.kind}: {', '.join(finding.paths)}: {finding.message}")
+        log(f"{finding.severity}: {finding.kind}: {', '.join(finding.paths)}: {finding.message}")
     if len(findings) > MOST_FINDINGS_SHOWN:
-        say(
+        log(
             f"… and {len(findings) - MOST_FINDINGS_SHOWN} more: edgebee data check {dataset.source}"
         )
     if audit.corrupts:
-        say("The result will look better than it is: mend this, or leave photos out: --exclude")
+        log("The result will look better than it is: mend this, or leave photos out: --exclude")

@@ -1,0 +1,1 @@
+"""The same photos through Keras and every `.tflite`, timed and counted."""

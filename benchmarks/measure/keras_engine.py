@@ -1,0 +1,86 @@
+"""A Keras model as a probe: in its fastest form for one photo, or by `predict`.
+
+    python -m edgebee.benchmarks.measure.keras_engine keras artifacts/model.keras --first photo.jpg
+
+Imports TensorFlow, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebee.benchmarks.measure.probe import Engine, arguments, serve
+from edgebee.errors import EdgebeeError
+from edgebee.tensorflow_runtime import start_tensorflow
+
+__all__ = ["KERAS", "KERAS_PREDICT", "main"]
+
+KERAS = "keras"
+KERAS_PREDICT = "keras-predict"
+
+
+def load(engine: str, path: str, threads: int | None) -> Engine:
+    """Load a Keras model.
+
+    Args:
+        engine: KERAS, a call traced once at batch 1, as fast as TensorFlow gets; or
+            KERAS_PREDICT, what most people write.
+        path: a `.keras` file.
+        threads: within one operation.
+
+    Raises:
+        ConversionError: it is no image classifier.
+    """
+    import tensorflow as tf
+
+    from edgebee.convert.conversion import load_keras
+
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    model = load_keras(Path(path))
+    height, width = model.input_shape[1:3]
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[tf.TensorSpec((1, height, width, 3), tf.uint8)]
+    )
+    def traced(pixels: Any) -> Any:
+        return model(tf.cast(pixels, tf.float32), training=False)
+
+    def predict(pixels: Any) -> Any:
+        return model.predict(pixels.astype(np.float32), verbose=0)
+
+    by_predict = engine == KERAS_PREDICT
+    return Engine(
+        runtime=f"tensorflow {tf.__version__}",
+        threads=threads,
+        size=(height, width),
+        labels=None,
+        outputs=model.output_shape[1],
+        score=(
+            (lambda pixels: predict(pixels[np.newaxis])[0])
+            if by_predict
+            else (lambda pixels: np.asarray(traced(pixels[np.newaxis])[0]))
+        ),
+        score_all=predict if by_predict else None,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the probe; returns the exit status."""
+    given = arguments(argv)
+
+    def start() -> Engine:
+        start_tensorflow()
+        return load(given.engine, given.model, given.threads)
+
+    return serve(start, given.first, (EdgebeeError,))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

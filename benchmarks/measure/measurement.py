@@ -1,0 +1,303 @@
+"""A whole benchmark: the same photos through every model, here and on devices."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebee import __version__
+from edgebee.benchmarks.measure.accuracy import measure_accuracy
+from edgebee.benchmarks.measure.decoding import (
+    Decoded,
+    decode_photos,
+    first_readable,
+    spread_evenly,
+)
+from edgebee.benchmarks.measure.devices import Device
+from edgebee.benchmarks.measure.hosts import SystemInfo
+from edgebee.benchmarks.measure.peer_files import PEER_ENGINES, files_for_peers, find_peers
+from edgebee.benchmarks.measure.plan import KERAS_NAME, Plan, Subject, first_choice, variant_name
+from edgebee.benchmarks.measure.remote import measure_there
+from edgebee.benchmarks.measure.results import (
+    FORMAT_VERSION,
+    Photo,
+    Results,
+    Settings,
+    Skipped,
+    Variant,
+)
+from edgebee.benchmarks.measure.timing import Timing, measure_device
+from edgebee.benchmarks.measure.workers import Worker, WorkerError
+from edgebee.errors import BenchmarkError
+
+__all__ = ["THIS_MACHINE", "measure"]
+
+THIS_MACHINE = "this machine"
+
+SCORED_AT_ONCE = 200
+"""Photos; far less than a slow machine's longest allowed silence."""
+
+Progress = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model that is ready, with its probe."""
+
+    name: str
+    file: Path
+    engine: str
+    worker: Worker
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of its input, in pixels."""
+        height, width = self.worker.ready["size"]
+        return height, width
+
+
+def measure(subject: Subject, plan: Plan, *, progress: Progress = lambda text: None) -> Results:
+    """Measure accuracy and times here, then times on each device.
+
+    Args:
+        subject: models and photos.
+        plan: how much.
+        progress: called with a few words before each step.
+
+    Raises:
+        BenchmarkError: models and photos do not belong together, or a model of this machine
+            cannot be used. What fails later is in the results.
+    """
+    with SystemInfo() as here, ExitStack() as running:
+        bench = _Bench(subject, plan, progress, here, running)
+        bench.start_models()
+        bench.start_peers()
+        decoded = bench.decode()
+        timed = [decoded.readable[n] for n in spread_evenly(len(decoded.readable), plan.photos)]
+        device = bench.time_here(timed)
+        bench.score(
+            len(decoded.readable)
+        )  # after the memory was read, which asking in batches would raise
+        variants = bench.variants(decoded.readable)
+    devices = [_without_unscored(device, bench)]
+    answers = {name: scores.argmax(axis=1) for name, scores in bench.scores.items()}
+    home = {
+        name: [int(by_photo[decoded.readable.index(photo)]) for photo in timed]
+        for name, by_photo in answers.items()
+    }
+    devices += [measure_there(url, subject, plan, timed, home, progress) for url in plan.devices]
+    photos = (
+        Photo(_below(subject.paths[one], subject.data.root), subject.classes[one])
+        for one in decoded.readable
+    )
+    return Results(
+        edgebee=__version__,
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        data=replace(subject.data, photos=tuple(photos), skipped=decoded.skipped),
+        settings=Settings(plan.rounds, len(timed), plan.threads),
+        reference=bench.reference,
+        variants=variants,
+        devices=tuple(devices),
+        absent=tuple(bench.absent),
+        history="history.json" if (subject.folder / "history.json").is_file() else None,
+        format_version=FORMAT_VERSION,
+    )
+
+
+class _Bench:
+    """This machine's part: probes that are running, and what they said."""
+
+    def __init__(
+        self, subject: Subject, plan: Plan, progress: Progress, here: SystemInfo, running: ExitStack
+    ) -> None:
+        self.absent: list[Skipped] = []
+        self.failures: list[str] = []
+        self.scores: dict[str, npt.NDArray[np.float64]] = {}
+        self._subject, self._plan, self._progress = subject, plan, progress
+        self._here, self._running = here, running
+        self._first = first_readable(subject.paths)
+        self._models: list[_Model] = []
+        self._pixels: dict[tuple[int, int], Path] = {}
+
+    @property
+    def reference(self) -> str | None:
+        """The variant that accuracy is held against: Keras' traced call."""
+        return next((one.name for one in self._models if one.engine == "keras"), None)
+
+    def start_models(self) -> None:
+        """Start Keras, in both forms, and every `.tflite`, and hold them to the photos' labels.
+
+        Raises:
+            BenchmarkError: one cannot be used, or has other labels.
+        """
+        keras = self._subject.folder / KERAS_NAME
+        if keras.is_file():
+            engines = ["keras", *(["keras-predict"] if self._plan.predict else [])]
+            for engine in engines:
+                self._add(keras, engine, self._start_keras(keras, engine))
+        for file in self._subject.files:
+            arguments = ["tflite", str(file), *self._threads(), "--first", str(self._first)]
+            self._add(file, "tflite", self._here.start(file.name, arguments))
+
+    def _start_keras(self, file: Path, engine: str) -> Worker:
+        arguments = [engine, str(file), *self._threads(), "--first", str(self._first)]
+        module = "edgebee.benchmarks.measure.keras_engine"
+        return self._here.start_module(variant_name(file, engine), module, arguments)
+
+    def _threads(self) -> list[str]:
+        return ["--threads", str(self._plan.threads)]
+
+    def _add(self, file: Path, engine: str, worker: Worker) -> None:
+        """Take in a probe that is ready."""
+        self._running.enter_context(worker)
+        _check_labels(file, worker, self._subject.data.labels)
+        self._progress(f"{file.name} is loaded")
+        self._models.append(_Model(variant_name(file, engine), file, engine, worker))
+
+    def start_peers(self) -> None:
+        """Start every peer that is installed; note why the others are not."""
+        if not self._plan.peers:
+            return
+        files = files_for_peers(self._subject.files)
+        sizes = {model.file: model.size for model in self._models}
+        for peer in find_peers(files, self._here.folder, self._plan.peer_pythons):
+            if isinstance(peer, Skipped):
+                self.absent.append(peer)
+                continue
+            size = [str(side) for side in sizes[peer.file]]
+            arguments = [peer.engine, str(peer.model), *self._threads(), "--size", *size]
+            arguments += ["--first", str(self._first)]
+            name = variant_name(peer.file, peer.engine)
+            try:
+                worker = self._here.start(name, arguments, python=peer.python)
+            except WorkerError as error:
+                self.absent.append(Skipped(name, str(error)))
+            else:
+                self._add(peer.file, peer.engine, worker)
+
+    def decode(self) -> Decoded:
+        """Decode every photo, once for all models of one size.
+
+        Raises:
+            BenchmarkError: no photo can be read.
+        """
+        for size in dict.fromkeys(model.size for model in self._models):
+            self._progress("decoding the photos")
+            decoded = decode_photos(self._subject.paths, size, self._here.folder)
+            self._pixels[size] = decoded.pixels
+        return decoded  # which photos can be read is a matter of the files, not of the size
+
+    def score(self, photos: int) -> None:
+        """Ask every model about every one of so many photos; what fails is left out and noted.
+
+        Raises:
+            WorkerError: all of them fail.
+        """
+        for model in list(self._models):
+            self._progress(f"{model.name}: accuracy")
+            try:
+                self.scores[model.name] = self._ask_scores(model, photos)
+            except WorkerError as error:
+                self._models.remove(model)
+                if not self._models:
+                    raise
+                if model.engine in PEER_ENGINES:
+                    self.absent.append(Skipped(model.name, str(error)))
+                else:
+                    self.failures.append(str(error))
+
+    def _ask_scores(self, model: _Model, photos: int) -> npt.NDArray[np.float64]:
+        """A model's scores for all photos, asked in parts that never take long."""
+        rows: list[list[float]] = []
+        for start in range(0, photos, SCORED_AT_ONCE):
+            stop = min(start + SCORED_AT_ONCE, photos)
+            pixels = str(self._pixels[model.size])
+            rows += model.worker.ask("score", pixels=pixels, start=start, stop=stop)["scores"]
+        scores = np.array(rows)
+        if not np.isfinite(scores).all():  # Keras' or a peer's: the runner raises by itself
+            raise WorkerError(f"{model.file}: gives scores that are no numbers; train it again")
+        return scores
+
+    def variants(self, readable: Sequence[int]) -> tuple[Variant, ...]:
+        """Each model with its accuracy on the photos at these places, Keras first."""
+        truth = np.array([self._subject.classes[one] for one in readable])
+        labels = self._subject.data.labels
+        reference = self.scores.get(self.reference or "")
+        return tuple(
+            Variant(
+                name=model.name,
+                file=model.file.name,
+                format="keras" if model.engine.startswith("keras") else _format(model.file),
+                engine=model.engine,
+                size_bytes=model.file.stat().st_size,
+                sha256=hashlib.sha256(model.file.read_bytes()).hexdigest(),
+                scores=tuple(tuple(row) for row in self.scores[model.name].tolist()),
+                accuracy=measure_accuracy(
+                    self.scores[model.name],
+                    truth,
+                    labels,
+                    None if model.name == self.reference else reference,
+                ),
+            )
+            for model in self._models
+        )
+
+    def time_here(self, timed: Sequence[int]) -> Device:
+        """Time every model on this machine."""
+        with self._here.start("this machine", ["machine"]) as machine:
+            return measure_device(
+                THIS_MACHINE,
+                None,
+                machine,
+                [Timing(model.name, model.worker) for model in self._models],
+                [str(self._subject.paths[one]) for one in timed],
+                rounds=self._plan.rounds,
+                reference=self.reference or first_choice([m.name for m in self._models]),
+                sweep=self._plan.sweep,
+                progress=self._progress,
+            )
+
+
+def _without_unscored(device: Device, bench: _Bench) -> Device:
+    """This machine's column without models that failed at the last, and with word of it."""
+    failures = [*([device.failure] if device.failure else []), *bench.failures]
+    return replace(
+        device,
+        runs=tuple(run for run in device.runs if run.variant in bench.scores),
+        failure="; ".join(dict.fromkeys(failures)) or None,
+    )
+
+
+def _format(file: Path) -> str:
+    return file.stem.rsplit("_", 1)[-1]
+
+
+def _below(path: Path, root: str) -> str:
+    """A photo's name below the root, with `/`."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _check_labels(file: Path, worker: Worker, labels: Sequence[str]) -> None:
+    """Hold a model to the labels of the photos.
+
+    Raises:
+        BenchmarkError: it has others.
+    """
+    known: list[str] | None = worker.ready["labels"]
+    if known is not None and tuple(known) != tuple(labels):
+        raise BenchmarkError(
+            f"{file}: knows {', '.join(known)}, but the photos are of {', '.join(labels)}; name "
+            "the right photos with --data"
+        )
+    if worker.ready["outputs"] not in (None, len(labels)):
+        raise BenchmarkError(
+            f"{file}: gives {worker.ready['outputs']} scores, but the photos have {len(labels)} "
+            "classes; name the right photos with --data"
+        )

@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+"""Time one model where it will run: a process that loads it and answers commands.
+
+A lone script for a device: beside it lie `classify.py` and `machine.py`, and for other people's
+runtimes `peers.py`. At home it runs in the same way, from a folder with the same four files.
+
+    python probe.py tflite model_int8.tflite --first photo.jpg
+
+Commands come as JSON lines on standard input, answers go as JSON lines to standard output; the
+first is written unasked, when the model has answered for the first time. The end of the input
+ends the process.
+"""
+
+import argparse
+import gc
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+LONE = Path(__file__).with_name("classify.py").is_file()
+"""Whether this is a copy on a device, or in a folder of its own."""
+
+if TYPE_CHECKING or not LONE:
+    from edgebee.benchmarks.measure import machine
+else:
+    import machine
+
+__all__ = ["Engine", "load_tflite", "main", "runner", "serve"]
+
+STARTED = "EDGEBEE_PROBE_STARTED_NS"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A loaded model."""
+
+    runtime: str
+    """Library and version."""
+    threads: int | None
+    """Threads for invoking; None where the runtime chooses itself."""
+    size: tuple[int, int]
+    """Height and width of the input, in pixels."""
+    labels: Sequence[str] | None
+    """None where the file does not say."""
+    outputs: int | None
+    """Scores that it gives; None where it does not say."""
+    score: Callable[[Any], Any]
+    """`uint8 [H, W, 3]` pixels to `float32 [labels]` scores."""
+    score_all: Callable[[Any], Any] | None = None
+    """`uint8 [N, H, W, 3]` to `float32 [N, labels]`, where that is faster than one by one."""
+    with_threads: Callable[[int], Callable[[Any], Any]] | None = None
+    """`score` on another number of threads, where that can be changed."""
+
+
+def runner() -> Any:
+    """The runner, `classify.py`: the copy beside this file, else edgebee's own."""
+    return importlib.import_module("classify" if LONE else "edgebee.edge.classify")
+
+
+def load_tflite(path: str, threads: int | None) -> Engine:
+    """Load a `.tflite` file as the runner does.
+
+    Raises:
+        EdgebeeError: it cannot be used.
+    """
+    classify = runner()
+    classifier = classify.Classifier(path, threads=threads, threshold=0)
+    cores: int = classify.available_cpus()
+
+    def with_threads(number: int) -> Callable[[Any], Any]:
+        interpreter = classify.make_interpreter(path, number)
+        return lambda pixels: classify.invoke(interpreter, pixels, path)
+
+    return Engine(
+        runtime=_version("ai-edge-litert", "tflite-runtime"),
+        threads=min(threads or cores, cores),
+        size=classifier.size,
+        labels=classifier.labels,
+        outputs=len(classifier.labels),
+        score=lambda pixels: classify.invoke(classifier.interpreter, pixels, path),
+        with_threads=with_threads,
+    )
+
+
+def _version(*packages: str) -> str:
+    """Name and version of the first package that is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    for package in packages:
+        try:
+            return f"{package} {version(package)}"
+        except PackageNotFoundError:
+            continue
+    return f"{packages[0]} of unknown version"
+
+
+# ---------------------------------------------------------------- commands
+class ResizeClock:
+    """Adds up the time that Pillow spends scaling, apart from decoding, within `read_photo`.
+
+    `read_photo` has no seam between the two, and must not be written a second time here.
+    """
+
+    def __init__(self) -> None:
+        from PIL import Image
+
+        self.ms = 0.0
+        self._within = False
+        scale = Image.Image.resize
+
+        def timed(image: Any, *args: Any, **kwargs: Any) -> Any:
+            if self._within:  # Pillow calls itself for pictures with transparency
+                return scale(image, *args, **kwargs)
+            image.load()  # a picture that is not decoded yet would be so within the clock
+            self._within = True
+            started = time.perf_counter()
+            try:
+                return scale(image, *args, **kwargs)
+            finally:
+                self.ms += (time.perf_counter() - started) * 1e3
+                self._within = False
+
+        Image.Image.resize = timed  # type: ignore[method-assign, assignment]
+
+
+def time_round(
+    engine: Engine, clock: ResizeClock, photos: Sequence[str], warm_up: int
+) -> dict[str, object]:
+    """Time each photo from file to scores, once.
+
+    Args:
+        engine: the model.
+        clock: of Pillow's scaling.
+        photos: files.
+        warm_up: invokes before that are not counted: since this model's last round others
+            have had the caches.
+    """
+    read_photo = runner().read_photo
+    pixels = read_photo(photos[0], engine.size)
+    for _ in range(warm_up):
+        engine.score(pixels)
+    decode, resize, invoke, answers = [], [], [], []
+    gc.collect()
+    gc.disable()  # as timeit does
+    for photo in photos:
+        clock.ms = 0.0
+        started = time.perf_counter()
+        pixels = read_photo(photo, engine.size)
+        read = time.perf_counter()
+        scores = engine.score(pixels)
+        ended = time.perf_counter()
+        resize.append(round(clock.ms, 3))
+        decode.append(round((read - started) * 1e3 - clock.ms, 3))
+        invoke.append(round((ended - read) * 1e3, 3))
+        answers.append(int(scores.argmax()))
+    gc.enable()
+    return {"decode": decode, "resize": resize, "invoke": invoke, "answers": answers}
+
+
+def time_invokes(
+    score: Callable[[Any], Any], pixels: Any, count: int, warm_up: int
+) -> dict[str, object]:
+    """Time `count` invokes on the same pixels, after `warm_up` that are not counted."""
+    for _ in range(warm_up):
+        score(pixels)
+    invoke = []
+    for _ in range(count):
+        started = time.perf_counter()
+        score(pixels)
+        invoke.append(round((time.perf_counter() - started) * 1e3, 3))
+    return {"invoke": invoke}
+
+
+def score_all(engine: Engine, path: str, start: int, stop: int) -> dict[str, object]:
+    """The scores for a part of an `.npy` file, `uint8 [N, H, W, 3]`, decoded once for all."""
+    import numpy as np
+
+    pixels = np.load(path, mmap_mode="r")[start:stop]
+    if engine.score_all is not None:
+        scores = engine.score_all(pixels)
+    else:
+        scores = np.stack([engine.score(np.asarray(one)) for one in pixels])
+    return {"scores": [[round(float(score), 6) for score in row] for row in scores]}
+
+
+def _answers(engine: Engine, first: str) -> Callable[[dict[str, Any]], dict[str, object]]:
+    """What answers each command."""
+    clock = ResizeClock()
+    pixels = runner().read_photo(first, engine.size)
+    swept: dict[int, Callable[[Any], Any]] = {}
+
+    def answer(command: dict[str, Any]) -> dict[str, object]:
+        if command["do"] == "score":
+            return score_all(engine, command["pixels"], command["start"], command["stop"])
+        if command["do"] == "round":
+            return time_round(engine, clock, command["photos"], command["warm_up"])
+        if command["do"] == "memory":
+            return {"peak_memory_mb": machine.peak_memory_mb()}
+        if command["do"] == "sweep" and engine.with_threads is not None:
+            number = command["threads"]
+            if number not in swept:
+                swept[number] = engine.with_threads(number)
+            return time_invokes(swept[number], pixels, command["count"], command["warm_up"])
+        raise ValueError(f"no such command: {command}")
+
+    return answer
+
+
+# ---------------------------------------------------------------- process
+def serve(
+    load: Callable[[], Engine], first: str, expected: tuple[type[BaseException], ...] = ()
+) -> int:
+    """Load a model, answer for the first time, then answer commands until the input ends.
+
+    Args:
+        load: loads the model.
+        first: a photo.
+        expected: failures that are one line, besides the runner's own.
+
+    Returns:
+        The exit status.
+    """
+    started_ns = _started_ns()
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints must not come between the answers
+
+    def say(answer: dict[str, object]) -> None:
+        out.write(json.dumps(answer) + "\n")
+        out.flush()
+
+    failures = (runner().EdgebeeError, *expected)
+    try:
+        loading = time.perf_counter()
+        engine = load()
+        load_ms = (time.perf_counter() - loading) * 1e3
+        engine.score(runner().read_photo(first, engine.size))
+    except failures as error:
+        say({"error": " ".join(str(error).split())})
+        return 1
+    cold_start_ms = (time.monotonic_ns() - started_ns) / 1e6
+    say(
+        {
+            "runtime": engine.runtime,
+            "threads": engine.threads,
+            "size": engine.size,
+            "labels": engine.labels,
+            "outputs": engine.outputs,
+            "load_ms": round(load_ms, 3),
+            "cold_start_ms": round(cold_start_ms, 3),
+            "sweeps": engine.with_threads is not None,
+        }
+    )
+    return _answer_all(_answers(engine, first), say, failures)
+
+
+def _answer_all(
+    answer: Callable[[dict[str, Any]], dict[str, object]],
+    say: Callable[[dict[str, object]], None],
+    failures: tuple[type[BaseException], ...] = (),
+) -> int:
+    for line in sys.stdin:
+        try:
+            say(answer(json.loads(line)))
+        except failures as error:
+            say({"error": " ".join(str(error).split())})
+    return 0
+
+
+def serve_machine() -> int:
+    """Answer what machine this is and how it does. Needs no NumPy."""
+
+    def say(answer: dict[str, object]) -> None:
+        print(json.dumps(answer), flush=True)
+
+    # As the runner counts, which would need NumPy to be imported.
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    say(machine.describe_machine(cores))
+    return _answer_all(lambda command: machine.read_state(), say)
+
+
+def _started_ns() -> int:
+    """When this process was started, by the system's monotonic clock.
+
+    It starts itself anew with the time in its environment, so that the interpreter's own
+    start and every import are counted.
+    """
+    started = os.environ.pop(STARTED, None)
+    if started is None:
+        os.environ[STARTED] = str(time.monotonic_ns())
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    return int(started)
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line of a probe."""
+    parser = argparse.ArgumentParser(description="Time a model; see the top of this file.")
+    parser.add_argument("engine", help="machine, tflite or a peer's name")
+    parser.add_argument("model", nargs="?", default="")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--first", default="", help="photo for the first answer")
+    parser.add_argument("--size", type=int, nargs=2, default=(224, 224), help="height and width")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the probe; returns the exit status."""
+    given = arguments(argv)
+    if given.engine == "machine":
+        return serve_machine()
+    if given.engine == "tflite":
+        return serve(lambda: load_tflite(given.model, given.threads), given.first)
+    peers = importlib.import_module("peers")
+    size = tuple(given.size)
+    return serve(
+        lambda: peers.load(given.engine, given.model, given.threads, size),
+        given.first,
+        peers.FAILURES,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""What a benchmark knows: the dataclasses behind `benchmark.json`.
+
+Everything that the tables, the report page and the baseline's gate show is in a `Results` or
+computed from it. `results_file` writes, reads and describes the file; its JSON Schema is made from
+these classes (`edgebee benchmark --schema`), so that it cannot drift from the files. A field that
+is added keeps `format_version`; one that is taken away or changes its meaning raises it.
+
+Machines and times are in `edgebee.benchmarks.measure.devices`. Units: shares 0-1, sizes in bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgebee.benchmarks.measure.devices import Device
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Accuracy",
+    "Bin",
+    "ClassFigures",
+    "Data",
+    "Interval",
+    "PairedTest",
+    "Photo",
+    "Results",
+    "Settings",
+    "Skipped",
+    "Variant",
+]
+
+FORMAT_VERSION: Literal[1] = 1
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The ends of a confidence interval.
+
+    Attributes:
+        low: lower end, 0-1.
+        high: upper end, 0-1.
+    """
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo that every variant was asked about.
+
+    Attributes:
+        name: the path below the data's root, with `/`.
+        label: index of the right label.
+    """
+
+    name: str
+    label: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """The photos.
+
+    Attributes:
+        name: of the data set.
+        source: what loads it again: `hymenoptera`, `sample` or an absolute path.
+        root: the folder that the photos' names are below.
+        drawn: whether these are drawings, on which nothing measured is a result.
+        labels: in the order of the scores.
+        photos: those that could be read.
+        skipped: a message for each that could not.
+    """
+
+    name: str
+    source: str
+    root: str
+    drawn: bool
+    labels: tuple[str, ...]
+    photos: tuple[Photo, ...]
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """What became of one class.
+
+    Attributes:
+        label: its name.
+        photos: how many there are.
+        precision: share right of the photos that were given this label; null when none was.
+        recall: share of this class's photos that were given its label; null without photos.
+    """
+
+    label: str
+    photos: int
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Photos whose best score lies in one range, for the reliability curve.
+
+    Attributes:
+        low: lower end of the range.
+        high: upper end.
+        photos: how many; empty bins are listed too.
+        score: mean best score; null when empty.
+        right: share that was right; null when empty.
+    """
+
+    low: float
+    high: float
+    photos: int
+    score: float | None
+    right: float | None
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A variant held against the reference on the same photos.
+
+    Attributes:
+        agreement: share of photos that both give the same label.
+        gained: photos that the variant has right and the reference wrong.
+        lost: photos that the reference has right and the variant wrong.
+        p: exact two-sided McNemar p of `gained` and `lost`: how often chance alone would make
+            them differ so much.
+    """
+
+    agreement: float
+    gained: int
+    lost: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What a variant got right, and how sure that is.
+
+    Attributes:
+        correct: photos whose best score is that of the right label.
+        total: photos.
+        interval: Wilson's 95 % interval of the share that is right.
+        confusion: `[label][answer]`, photos of each label that were given each answer.
+        classes: precision and recall, one for each label.
+        calibration_error: expected calibration error over `bins`, 0-1.
+        bins: equally wide ranges of the best score from 0 to 1.
+        against: held against the reference; null for itself and without one.
+    """
+
+    correct: int
+    total: int
+    interval: Interval
+    confusion: tuple[tuple[int, ...], ...]
+    classes: tuple[ClassFigures, ...]
+    calibration_error: float
+    bins: tuple[Bin, ...]
+    against: PairedTest | None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model file run by one engine, on this machine.
+
+    Attributes:
+        name: `model_int8.tflite`; with the engine in brackets where it is not edgebee's own
+            way, as `model_int8.tflite (openvino)`, `model.keras (predict)`.
+        file: the file's name.
+        format: `keras`, `float32`, `float16`, `dynamic`, `int8` or another name's ending.
+        engine: `keras` (a traced call), `keras-predict`, `tflite` (the runner's), `openvino`,
+            `onnxruntime` or `mediapipe`.
+        size_bytes: of the file.
+        sha256: of the file.
+        scores: `[photo][label]`, 0-1, in the order of `data.photos` and `data.labels`.
+        accuracy: computed from the scores.
+    """
+
+    name: str
+    file: str
+    format: str
+    engine: str
+    size_bytes: int
+    sha256: str
+    scores: tuple[tuple[float, ...], ...]
+    accuracy: Accuracy
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that was asked for and not measured.
+
+    Attributes:
+        name: of a peer, with or without a file.
+        reason: in a few words, with a remedy.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it was measured.
+
+    Attributes:
+        rounds: in which every variant was timed once.
+        photos_a_round: photos timed in each.
+        threads: for invoking, on this machine.
+    """
+
+    rounds: int
+    photos_a_round: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """A whole benchmark: the content of `benchmark.json`.
+
+    Attributes:
+        edgebee: version that measured.
+        date: ISO 8601, UTC, to the second.
+        data: the photos.
+        settings: how it was measured.
+        reference: name of the variant that accuracy is held against: `model.keras`; null
+            when there was none.
+        variants: models and their accuracy, the reference first.
+        devices: machines and times, this machine first.
+        absent: peers that were not measured.
+        history: name of the training's record beside this file; null when there is none.
+        format_version: of this schema.
+    """
+
+    edgebee: str
+    date: str
+    data: Data
+    settings: Settings
+    reference: str | None
+    variants: tuple[Variant, ...]
+    devices: tuple[Device, ...]
+    absent: tuple[Skipped, ...]
+    history: str | None
+    format_version: Literal[1]
+
+    def variant(self, name: str) -> Variant:
+        """The variant of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        raise KeyError(name)

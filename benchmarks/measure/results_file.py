@@ -1,0 +1,84 @@
+"""`benchmark.json`: written, read, checked and described by a JSON Schema."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgebee.benchmarks.measure import devices, results
+from edgebee.benchmarks.measure.results import FORMAT_VERSION, Results
+from edgebee.errors import BenchmarkError
+
+__all__ = ["json_schema", "parse_results", "read_results", "to_json"]
+
+_LINE_LENGTH = 96
+
+
+def to_json(measured: Results) -> str:
+    """The text of `benchmark.json`, laid out to be read and compared line by line."""
+    return _layout(json.loads(msgspec.json.encode(measured))) + "\n"
+
+
+def _layout(value: Any, indent: str = "") -> str:
+    """JSON in which what fits a line, and every list of plain values, is on one."""
+    inner = indent + "  "
+    flat = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(flat) <= _LINE_LENGTH:
+        return flat
+    if isinstance(value, dict):
+        lines = [f"{json.dumps(key)}: {_layout(item, inner)}" for key, item in value.items()]
+        return f"{{\n{inner}" + f",\n{inner}".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        return f"[\n{inner}" + f",\n{inner}".join(_layout(i, inner) for i in value) + f"\n{indent}]"
+    return flat
+
+
+def parse_results(content: bytes, name: str) -> Results:
+    """Read the text of a `benchmark.json`.
+
+    Args:
+        content: UTF-8 JSON.
+        name: of the file, for the message.
+
+    Raises:
+        BenchmarkError: it is damaged or of another version.
+    """
+    try:
+        return msgspec.json.decode(content, type=Results)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # damaged, or of another schema
+        raise BenchmarkError(
+            f"{name}: not a benchmark.json of format {FORMAT_VERSION} ({error}); "
+            "measure again with: edgebee benchmark"
+        ) from error
+
+
+def read_results(path: Path) -> Results:
+    """Read a `benchmark.json`.
+
+    Raises:
+        BenchmarkError: it cannot be read, is damaged or of another version.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BenchmarkError(
+            f"{path}: cannot be read ({error.strerror}); check its name"
+        ) from error
+    return parse_results(content, str(path))
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of `benchmark.json`, with the descriptions of these classes."""
+    schema = msgspec.json.schema(Results)
+    classes = vars(devices) | vars(results)
+    for name, definition in schema["$defs"].items():
+        definition["description"] = inspect.getdoc(classes[name])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "edgebee benchmark.json",
+        **schema,
+    }

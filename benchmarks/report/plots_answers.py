@@ -1,0 +1,341 @@
+"""Charts of answers: what is taken for what, whether scores mean what they say, the training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebee.benchmarks.measure.accuracy import wilson
+from edgebee.benchmarks.measure.results import Results, Variant
+from edgebee.benchmarks.report.charts import (
+    ACCENT,
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    QUIET,
+    SECOND,
+    Chart,
+    draw,
+)
+from edgebee.benchmarks.report.summary import choose, clip, percent, short_names
+
+__all__ = ["Curves", "plot_confusions", "plot_reliability", "plot_training", "plot_worst_pairs"]
+
+MOST_CLASSES_IN_A_MATRIX = 12
+"""A larger one would have cells too small for a number on a phone."""
+MOST_PAIRS = 15
+FEWEST_PHOTOS_A_POINT = 10
+"""A share of fewer says next to nothing; neighbouring bins are put together until they hold so
+many."""
+
+_LONGEST_LABEL = 16
+_LONGEST_NAME = 22
+
+
+# ------------------------------------------------------------------ what is taken for what
+def plot_confusions(results: Results) -> list[tuple[tuple[str, ...], Chart]]:
+    """A confusion matrix for each set of variants that share one, the reference's first.
+
+    Returns:
+        The variants' short names and their matrix. Empty where there are more than
+        MOST_CLASSES_IN_A_MATRIX labels: see `plot_worst_pairs`.
+    """
+    if len(results.data.labels) > MOST_CLASSES_IN_A_MATRIX:
+        return []
+    names = short_names(results.variants)
+    groups: dict[tuple[tuple[int, ...], ...], list[str]] = {}
+    for variant in results.variants:
+        groups.setdefault(variant.accuracy.confusion, []).append(names[variant.name])
+    return [
+        (tuple(members), _plot_matrix(number, np.array(matrix), results.data.labels, members))
+        for number, (matrix, members) in enumerate(groups.items())
+    ]
+
+
+def _plot_matrix(
+    number: int, matrix: npt.NDArray[np.int64], labels: Sequence[str], members: Sequence[str]
+) -> Chart:
+    """One matrix: rows what it is, columns what was said, depth the share of the row."""
+    count = len(labels)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    cell_points = min(58.0, 250 / count)
+    ticks = [clip(label, _LONGEST_LABEL) for label in labels]
+    turned = max(map(len, ticks)) * 7 > cell_points
+
+    def paint(figure: Any) -> None:
+        from matplotlib.patches import Rectangle
+
+        axes = figure.subplots()
+        for row, column in np.ndindex(matrix.shape):
+            colour = ACCENT if row == column else SECOND
+            axes.add_patch(
+                Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, facecolor=GRID, alpha=0.5)
+            )
+            if matrix[row, column]:
+                # Even one mistake must be seen, however many photos the class has.
+                depth = max(0.25, shares[row, column])
+                axes.add_patch(
+                    Rectangle(
+                        (column - 0.48, row - 0.48), 0.96, 0.96, facecolor=colour, alpha=depth
+                    )
+                )
+                axes.text(column, row, matrix[row, column], ha="center", va="center",
+                          color=PAPER if depth > 0.6 else INK)  # fmt: skip
+        axes.set_xlim(-0.5, count - 0.5)
+        axes.set_ylim(count - 0.5, -0.5)
+        axes.set_aspect("equal", anchor="W")
+        axes.xaxis.tick_top()
+        axes.xaxis.set_label_position("top")
+        axes.set_xticks(range(count), ticks, rotation=90 if turned else 0)
+        axes.set_yticks(range(count), ticks)
+        axes.tick_params(length=0, labelcolor=INK)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("the model says")
+        axes.set_ylabel("it is")
+
+    wrong = _pairs(matrix)
+    words = "; ".join(f"{n} {labels[row]} taken for {labels[column]}" for n, row, column in wrong)
+    alt = f"Confusion matrix of {', '.join(members)}: {words or 'no photo is taken for another'}."
+    turned_points = 7 * max(map(len, ticks)) if turned else 14
+    return draw(f"confusion_{number}", alt, 40 + turned_points + cell_points * count, paint)
+
+
+def _pairs(matrix: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """(photos, right label, answer) of every kind of mistake, the most frequent first."""
+    wrong = [
+        (int(matrix[row, column]), int(row), int(column))
+        for row, column in np.argwhere(matrix)
+        if row != column
+    ]
+    return sorted(wrong, key=lambda one: (-one[0], one[1:]))
+
+
+def plot_worst_pairs(results: Results) -> Chart | None:
+    """The most frequent mistakes of the reference and the variant to take, side by side.
+
+    For data with more labels than a matrix could show. None when neither errs.
+    """
+    pair, names, labels = _pair(results), short_names(results.variants), results.data.labels
+    counts = [np.array(variant.accuracy.confusion) for variant in pair]
+    worst = _pairs(np.sum(counts, axis=0))[:MOST_PAIRS]
+    if not worst:
+        return None
+    looks = _looks(len(pair))
+
+    def paint(figure: Any) -> None:
+        axes = figure.subplots()
+        for number, (variant, matrix) in enumerate(zip(pair, counts, strict=True)):
+            colour, _ = looks[number]
+            shift = (number - (len(pair) - 1) / 2) * 0.36
+            widths = [matrix[row, column] for _, row, column in worst]
+            axes.barh(np.arange(len(worst)) + shift, widths, 0.32, color=colour,
+                      label=clip(names[variant.name], _LONGEST_NAME))  # fmt: skip
+        _number_axis(axes.xaxis)
+        axes.set_yticks(
+            range(len(worst)),
+            [f"{clip(labels[row], _LONGEST_LABEL)} → {clip(labels[column], _LONGEST_LABEL)}"
+             for _, row, column in worst],
+        )  # fmt: skip
+        axes.set_ylim(len(worst) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.set_xlabel("photos: what it is → what is said")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+
+    words = "; ".join(
+        f"{labels[row]} taken for {labels[column]} "
+        + " and ".join(f"{matrix[row, column]} times by {names[one.name]}"
+                       for one, matrix in zip(pair, counts, strict=True))
+        for _, row, column in worst
+    )  # fmt: skip
+    return draw("confusion", f"The most frequent mistakes: {words}.", 70 + 24 * len(worst), paint)
+
+
+def _pair(results: Results) -> list[Variant]:
+    """The reference and the variant to take, as far as there are both."""
+    chosen = choose(results)
+    pair = [one for one in results.variants if one.name == results.reference]
+    return pair + ([chosen] if chosen is not None and chosen not in pair else [])
+
+
+def _looks(count: int) -> list[tuple[str, str]]:
+    """Colour and marker of the reference and of the variant to take, or of one alone."""
+    return [(SECOND, "s"), (ACCENT, "o")][-count:]
+
+
+# ------------------------------------------------------------------ whether scores mean it
+@dataclass(frozen=True)
+class _Point:
+    """Photos with a like best score."""
+
+    photos: int
+    score: float
+    right: float
+
+
+def plot_reliability(results: Results) -> Chart:
+    """Whether a score is right as often as it says: the reference and the one to take."""
+    names, pair = short_names(results.variants), _pair(results)
+    lowest = min(bin_.low for one in pair for bin_ in one.accuracy.bins if bin_.photos)
+    start = max(0.0, 100 * lowest - 3)
+
+    def paint(figure: Any) -> None:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+        above.plot([0, 100], [0, 100], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+        for number, (variant, (colour, marker)) in enumerate(
+            zip(pair, _looks(len(pair)), strict=True)
+        ):
+            error = percent(variant.accuracy.calibration_error)
+            label = f"{clip(names[variant.name], _LONGEST_NAME)}, off by {error}"
+            shift = (100 - start) / 150 * (number - (len(pair) - 1) / 2)  # apart where they meet
+            _draw_points(above, _points(variant), colour, marker, label, shift)
+            edges = [100 * one.low for one in variant.accuracy.bins] + [100]
+            photos = [one.photos for one in variant.accuracy.bins]
+            below.stairs(photos, edges, color=colour, linewidth=1.3)
+        above.set_ylim(-3, 103)
+        above.set_xlim(start, 101)
+        above.set_title("so many are right", loc="left", color=MUTED)
+        above.legend(loc="lower right", handlelength=1.2)
+        above.grid(axis="y")
+        for axis in (above.yaxis, above.xaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g} %")
+        below.set_xlabel("where the best score is")
+        below.set_ylabel("photos", rotation=0, ha="right", va="center")
+        _number_axis(below.yaxis, 2)
+
+    words = "; ".join(
+        f"{names[one.name]} is off by {percent(one.accuracy.calibration_error)} on average"
+        for one in pair
+    )
+    return draw("reliability", f"Best score against share right: {words}.", 300, paint)
+
+
+def _points(variant: Variant) -> list[_Point]:
+    """The bins of a variant, put together until each holds enough photos to say something."""
+    points: list[_Point] = []
+    photos, scores, right = 0, 0.0, 0.0
+    for one in variant.accuracy.bins:
+        if one.score is not None and one.right is not None:
+            photos += one.photos
+            scores += one.photos * one.score
+            right += one.photos * one.right
+        if photos >= FEWEST_PHOTOS_A_POINT:
+            points.append(_Point(photos, scores / photos, right / photos))
+            photos, scores, right = 0, 0.0, 0.0
+    if photos:
+        points.append(_Point(photos, scores / photos, right / photos))
+    return points
+
+
+def _draw_points(
+    axes: Any, points: Sequence[_Point], colour: str, marker: str, label: str, shift: float
+) -> None:
+    """One curve, each point with Wilson's interval of its own photos."""
+    at = [100 * point.score + shift for point in points]
+    for place, point in zip(at, points, strict=True):
+        interval = wilson(round(point.right * point.photos), point.photos)
+        axes.plot([place] * 2, [100 * interval.low, 100 * interval.high], "_-", color=colour,
+                  linewidth=1, markersize=5, alpha=0.75)  # fmt: skip
+    axes.plot(at, [100 * point.right for point in points], marker + "-", color=colour,
+              markersize=6, linewidth=1.1, markeredgecolor=PAPER, label=label)  # fmt: skip
+
+
+def _number_axis(axis: Any, most: int = 6) -> None:
+    """Whole numbers only: photos are counted."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
+
+
+# ------------------------------------------------------------------ the training
+@dataclass(frozen=True)
+class Curves:
+    """A training, epoch by epoch.
+
+    Attributes:
+        epochs: numbers, from 1.
+        accuracy: share right of the training photos, 0-1.
+        val_accuracy: of the validation photos.
+        loss: cross-entropy on the training photos.
+        val_loss: on the validation photos.
+        tuned_from: first epoch of fine-tuning; null without.
+    """
+
+    epochs: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    val_accuracy: tuple[float, ...]
+    loss: tuple[float, ...]
+    val_loss: tuple[float, ...]
+    tuned_from: int | None
+
+    @classmethod
+    def of(cls, history: object) -> Curves | None:
+        """Read the content of `history.json`; None when it has no epochs as edgebee writes them."""
+        try:
+            epochs: Any = history["epochs"]  # type: ignore[index]
+            tuned = [int(one["epoch"]) for one in epochs if one["phase"] == "fine_tuning"]
+            names = ("accuracy", "val_accuracy", "loss", "val_loss")
+            values = {name: tuple(float(one[name]) for one in epochs) for name in names}
+            numbers = tuple(int(one["epoch"]) for one in epochs)
+        except (KeyError, TypeError, ValueError):  # foreign or damaged: the page does without
+            return None
+        return cls(numbers, **values, tuned_from=min(tuned, default=None)) if numbers else None
+
+
+def plot_training(curves: Curves) -> Chart:
+    """Accuracy and loss of a training, with the start of fine-tuning marked."""
+
+    def paint(figure: Any) -> None:
+        above, below = figure.subplots(2, 1, sharex=True)
+        _two_curves(
+            above,
+            curves.epochs,
+            100 * np.array(curves.accuracy),
+            100 * np.array(curves.val_accuracy),
+        )
+        _two_curves(below, curves.epochs, curves.loss, curves.val_loss)
+        above.set_title("photos right", loc="left", color=MUTED)
+        above.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+        above.set_ylim(top=100.5)
+        below.set_title("loss (cross-entropy)", loc="left", color=MUTED)
+        below.set_ylim(bottom=0)
+        below.set_xlabel("epoch")
+        _number_axis(below.xaxis, 8)
+        above.legend(loc="lower right", handlelength=1.2, ncols=2)
+        if curves.tuned_from is not None:
+            for axes in (above, below):
+                axes.axvline(
+                    curves.tuned_from - 0.5, color=MUTED, linestyle=(0, (4, 3)), linewidth=0.9
+                )
+            below.annotate("fine-tuning", (curves.tuned_from - 0.5, 0.92), (4, 0), color=MUTED,
+                           xycoords=("data", "axes fraction"), textcoords="offset points",
+                           va="top")  # fmt: skip
+
+    alt = (
+        f"Training over {len(curves.epochs)} epochs: of the validation photos "
+        f"{percent(curves.val_accuracy[0])} were right after the first and "
+        f"{percent(curves.val_accuracy[-1])} after the last, of the training photos "
+        f"{percent(curves.accuracy[-1])}."
+    )
+    return draw("training_curves", alt, 320, paint)
+
+
+def _two_curves(axes: Any, epochs: Sequence[int], training: Any, validation: Any) -> None:
+    """Training and validation."""
+    axes.plot(
+        epochs, training, "s-", color=SECOND, markersize=4, markeredgecolor=PAPER, label="training"
+    )
+    axes.plot(
+        epochs,
+        validation,
+        "o-",
+        color=ACCENT,
+        markersize=5,
+        markeredgecolor=PAPER,
+        label="validation",
+    )
+    axes.grid(axis="y")

@@ -1,0 +1,171 @@
+"""The tables of a benchmark, for a terminal and as Markdown for a README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgebee.benchmarks.measure.accuracy import SIGNIFICANT_P
+from edgebee.benchmarks.measure.devices import Device, Run
+from edgebee.benchmarks.measure.latency import spell_ms
+from edgebee.benchmarks.measure.results import PairedTest, Results, Variant
+from edgebee.benchmarks.report.conditions import spell_conditions
+from edgebee.benchmarks.report.summary import verdict
+
+__all__ = ["Table", "print_tables", "tables", "to_markdown"]
+
+NOTHING = "-"
+
+_WIDEST = 1000
+"""Characters; no table comes near."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headings; all columns but the first are figures."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables(results: Results) -> list[Table]:
+    """What was right, what it took on each machine, and other numbers of threads."""
+    shown = [_accuracy_table(results)]
+    shown += [_speed_table(device) for device in results.devices if device.runs]
+    reached = [device for device in results.devices if device.runs]
+    if len(reached) > 1:
+        shown.append(_side_by_side(results, reached))
+    shown += [_threads_table(d) for d in reached if any(len(r.threads_sweep) > 1 for r in d.runs)]
+    return shown
+
+
+def _accuracy_table(results: Results) -> Table:
+    """Models and what they got right."""
+    headings = (
+        "model", "MB", "correct", "95 % interval", "agrees", "against Keras", "calibration error",
+    )  # fmt: skip
+    return Table("", headings, tuple(_accuracy_row(one) for one in results.variants))
+
+
+def _accuracy_row(variant: Variant) -> tuple[str, ...]:
+    accuracy = variant.accuracy
+    against = accuracy.against
+    return (
+        variant.name,
+        f"{variant.size_bytes / 1e6:.2f}",
+        f"{accuracy.correct}/{accuracy.total}",
+        f"{accuracy.interval.low:.1%} to {accuracy.interval.high:.1%}",
+        f"{against.agreement:.1%}" if against else NOTHING,
+        spell_against(against) if against else NOTHING,
+        f"{accuracy.calibration_error:.3f}",
+    )
+
+
+def spell_against(against: PairedTest) -> str:
+    """A difference only where chance does not explain it."""
+    difference = against.gained - against.lost
+    if against.p >= SIGNIFICANT_P:
+        return f"no difference (p {against.p:.2f})"
+    return f"{abs(difference)} {'more' if difference > 0 else 'fewer'} right (p {against.p:.1g})"
+
+
+def _speed_table(device: Device) -> Table:
+    """Where the time of a photo goes on one machine."""
+    headings = (
+        "model", "decode", "resize", "invoke", "p95", "min", "whole", "photos/s",
+        "x faster", "load", "cold start", "MB memory",
+    )  # fmt: skip
+    title = f"{device.name}: milliseconds a photo, medians"
+    return Table(title, headings, tuple(_speed_row(run) for run in device.runs))
+
+
+def _speed_row(run: Run) -> tuple[str, ...]:
+    latency = run.latency
+    return (
+        run.variant,
+        spell_ms(latency.decode),
+        spell_ms(latency.resize),
+        spell_ms(latency.invoke),
+        spell_ms(latency.invoke, latency.invoke.p95),
+        spell_ms(latency.invoke, latency.invoke.min),
+        spell_ms(latency.whole),
+        f"{run.throughput:.0f}",
+        spell_faster(run),
+        f"{run.load_ms:.0f}",
+        f"{run.cold_start_ms:.0f}",
+        NOTHING if run.peak_memory_mb is None else f"{run.peak_memory_mb:.0f}",
+    )
+
+
+def spell_faster(run: Run) -> str:
+    """How many times faster than the reference, with the rounds' range where it is wide."""
+    if run.ratio is None:
+        return NOTHING
+    slow, fast = 1 / run.ratio.high, 1 / run.ratio.low
+    if f"{slow:.1f}" == f"{fast:.1f}":
+        return f"{1 / run.ratio.median:.1f}"
+    return f"{1 / run.ratio.median:.1f} ({slow:.1f}-{fast:.1f})"
+
+
+def _side_by_side(results: Results, devices: Sequence[Device]) -> Table:
+    """A column for each machine: a photo's whole time."""
+    by_device = [{run.variant: run for run in device.runs} for device in devices]
+    rows = []
+    for variant in results.variants:
+        runs = [runs.get(variant.name) for runs in by_device]
+        rows.append((variant.name, *(spell_ms(r.latency.whole) if r else NOTHING for r in runs)))
+    headings = ("model", *(device.name for device in devices))
+    return Table("photo to answer, milliseconds, median", headings, tuple(rows))
+
+
+def _threads_table(device: Device) -> Table:
+    """Invoking with other numbers of threads."""
+    swept = [run for run in device.runs if run.threads_sweep]
+    counts = sorted({one.threads for run in swept for one in run.threads_sweep})
+    rows = []
+    for run in swept:
+        by_count = {one.threads: one.invoke for one in run.threads_sweep}
+        cells = (spell_ms(by_count[n]) if n in by_count else NOTHING for n in counts)
+        rows.append((run.variant, *cells))
+    headings = ("invoke with", *(f"{n} thread{'s' if n > 1 else ''}" for n in counts))
+    return Table(f"{device.name}: milliseconds, median", headings, tuple(rows))
+
+
+def _conditions(results: Results) -> list[str]:
+    return [spell_conditions(results, device) for device in results.devices if device.runs]
+
+
+def to_markdown(results: Results) -> str:
+    """The verdict, all tables and the conditions as Markdown."""
+    parts = [f"**{verdict(results)}**"]
+    for table in tables(results):
+        rule = ("---", *("---:" for _ in table.headings[1:]))
+        lines = [f"{table.title}:\n"] if table.title else []
+        for row in (table.headings, rule, *((f"`{r[0]}`", *r[1:]) for r in table.rows)):
+            lines.append("| " + " | ".join(row) + " |")
+        parts.append("\n".join(lines))
+    parts.append("\n".join(f"- {line}" for line in _conditions(results)))
+    return "\n\n".join(parts)
+
+
+def print_tables(results: Results) -> None:
+    """Print tables, conditions and the verdict on standard output; figures are never cut off."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    console = Console(width=_WIDEST, highlight=False)
+    for number, table in enumerate(tables(results)):
+        if number:
+            console.print()
+        if table.title:
+            console.print(table.title, style="bold", markup=False)
+        drawn = RichTable(box=None, pad_edge=False, header_style="bold")
+        for place, heading in enumerate(table.headings):
+            drawn.add_column(heading, justify="right" if place else "left", no_wrap=True)
+        for row in table.rows:
+            drawn.add_row(*row)
+        console.print(drawn)
+    console.print()
+    for line in [*_conditions(results), verdict(results)]:
+        console.print(line, markup=False)

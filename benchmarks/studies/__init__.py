@@ -1,0 +1,1 @@
+"""How edgebee itself was tuned and measured; run as modules, not part of the wheel."""

@@ -1,0 +1,63 @@
+"""`edgebee study harden`: makes the weights that a training starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgebee.console import log
+
+
+@click.command("harden")
+@click.option(
+    "--data", default="hymenoptera", show_default=True, help="hymenoptera, sample or a folder."
+)
+@click.option(
+    "--part", type=click.Choice(["train", "validation"]), default="train", show_default=True,
+    help="Photos to learn from. Ask only others of what comes out.",
+)  # fmt: skip
+@click.option("--epochs", type=click.IntRange(min=0), help="[default: 16]")
+@click.option("--image-size", default=224, show_default=True, type=click.IntRange(min=32))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option(
+    "--output", default="hardened.weights.h5", show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path), help="A file for `edgebee train --weights`.",
+)  # fmt: skip
+def harden(
+    data: str, part: str, epochs: int | None, image_size: int, seed: int, output: Path
+) -> None:
+    """Harden the ImageNet weights against the field's damages, without labels.
+
+    \b
+    Example:
+        edgebee study harden --part validation --output hardened.weights.h5
+        edgebee study settings --try '--weights imagenet' --try '--weights hardened.weights.h5'
+    """  # noqa: D301
+    from tqdm import tqdm
+
+    from edgebee.files import atomic_write_all, output_folder
+    from edgebee.photos.dataset import load_dataset
+    from edgebee.tensorflow_runtime import start_tensorflow
+
+    if not output.name.endswith(".weights.h5"):
+        raise click.UsageError(f"--output {output}: the name must end in .weights.h5")
+    photos = getattr(load_dataset(data), part).paths
+    start_tensorflow()
+    from edgebee.benchmarks.studies import distillation
+    from edgebee.train.backbone import build_backbone
+    from edgebee.train.saving import save_weights
+
+    epochs = distillation.EPOCHS if epochs is None else epochs
+    backbone = build_backbone(image_size, 1.0, "imagenet")
+    steps = epochs * -(-len(photos) // distillation.PHOTOS_A_STEP)
+    with output_folder(output.absolute().parent):
+        with tqdm(total=steps, desc=f"hardening on {len(photos)} photos", disable=None) as bar:
+
+            def show(distance: float) -> None:
+                bar.set_postfix_str(f"distance {distance:.2f}", refresh=False)
+                bar.update()
+
+            distillation.harden(backbone, photos, epochs=epochs, seed=seed, progress=show)
+        atomic_write_all({output: lambda part: save_weights(backbone, part)})
+    log(f"{output}: hardened on {len(photos)} photos of {data}, {epochs} epochs")

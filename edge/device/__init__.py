@@ -1,0 +1,1 @@
+"""Raspberry Pis and other devices: deploying to them, checking them."""

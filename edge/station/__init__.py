@@ -1,0 +1,1 @@
+"""`edgebee classify` in the field: cameras, watched folders, where photos are put."""

@@ -1,0 +1,175 @@
+"""A live camera, for years: frames at the pace that is wanted, and patience when it is lost."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebee.edge.classify import EdgebeeError
+from edgebee.edge.station.frame_source import END, ERROR, HEAD, OPENED, is_film
+
+__all__ = ["CameraError", "Frame", "read_frames"]
+
+OPEN_TIMEOUT_S = 60.0  # a Pi Zero loads OpenCV in ten seconds; a stream may need as many again
+FRAME_TIMEOUT_S = 15.0  # OpenCV gives a silent V4L2 camera ten seconds
+_RETRY_FIRST_S = 1.0
+_RETRY_MOST_S = 30.0
+
+
+class CameraError(EdgebeeError):
+    """There is no camera that can be used."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture: `uint8 [H, W, 3]`, RGB, 0-255."""
+
+    pixels: npt.NDArray[np.uint8]
+    source: str
+    when: str  # UTC, 2026-05-01T12:00:00.000Z; of a film the seconds into it, 12.000
+
+
+class _LostError(Exception):
+    """The camera is gone, for now."""
+
+
+def read_frames(
+    source: str,
+    *,
+    every_s: float,
+    size: tuple[int, int] | None = None,
+    say: Callable[[str], object],
+) -> Iterator[Frame]:
+    """Yield a fresh frame every so many seconds; of a film, until its end.
+
+    A frame that is late, because answering took longer, is followed by the next one at
+    once; none are made up for. When a camera is lost this says so, waits until it is back
+    and says that too.
+
+    Args:
+        source: "" for the first camera; a number, device, address of a stream, or film.
+        every_s: seconds between frames, in a film those of the film; 0 for all there are.
+        size: wanted width and height; a camera may choose near ones.
+        say: takes a line for the person in front of it.
+
+    Raises:
+        CameraError: there is no camera to begin with.
+    """
+    film = is_film(source)
+    try:
+        camera = _Process(source, every_s, size)
+    except _LostError as error:
+        raise CameraError(str(error)) from error
+    while True:
+        due = time.monotonic()
+        with closing(camera):
+            try:
+                while True:
+                    if not film:
+                        time.sleep(max(due - time.monotonic(), 0))
+                        due = max(due + every_s, time.monotonic())
+                    frame = camera.read()
+                    if frame is None:
+                        return
+                    yield frame
+            except _LostError as error:
+                lost = str(error)
+        if film:
+            raise CameraError(f"{source}: {lost}")
+        say(f"{lost}; waiting for the camera")
+        lost_at = time.monotonic()
+        camera = _wait_for(source, every_s, size)
+        say(f"{camera.name}: back after {time.monotonic() - lost_at:.0f} s")
+
+
+def _wait_for(source: str, every_s: float, size: tuple[int, int] | None) -> _Process:
+    pause_s = _RETRY_FIRST_S
+    while True:
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, _RETRY_MOST_S)
+        try:
+            return _Process(source, every_s, size)
+        except _LostError:
+            continue
+
+
+class _Process:
+    """The process that holds the camera (`frame_source`); raises _LostError when it does not."""
+
+    def __init__(self, source: str, every_s: float, size: tuple[int, int] | None) -> None:
+        command = [sys.executable, "-m", "edgebee.edge.station.frame_source", source, str(every_s)]
+        self.name = self._label = source or "camera"
+        self._process = subprocess.Popen(
+            [*command, *map(str, size or ())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            # Ctrl-C goes to all processes of a terminal's job; this one ends when told to.
+            start_new_session=True,
+        )
+        try:
+            kind, _, _, payload = self._receive(OPEN_TIMEOUT_S)
+            if kind != OPENED:
+                raise _LostError(payload.tobytes().decode())
+        except BaseException:
+            self.close()
+            raise
+        self.name = payload.tobytes().decode()
+
+    def read(self) -> Frame | None:
+        """The next frame; None at the end of a film."""
+        with suppress(BrokenPipeError):  # what it said before it ended is still to be read
+            os.write(self._stdin(), b"\n")
+        kind, shape, at_s, payload = self._receive(FRAME_TIMEOUT_S)
+        if kind == END:
+            return None
+        if kind == ERROR:
+            raise _LostError(payload.tobytes().decode())
+        when = f"{at_s:.3f}" if is_film(self._label) else _utc(datetime.now(timezone.utc))
+        return Frame(payload.reshape(*shape, 3), self._label, when)
+
+    def close(self) -> None:
+        """End the process, which may hang in a driver: it is not asked."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
+
+    def _stdin(self) -> int:
+        assert self._process.stdin is not None
+        return self._process.stdin.fileno()
+
+    def _receive(
+        self, timeout_s: float
+    ) -> tuple[bytes, tuple[int, int], float, npt.NDArray[np.uint8]]:
+        head = self._read_bytes(HEAD.size, timeout_s)
+        kind, height, width, at_s, length = HEAD.unpack(head.tobytes())
+        return kind, (height, width), at_s, self._read_bytes(length, timeout_s)
+
+    def _read_bytes(self, count: int, timeout_s: float) -> npt.NDArray[np.uint8]:
+        assert self._process.stdout is not None
+        buffer = np.empty(count, np.uint8)
+        view, filled = buffer.data, 0
+        while filled < count:
+            if not select.select([self._process.stdout], [], [], timeout_s)[0]:
+                raise _LostError(f"{self.name}: silent for {timeout_s:.0f} s")
+            got = os.readv(self._process.stdout.fileno(), [view[filled:]])
+            if not got:
+                raise _LostError(f"{self.name}: its library came to a sudden end")
+            filled += got
+        return buffer
+
+
+def _utc(time_: datetime) -> str:
+    return time_.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,212 @@
+"""Where pictures are put: each whole or not at all, and never over another one.
+
+A picture is written beside its place, under a hidden name that ends in `.part`, and then
+gets its name in one step that fails if the name is taken; it is then called `photo-2.jpg`.
+A run that is killed leaves at most such a hidden file, which nothing takes for a photo, and
+which the next run that writes to the folder takes away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import functools
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from edgebee.edge.classify import EdgebeeError
+
+__all__ = ["PlaceError", "folder_name", "move_photo", "save_new", "write_whole"]
+
+_AT_FDCWD = -100  # linux/fcntl.h: names are relative to the working directory
+_RENAME_NOREPLACE = 1  # linux/fs.h
+_NO_SUCH_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # FAT, some network mounts
+_OWN_PART = re.compile(r"\..+\.\d+\.part")  # with the number of the process that writes it
+_NAME_MAX_BYTES = 200  # of the 255 that file systems allow, less what is put around a name
+
+
+class PlaceError(EdgebeeError):
+    """A picture that could not be put where it belongs."""
+
+
+def folder_name(label: str) -> str:
+    """A label as the name of one folder, whatever the model says: `../x` is no way out.
+
+    What no file system allows in a name, or FAT does not, becomes `_`.
+    """
+    name = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", label).strip().rstrip(".")
+    name = re.sub(r"^\.", "_", name).encode()[:_NAME_MAX_BYTES].decode(errors="ignore")
+    return name or "_"
+
+
+def save_new(folder: Path, name: str, write: Callable[[Path], object]) -> Path:
+    """Let `write` fill a new file in `folder`, called `name` or, if that is taken, `name-2`.
+
+    Returns:
+        Where it is now.
+
+    Raises:
+        PlaceError: it could not be written; nothing is left of it.
+    """
+    part = folder / f".{_short(name)}.{os.getpid()}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        _fill(part, write)
+        return _first_free(folder, name, lambda place: _rename_new(part, place))
+    except OSError as error:
+        raise _place_error(folder / name, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, then rename it to `path`, over an older one.
+
+    Raises:
+        PlaceError: it could not be written; `path` is as it was.
+    """
+    part = path.parent / f".{_short(path.name)}.{os.getpid()}.part"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        _fill(part, write)
+        part.replace(path)
+    except OSError as error:
+        raise _place_error(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def move_photo(photo: Path, folder: Path) -> Path:
+    """Move a photo into `folder`, under its own name or, if that is taken, `name-2`.
+
+    Within a file system that is one step. To another one the photo is copied, the copy
+    named, and only then the photo removed. A move that was killed in between is finished by
+    the next one of the same photo: there is no second copy.
+
+    Returns:
+        Where it is now; where it was, if that is in `folder` already.
+
+    Raises:
+        PlaceError: it could not be moved; the photo is where it was.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if photo.parent.samefile(folder):
+            return photo
+        try:
+            return _first_free(folder, photo.name, lambda place: _rename_new(photo, place))
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        return _move_across(photo, folder)
+    except OSError as error:
+        raise _place_error(folder / photo.name, error) from error
+
+
+def _move_across(photo: Path, folder: Path) -> Path:
+    """Copy, name the copy, remove the photo; the hidden copy tells how far a killed move came."""
+    state = photo.stat()
+    whose = f"{photo.absolute()}\0{state.st_size}\0{state.st_mtime_ns}"
+    part = folder / f".{hashlib.sha256(os.fsencode(whose)).hexdigest()[:32]}.part"
+    place = _named_copy(part, folder, photo.name)
+    if place is None:
+        _fill(part, lambda path: shutil.copy2(photo, path))
+        try:
+            place = _first_free(folder, photo.name, lambda free: os.link(part, free))
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            # The copy is named by renaming it. A move that is killed right then leaves both.
+            place = _first_free(folder, photo.name, lambda free: _rename_new(part, free))
+    photo.unlink()
+    part.unlink(missing_ok=True)
+    return place
+
+
+def _named_copy(part: Path, folder: Path, name: str) -> Path | None:
+    """The name that a killed move had already given to its copy: another link to `part`."""
+    if not part.exists() or part.stat().st_nlink < 2:
+        return None
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 - the same cut as in _first_free
+    near = (path for path in folder.iterdir() if path.name.startswith(stem))
+    return next((path for path in near if path.suffix == suffix and path.samefile(part)), None)
+
+
+def _fill(part: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill `part`, locked while this run lives, and wait until the disk has it."""
+    with part.open("wb") as held:
+        with contextlib.suppress(OSError):  # a file system that knows no locks
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        write(part)
+        os.fsync(held.fileno())
+
+
+@functools.cache  # once in a folder: it may hold 100,000 pictures
+def _sweep(folder: Path) -> None:
+    """Take away what killed runs have left; on what is being written its writer holds a lock."""
+    with os.scandir(folder) as entries:
+        parts = [entry.path for entry in entries if _OWN_PART.fullmatch(entry.name)]
+    for part in parts:
+        with contextlib.suppress(OSError), Path(part).open("rb") as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            Path(part).unlink()
+
+
+def _first_free(folder: Path, name: str, take: Callable[[Path], None]) -> Path:
+    """Take `name`, `name-2`, `name-3` ... whichever is free first, without trying them all.
+
+    `take` claims a name for good, or raises FileExistsError.
+    """
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a hidden name keeps its dot
+
+    def numbered(number: int) -> Path:
+        return folder / (name if number == 1 else f"{stem}-{number}{suffix}")
+
+    taken, free = 0, 1  # numbers are given without gaps: double, then halve
+    while os.path.lexists(numbered(free)):
+        taken, free = free, free * 2
+    while free - taken > 1:
+        middle = (taken + free) // 2
+        taken, free = (middle, free) if os.path.lexists(numbered(middle)) else (taken, middle)
+    while True:
+        try:
+            take(numbered(free))
+        except FileExistsError:  # somebody was faster
+            free += 1
+        else:
+            return numbered(free)
+
+
+def _rename_new(source: Path, place: Path) -> None:
+    """Rename, or raise FileExistsError: the plain call would replace what is there."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if hasattr(library, "renameat2"):  # Linux, glibc 2.28 or musl 1.2.6
+        names = os.fsencode(source), os.fsencode(place)
+        if not library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE):
+            return
+        number = ctypes.get_errno()
+        if number not in _NO_SUCH_CALL:  # of the file system: NFS, some FUSE mounts
+            raise OSError(number, os.strerror(number), str(source), None, str(place))
+    if os.path.lexists(place):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+    source.rename(place)
+
+
+def _short(name: str) -> str:
+    return os.fsdecode(os.fsencode(name)[:_NAME_MAX_BYTES])
+
+
+def _place_error(path: Path, error: OSError) -> PlaceError:
+    reason = error.strerror or str(error)
+    there = next((folder for folder in path.parents if folder.is_dir()), Path())
+    free = shutil.disk_usage(there).free // 1_000_000
+    return PlaceError(f"{path}: could not be written ({reason}; {free} MB free there)")

@@ -1,0 +1,323 @@
+"""A folder that photos arrive in: which are new, which are whole, which have been answered.
+
+It is kept in a small SQLite file, so that a program killed at any moment goes on where it
+was, and 100,000 photos take disk, not memory. A photo is known by its path below the
+folder, its size and its time of change: the same name with new content is a new photo.
+
+A photo is *whole* when its size and time have not changed for a while and, where the file
+system can tell, nobody has it open for writing. Folders are looked at again and again, not
+listened to: notices of changes do not travel over network mounts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import math
+import os
+import signal
+import sqlite3
+import stat
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgebee.edge.classify import PHOTO_SUFFIXES, EdgebeeError
+
+__all__ = ["Arrival", "Inbox", "InboxError", "Unfinished", "default_state_file", "is_being_written"]
+
+SETTLE_S = 1.0  # unchanged for so long, a photo is taken for whole
+_NOT_YET = math.inf  # stable since no time that has come
+_RELIST_S = 10.0  # a folder whose own time has not changed is still listed this often
+_SCHEMA = """
+create table if not exists photo (
+    path blob primary key, size integer not null, changed_ns integer not null,
+    stable_since real not null, answered integer not null default 0
+) without rowid;
+create index if not exists waiting on photo (changed_ns, path) where not answered;
+create table if not exists unfinished (
+    path blob primary key, size integer not null, changed_ns integer not null, answer text not null
+);
+"""
+_NOTE = """
+insert into photo (path, size, changed_ns, stable_since) values (?, ?, ?, ?)
+on conflict (path) do update set size = excluded.size, changed_ns = excluded.changed_ns,
+    stable_since = excluded.stable_since, answered = 0
+    where size != excluded.size or changed_ns != excluded.changed_ns
+"""
+_WAITING = """
+select path, size, changed_ns from photo
+where not answered and stable_since <= ? order by changed_ns, path limit ?
+"""
+_SEEN_UNTIL_NOW = "update photo set stable_since = ? where not answered and stable_since = ?"
+_UNFINISHED = "select path, size, changed_ns, answer from unfinished"
+
+
+class InboxError(EdgebeeError):
+    """A folder, or the record of what was answered in it, that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A photo that is whole and waits for its answer."""
+
+    path: Path
+    size: int
+    changed_ns: int
+
+    def is_there(self) -> bool:
+        """True while it is what it was: not moved away, not written over."""
+        try:
+            state = self.path.stat()
+        except OSError:
+            return False
+        return (state.st_size, state.st_mtime_ns) == (self.size, self.changed_ns)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A photo whose answer was known, and perhaps told, when a program was killed."""
+
+    photo: Arrival
+    answer: str  # as it was given to `begin`
+
+
+@dataclass(frozen=True)
+class _Listing:
+    own_ns: int  # the folder's own time of change
+    listed_s: float
+    subfolders: tuple[str, ...]
+
+
+def default_state_file(folder: Path) -> Path:
+    """Where it is kept what was answered in `folder`: one file for each folder of a user."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    return Path(base, "edgebee", f"watch-{name}.sqlite")
+
+
+def is_being_written(path: Path) -> bool:
+    """True when somebody has the file open for writing.
+
+    Linux tells by refusing a read lease (fcntl(2), F_SETLEASE). False where it cannot tell:
+    on network mounts, and of other users' files.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(descriptor)
+    return False
+
+
+class Inbox:
+    """The photos in a folder and those below it, in the order in which they changed.
+
+    Args:
+        folder: the folder to watch.
+        state_file: where to keep what was answered; made if it is not there.
+        without: folders below it that are not looked into (where photos are moved to).
+        settle_s: how long a photo has to be unchanged.
+
+    Raises:
+        InboxError: no such folder, another program is at it, or the state cannot be kept;
+            so do all methods, for the last reason.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        state_file: Path,
+        *,
+        without: Collection[Path] = (),
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        if not folder.is_dir():
+            raise InboxError(f"{folder}: no such folder to watch; make it, or mend its name")
+        self.folder, self.state_file, self.settle_s = folder, state_file, settle_s
+        self._without = {os.path.realpath(path) for path in without}
+        self._listings: dict[str, _Listing] = {}
+        # A lease on a file that somebody opens for writing right then is answered by a signal.
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        self._lock = self._claim()
+        with self._keeping():
+            self._state = sqlite3.connect(state_file, isolation_level=None)
+            # A kill loses nothing; a power cut may lose the last answers, never the file.
+            self._state.execute("pragma journal_mode = wal")
+            self._state.execute("pragma synchronous = normal")
+            self._state.executescript(_SCHEMA)
+            # Times of stability are of a clock that starts anew with the machine.
+            now = time.monotonic()
+            self._state.execute("update photo set stable_since = ? where not answered", [now])
+
+    def close(self) -> None:
+        """Let another program watch the folder."""
+        self._state.close()
+        os.close(self._lock)
+
+    def unfinished(self) -> list[Unfinished]:
+        """What `begin` was called for and `finish` was not: at most one photo."""
+        with self._keeping():
+            rows = self._state.execute(_UNFINISHED).fetchall()
+        return [Unfinished(Arrival(self._path(key), *state), said) for key, *state, said in rows]
+
+    def look(self) -> None:
+        """List the folder and note what is new or has changed."""
+        with self._keeping():
+            self._state.execute("begin")
+            self._state.executemany(_NOTE, self._photos())
+            # All of one look wait from its end, so that those of one folder are not answered
+            # before older ones of another, which was listed a moment later.
+            self._state.execute(_SEEN_UNTIL_NOW, [time.monotonic(), _NOT_YET])
+            self._state.execute("commit")
+
+    def arrivals(self, most: int = 64) -> list[Arrival]:
+        """Photos that are whole, the first changed first, so many at a time.
+
+        One that is still being written holds up none of the others.
+        """
+        with self._keeping():
+            settled = time.monotonic() - self.settle_s
+            rows = self._state.execute(_WAITING, [settled, most]).fetchall()
+        found = (Arrival(self._path(key), *state) for key, *state in rows)
+        return [arrival for arrival in found if self._is_whole(arrival)]
+
+    def postpone(self, arrival: Arrival, seconds: float) -> None:
+        """Leave a photo alone for a while."""
+        until = time.monotonic() + seconds - self.settle_s
+        with self._keeping():
+            self._state.execute(
+                "update photo set stable_since = ? where path = ?", [until, self._key(arrival.path)]
+            )
+
+    def forget(self, path: Path) -> None:
+        """Drop a photo that went away before it was answered."""
+        with self._keeping():
+            self._state.execute("delete from photo where path = ?", [self._key(path)])
+
+    def begin(self, arrival: Arrival, answer: str) -> None:
+        """Note the answer to a photo, before it is told."""
+        key = self._key(arrival.path)
+        with self._keeping():
+            self._state.execute("begin")
+            self._state.execute(
+                "update photo set answered = 1 where path = ? and size = ? and changed_ns = ?",
+                [key, arrival.size, arrival.changed_ns],
+            )
+            self._state.execute(
+                "insert or replace into unfinished values (?, ?, ?, ?)",
+                [key, arrival.size, arrival.changed_ns, answer],
+            )
+            self._state.execute("commit")
+
+    def finish(self, path: Path, *, moved: bool = False) -> None:
+        """Note that an answer was told, and all that follows from it done."""
+        key = self._key(path)
+        with self._keeping():
+            self._state.execute("begin")
+            self._state.execute("delete from unfinished where path = ?", [key])
+            if moved:
+                self._state.execute("delete from photo where path = ? and answered", [key])
+            self._state.execute("commit")
+
+    # ------------------------------------------------------------ looking
+    def _photos(self) -> Iterator[tuple[bytes, int, int, float]]:
+        """What `_NOTE` takes, of the photos in the folders that are worth listing."""
+        folders = [os.fspath(self.folder)]
+        while folders:
+            folder = folders.pop()
+            now = time.monotonic()
+            try:
+                own_ns = Path(folder).stat().st_mtime_ns
+                known = self._listings.get(folder)
+                if known and known.own_ns == own_ns and now - known.listed_s < _RELIST_S:
+                    folders += known.subfolders
+                    continue
+                subfolders: list[str] = []
+                with os.scandir(folder) as entries:
+                    yield from self._note_entries(entries, subfolders)
+            except OSError:  # it went away, or may not be read; perhaps it comes back
+                self._listings.pop(folder, None)
+            else:
+                self._listings[folder] = _Listing(own_ns, now, tuple(subfolders))
+                folders += subfolders
+
+    def _note_entries(
+        self, entries: Iterable[os.DirEntry[str]], subfolders: list[str]
+    ) -> Iterator[tuple[bytes, int, int, float]]:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if os.path.realpath(entry.path) not in self._without:
+                    subfolders.append(entry.path)
+            elif os.path.splitext(entry.name)[1].lower() in PHOTO_SUFFIXES:  # noqa: PTH122
+                with contextlib.suppress(OSError):  # gone again
+                    state = entry.stat()
+                    if stat.S_ISREG(state.st_mode) and state.st_size:
+                        yield (
+                            self._key(Path(entry.path)),
+                            state.st_size,
+                            state.st_mtime_ns,
+                            _NOT_YET,
+                        )
+
+    def _is_whole(self, arrival: Arrival) -> bool:
+        """Look at a photo once more; one that has changed starts to wait anew."""
+        try:
+            state = arrival.path.stat()
+            size, changed_ns = state.st_size, state.st_mtime_ns
+            if (size, changed_ns) == (arrival.size, arrival.changed_ns):
+                if not is_being_written(arrival.path):
+                    return True
+                self.postpone(arrival, self.settle_s)
+                return False
+        except FileNotFoundError:
+            if self.folder.is_dir():  # else all of it went away, and may come back
+                self.forget(arrival.path)
+            return False
+        except OSError:  # no permission, say: reading it will tell
+            return True
+        note = self._key(arrival.path), size, changed_ns, time.monotonic()
+        with self._keeping():
+            self._state.execute(_NOTE, note)
+        return False
+
+    # ------------------------------------------------------------ the record
+    def _key(self, path: Path) -> bytes:
+        return os.fsencode(path.relative_to(self.folder))
+
+    def _path(self, key: bytes) -> Path:
+        return self.folder / os.fsdecode(key)
+
+    def _claim(self) -> int:
+        """Lock the record; returns the descriptor that holds the lock."""
+        lock = self.state_file.with_suffix(".lock")
+        try:
+            self.state_file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            remedy = "name another file with --state"
+            raise InboxError(f"{lock}: cannot be written ({error.strerror}); {remedy}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            who = "is being watched by another edgebee; stop that one first"
+            raise InboxError(f"{self.folder}: {who}") from error
+        return descriptor
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Say it in one line when the record cannot be read or written."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            remedy = "make room, or move it away: then all photos there are answered anew"
+            raise InboxError(f"{self.state_file}: {error}; {remedy}") from error

@@ -1,0 +1,100 @@
+"""What the command line prints: results, remarks and progress bars.
+
+Results go to standard output (`echo`), everything else to standard error (`log`). Library code
+calls neither: it returns results, logs remarks through `logging.getLogger("edgebee")`, which
+`show_log_records` prints here, and reports progress to a callback, which `ProgressBars` draws.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from edgebee.progress import Progress
+
+__all__ = ["ProgressBars", "echo", "escape_control_chars", "log", "show_log_records"]
+
+
+def escape_control_chars(text: object) -> str:
+    """As the runner's, which is loaded when something is printed: `--help` needs no NumPy."""
+    from edgebee.edge import classify
+
+    return classify.escape_control_chars(text)
+
+
+def echo(line: str) -> None:
+    """Print a line of a result."""
+    click.echo(escape_control_chars(line))
+
+
+def log(line: str) -> None:
+    """Print a line for the person in front of it."""
+    click.echo(escape_control_chars(line), err=True)
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints remarks as lines: `warning: …`, and information as it is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        text = record.getMessage()
+        log(f"warning: {text}" if record.levelno >= logging.WARNING else text)
+
+
+def show_log_records() -> None:
+    """From now on, remarks of the library are printed. Called by the command line alone."""
+    logger = logging.getLogger("edgebee")
+    if not any(isinstance(handler, _ConsoleHandler) for handler in logger.handlers):
+        logger.addHandler(_ConsoleHandler())
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+class ProgressBars:
+    """A progress callback that draws one tqdm bar for each task, on a terminal only."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: str | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Draw how far the work is; a new task closes the bar of the one before."""
+        from tqdm import tqdm
+
+        if progress.task != self._task:
+            self.close()
+            self._task = progress.task
+            self._bar = tqdm(
+                total=progress.total, desc=progress.task, unit=progress.unit, disable=None
+            )
+        if progress.total != self._bar.total:
+            self._bar.total = progress.total
+        if progress.note:
+            self._bar.set_postfix_str(progress.note, refresh=False)
+        self._bar.update(progress.done - self._bar.n)
+        if progress.done == progress.total:
+            self.close()
+
+    def close(self) -> None:
+        """Finish the bar that is being drawn."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = self._task = None
+
+    def __enter__(self) -> ProgressBars:
+        """For a `with` block, which closes the last bar."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the last bar."""
+        self.close()

@@ -1,0 +1,278 @@
+"""The one place that writes files: beside the final name, then renamed.
+
+A reader sees the old file or the new one, never half of one; a run that is killed leaves
+at most hidden `.name.…part` files, which the next write of the same name removes. Two runs
+never write to one folder at once: the kernel holds the claim, and lets it go when the run
+ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgebee.console import log
+from edgebee.errors import OutputError
+
+__all__ = [
+    "CHECKSUMS_NAME",
+    "atomic_directory",
+    "atomic_write",
+    "atomic_write_all",
+    "encode_json",
+    "lock_directory",
+    "output_folder",
+    "prepare_folder",
+    "write_bytes",
+    "write_checksums",
+    "write_json",
+    "write_text",
+]
+
+CHECKSUMS_NAME = "SHA256SUMS"
+_ARTIFACTS = (
+    "model.keras",
+    "labels.txt",
+    "history.json",
+    "benchmark.json",
+    "report.html",
+    "training.png",
+    "confusion.png",
+    "mistakes.png",
+    "model_*.tflite",
+)
+_CHUNK_BYTES = 1 << 20
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Make `folder` (and its parents) and prove that a file can be written in it.
+
+    Called before long work starts, so that an unwritable folder costs a second, not an hour.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot write there ({error.strerror}); choose another folder with --output"
+        ) from error
+    return folder
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[Path]:
+    """`prepare_folder`, for this run alone; empty folders that it made go if the block fails.
+
+    Raises:
+        OutputError: the folder cannot be made or written to, or another run writes there.
+    """
+    new = [path for path in (folder, *folder.parents) if not _is_there(path)]
+    try:
+        with lock_directory(prepare_folder(folder)) as claimed:
+            if not claimed:
+                raise OutputError(
+                    f"{folder}: another edgebee is writing there; wait for its end, or choose "
+                    "another folder with --output"
+                )
+            yield folder
+    except BaseException:
+        for path in new:
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        raise
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # below a folder that may not be searched; `prepare_folder` says so
+        return True
+
+
+@contextmanager
+def lock_directory(folder: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Keep other runs of edgebee from writing to `folder` while the block lasts.
+
+    The folder itself is locked (flock), so that nothing is left behind, and nothing can be
+    stale. File systems that know no such locks, as some on a network, give every claim.
+
+    Args:
+        folder: an existing folder.
+        wait: until another run's claim has ended, however long that takes.
+
+    Yields:
+        Whether it is claimed; always so after waiting.
+
+    Raises:
+        OSError: there is no such folder, or it may not be read.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    claimed = True
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            claimed = False
+        except OSError:  # knows no locks
+            claimed = True
+        yield claimed
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_directory(target: Path) -> Iterator[Path | None]:
+    """Yield an empty folder beside `target` that becomes `target` when the block succeeds.
+
+    If the block fails, nothing stays behind; what a killed run left is taken away. If another
+    run is making something there, that is said and waited for; if it was `target`, None is
+    yielded: there is nothing to do.
+
+    Raises:
+        OSError: the folder could not be made or renamed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with lock_directory(target.parent) as free:
+        pass
+    if not free:
+        log(f"{target.parent}: another edgebee is at work there; waiting")
+    with lock_directory(target.parent, wait=True):
+        for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.making"):
+            shutil.rmtree(leftover)
+        if target.is_dir():
+            yield None
+            return
+        part = target.parent / f".{target.name}.{os.getpid()}.making"
+        part.mkdir()
+        try:
+            yield part
+            # The last thing that happens: a run that is killed has made all of it or nothing.
+            part.rename(target)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)  # else the next run does it
+            raise
+
+
+def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, then rename it to `path`.
+
+    For libraries that insist on writing a file themselves. The temporary name ends as
+    `path` does, since some of them choose the format by the ending.
+
+    Raises:
+        OutputError: the file could not be written; `path` is as it was.
+    """
+    atomic_write_all({path: write})
+
+
+def atomic_write_all(writes: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write files that make sense only with each other, all of them or none.
+
+    All are written beside their names first, where a disk fills up. Only then are they renamed,
+    in their order; the old ones from the second on are withdrawn before, so that a run that is
+    killed between two renames leaves a file that is missing, never one that belongs to another.
+
+    Args:
+        writes: the files, and what fills each. Those in one folder.
+
+    Raises:
+        OutputError: one could not be written; all are as they were.
+    """
+    parts: dict[Path, Path] = {}
+    current = next(iter(writes))
+    try:
+        for current, write in writes.items():
+            stem = glob.escape(current.stem)
+            for leftover in current.parent.glob(f".{stem}.*part{current.suffix}"):
+                leftover.unlink(missing_ok=True)
+            parts[current] = current.parent / f".{current.stem}.{os.getpid()}part{current.suffix}"
+            write(parts[current])
+            with parts[current].open("rb") as written:
+                os.fsync(written.fileno())
+        for path in list(parts)[1:]:
+            path.unlink(missing_ok=True)
+        for current, part in parts.items():
+            part.replace(current)
+    except OSError as error:
+        raise OutputError(
+            f"{current}: could not be written ({_reason(error, current.parent)})"
+        ) from error
+    finally:
+        for part in parts.values():
+            with contextlib.suppress(OSError):  # a disk that has become read-only
+                part.unlink(missing_ok=True)
+
+
+def _reason(error: OSError, folder: Path) -> str:
+    free = shutil.disk_usage(folder).free if folder.is_dir() else 0
+    return f"{error.strerror or error}; {free // 1_000_000} MB free there"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all.
+
+    Raises:
+        OutputError: the file could not be written.
+    """
+    atomic_write(path, lambda part: part.write_bytes(content))
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` to `path` in UTF-8, whole or not at all.
+
+    Raises:
+        OutputError: the file could not be written.
+    """
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` to `path` as indented JSON, whole or not at all.
+
+    Raises:
+        OutputError: the file could not be written.
+    """
+    write_bytes(path, encode_json(content))
+
+
+def encode_json(content: Any) -> bytes:
+    """Indented JSON in UTF-8, with a line's end at its end."""
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def write_checksums(folder: Path) -> Path:
+    """Write the checksums of the artifacts that are in `folder` now.
+
+    Raises:
+        OutputError: an artifact cannot be read, or the file not be written.
+    """
+    names = sorted({path.name for pattern in _ARTIFACTS for path in folder.glob(pattern)})
+    lines = [f"{_sha256(folder / name)}  {name}\n" for name in names]
+    path = folder / CHECKSUMS_NAME
+    write_text(path, "".join(lines))
+    return path
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Photos in class folders: found, split, checked."""

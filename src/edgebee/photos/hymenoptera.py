@@ -1,0 +1,242 @@
+"""The default data set: ants and bees, found on this machine or fetched once.
+
+The 398 files of PyTorch's transfer-learning tutorial: 124 + 121 training files and 70 + 83
+for validation. One of the "ants" is a placeholder, so 397 of them are photos.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from edgebee.edge.classify import PHOTO_SUFFIXES
+from edgebee.errors import DataError, DownloadError
+from edgebee.files import atomic_directory
+from edgebee.photos.download import FetchError, WebFile, fetch
+
+__all__ = [
+    "DATA_VARIABLE",
+    "HYMENOPTERA",
+    "PLACEHOLDER",
+    "Archive",
+    "find_hymenoptera",
+    "is_photo",
+    "user_cache",
+]
+
+DATA_VARIABLE = "EDGEBEE_DATA"
+"""The environment variable that names the folder `hymenoptera_data` lies in."""
+
+PLACEHOLDER = "train/ants/imageNotFound.gif"
+"""What Flickr sent in place of a deleted photo: grey, with writing on it, and no ant."""
+
+MAX_ENTRIES = 10_000
+MAX_UNPACKED_BYTES = 500_000_000
+"""Ten times the real archive; a zip that unpacks to more is not what we asked for."""
+
+WAYS_ON = "use your own photos with --data DIR or the drawn ones with --data sample"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip of photos on the web, and how to know that it is the right one.
+
+    Attributes:
+        url: where it is fetched from.
+        size_bytes: its length.
+        sha256: its SHA-256, 64 hexadecimal digits.
+        folder: the one folder at its top, also the name under which it is kept.
+        photos: photos in each class folder, `(folder, number)`, without the placeholder.
+    """
+
+    url: str = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
+    size_bytes: int = 47_286_322
+    sha256: str = "fbc41b31d544714d18dd1230b1e2b455e1557766e13e67f9f5a7a23af7c02209"
+    folder: str = "hymenoptera_data"
+    photos: tuple[tuple[str, int], ...] = (
+        ("train/ants", 123),
+        ("train/bees", 121),
+        ("val/ants", 70),
+        ("val/bees", 83),
+    )
+
+
+HYMENOPTERA = Archive()
+
+
+def find_hymenoptera(
+    archive: Archive = HYMENOPTERA, *, timeout_s: float = 30.0, pause_s: float = 1.0
+) -> Path:
+    """Return the folder of ants and bees, which holds `train/` and `val/`.
+
+    Looks in the folder that the environment variable `EDGEBEE_DATA` names (the folder that
+    holds `hymenoptera_data`, or that folder itself), then in the user's cache folder, and
+    downloads it there if it is in neither, with a progress bar when standard error is a
+    terminal.
+
+    Args:
+        archive: what to look for and to fetch.
+        timeout_s: seconds of silence after which a server counts as not answering.
+        pause_s: seconds before the second try; doubled before each further one.
+
+    Raises:
+        DataError: the folder is there, but photos are missing from it.
+        DownloadError: it is nowhere and could not be fetched. Of what may be the right file,
+            the part that has arrived stays in the cache, hidden, for the next try.
+    """
+    cached = user_cache() / archive.folder
+    named = os.environ.get(DATA_VARIABLE)
+    candidates = [Path(named) / archive.folder, Path(named), cached] if named else [cached]
+    for folder in candidates:
+        if _holds(folder, archive):
+            _check_complete(folder, archive)
+            return folder.resolve()
+    if named:
+        print(
+            f"{DATA_VARIABLE}={named} holds no {archive.folder}; fetching it to {cached}",
+            file=sys.stderr,
+        )
+    _fetch(archive, cached, timeout_s, pause_s)
+    return cached
+
+
+def user_cache() -> Path:
+    """Return the folder for what can be made or fetched again (`~/.cache/edgebee` on Linux)."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_path("edgebee"))
+
+
+def is_photo(name: str) -> bool:
+    """Return whether a file of this name (no folders in it) counts as a photo."""
+    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
+
+
+def _holds(folder: Path, archive: Archive) -> bool:
+    """Return whether `folder` is this data set, complete or not, by its name or its folders."""
+    try:
+        return (folder.is_dir() and folder.name == archive.folder) or all(
+            (folder / name).is_dir() for name, _ in archive.photos
+        )
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be read ({error.strerror}); check its permissions or {DATA_VARIABLE}"
+        ) from error
+
+
+def _missing(folder: Path, archive: Archive) -> str:
+    """Say which class folders do not hold the photos they should; empty when all do."""
+    wrong = []
+    for name, expected in archive.photos:
+        placeholder = folder / PLACEHOLDER
+        photos = [path for path in (folder / name).glob("*") if is_photo(path.name)]
+        number = sum(path != placeholder for path in photos)
+        if number != expected:
+            wrong.append(f"{number} photos in {name}, not {expected}")
+    return ", ".join(wrong)
+
+
+def _check_complete(folder: Path, archive: Archive) -> None:
+    if missing := _missing(folder, archive):
+        raise DataError(
+            f"{folder}: not the whole hymenoptera set ({missing}); use it as it is with --data "
+            f"{folder}, or move it away to have the set fetched anew"
+        )
+
+
+# ------------------------------------------------------------------- web -> zip
+
+
+def _fetch(archive: Archive, target: Path, timeout_s: float, pause_s: float) -> None:
+    """Download, check and unpack `archive` to the folder `target`, whole or not at all."""
+    try:
+        with atomic_directory(target) as part:
+            if part is None:  # another process has just fetched it
+                return
+            packed = target.parent / f".{target.name}.zip"
+            try:
+                _download(archive, packed, timeout_s, pause_s)
+                _unpack(archive, packed, part)
+            finally:
+                packed.unlink(missing_ok=True)
+    except OSError as error:
+        raise DownloadError(
+            f"{target}: cannot be written ({error.strerror or error}); make room there, set "
+            f"XDG_CACHE_HOME to another folder, or {WAYS_ON}"
+        ) from error
+
+
+def _download(archive: Archive, path: Path, timeout_s: float, pause_s: float) -> None:
+    """Download `archive` to `path`, checked."""
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    file = WebFile(archive.url, archive.size_bytes, archive.sha256)
+    try:
+        fetch(file, path, timeout_s=timeout_s, pause_s=pause_s, say=say)
+    except FetchError as error:
+        raise _download_error(archive, str(error)) from error
+
+
+def _download_error(archive: Archive, reason: str) -> DownloadError:
+    return DownloadError(f"{archive.url}: could not be fetched ({reason}); {WAYS_ON}")
+
+
+# ---------------------------------------------------------------- zip -> photos
+
+
+def _unpack(archive: Archive, path: Path, folder: Path) -> None:
+    """Unpack the photos of the zip file `path` into `folder`.
+
+    Only photos in the class folders are kept; the rest (`.DS_Store`, `__MACOSX`) is not.
+    """
+    wanted = {f"{archive.folder}/{name}" for name, _ in archive.photos}
+    try:
+        with zipfile.ZipFile(path) as packed:
+            entries = packed.infolist()
+            if fault := _fault(entries):
+                raise _download_error(archive, f"it is not safe to unpack: {fault}")
+            for entry in entries:
+                name = PurePosixPath(entry.filename)
+                if not entry.is_dir() and is_photo(name.name) and str(name.parent) in wanted:
+                    target = folder / name.relative_to(archive.folder)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(packed.read(entry))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise _download_error(archive, f"it is not a sound zip file: {error}") from error
+    if missing := _missing(folder, archive):
+        raise _download_error(archive, f"it is not the whole set: {missing}")
+
+
+def _fault(entries: list[zipfile.ZipInfo]) -> str:
+    """Say why a zip with these entries must not be unpacked; empty when it may.
+
+    `ZipFile.read` never gives more bytes than `file_size` announces, so bounding the
+    announced sizes bounds what is written.
+    """
+    if len(entries) > MAX_ENTRIES:
+        return f"it has {len(entries)} entries, more than {MAX_ENTRIES}"
+    if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+        return f"it unpacks to more than {MAX_UNPACKED_BYTES // 1_000_000} MB"
+    if len({entry.filename for entry in entries}) < len(entries):
+        return "it has two files of one name"
+    return next(filter(None, map(_entry_fault, entries)), "")
+
+
+def _entry_fault(entry: zipfile.ZipInfo) -> str:
+    parts = entry.filename.split("/")
+    # Windows has other ways out of the folder: C:\x, ..\x.
+    if not parts[0] or ".." in parts or "\\" in entry.filename or ":" in parts[0]:
+        return f"the name {entry.filename!r} leaves the folder"
+    # The upper half holds the Unix mode, 0 if the zip was not packed on Unix.
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return f"{entry.filename!r} is a link or a device"
+    if entry.flag_bits & 1:
+        return f"{entry.filename!r} is encrypted"
+    return ""

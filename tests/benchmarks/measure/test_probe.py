@@ -1,0 +1,156 @@
+"""The probe: a lone script that loads a model and answers commands, here as on a device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edgebee.edge
+from edgebee.benchmarks.measure.hosts import SystemInfo
+from edgebee.benchmarks.measure.workers import WorkerError
+from edgebee.edge.classify import Classifier, available_cpus, read_photo
+
+MODEL = Path(edgebee.edge.__path__[0]) / "models" / "hymenoptera_int8.tflite"
+SIZE = (224, 224)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Large photos, whose decoding and scaling take milliseconds; the last is transparent."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    paths = []
+    for number in range(3):
+        noise = Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8)).resize((1600, 1200))
+        paths.append(folder / f"{number}.jpg")
+        noise.save(paths[-1])
+    paths.append(folder / "clear.png")
+    noise.convert("RGBA").save(paths[-1])
+    return [str(path) for path in paths]
+
+
+@pytest.fixture(scope="module")
+def here():
+    with SystemInfo() as here:
+        yield here
+
+
+@pytest.fixture(scope="module")
+def probe(here, photos):
+    with here.start("int8", ["tflite", str(MODEL), "--threads", "1", "--first", photos[0]]) as one:
+        yield one
+
+
+def test_it_says_what_it_loaded(probe):
+    assert probe.ready["labels"] == ["ants", "bees"]
+    assert probe.ready["size"] == [*SIZE]
+    assert probe.ready["threads"] == 1
+    assert probe.ready["runtime"].split()[0] in {"ai-edge-litert", "tflite-runtime"}
+
+
+def test_a_cold_start_is_longer_than_loading_and_counts_the_interpreter(probe):
+    # Python itself takes over 10 ms, NumPy and Pillow another 50.
+    assert probe.ready["load_ms"] > 0
+    assert probe.ready["cold_start_ms"] > probe.ready["load_ms"] + 10
+
+
+def test_a_round_times_every_photo_and_every_stage(probe, photos):
+    answer = probe.ask("round", photos=photos, warm_up=2)
+    assert {len(answer[part]) for part in ("decode", "resize", "invoke", "answers")} == {4}
+    for part in ("decode", "resize", "invoke"):
+        assert all(0 < ms < 10_000 for ms in answer[part])
+    # Of a PNG of two megapixels, decoding is most; were scaling not told apart, it would be 0.
+    assert answer["decode"][-1] > answer["resize"][-1]
+
+
+def test_its_answers_are_those_of_the_runner(probe, photos, tmp_path):
+    classify = Classifier(MODEL, threads=1)
+    pixels = np.stack([read_photo(photo, SIZE) for photo in photos])
+    np.save(tmp_path / "pixels.npy", pixels)
+    asked = probe.ask("score", pixels=str(tmp_path / "pixels.npy"), start=0, stop=4)["scores"]
+    part = probe.ask("score", pixels=str(tmp_path / "pixels.npy"), start=1, stop=3)["scores"]
+    assert part == asked[1:3]
+    timed = probe.ask("round", photos=photos, warm_up=0)["answers"]
+    for photo, scores, answer in zip(photos, asked, timed, strict=True):
+        expected = classify(photo).scores
+        assert scores == pytest.approx([expected["ants"], expected["bees"]], abs=1e-6)
+        assert answer == int(np.argmax(scores))
+
+
+def test_memory_is_that_of_the_process_alone(probe):
+    # NumPy, Pillow, the runtime and a model of 3 MB: neither 10 MB nor pytest's hundreds.
+    assert 20 < probe.ask("memory")["peak_memory_mb"] < 250
+
+
+def test_threads_are_swept(probe):
+    for threads in (1, available_cpus()):
+        answer = probe.ask("sweep", threads=threads, count=3, warm_up=1)
+        assert len(answer["invoke"]) == 3
+        assert min(answer["invoke"]) > 0
+
+
+def test_it_goes_on_after_a_photo_that_cannot_be_read(probe, photos, tmp_path):
+    (tmp_path / "broken.jpg").write_text("no photo")
+    with pytest.raises(WorkerError, match=r"broken\.jpg"):
+        probe.ask("round", photos=[str(tmp_path / "broken.jpg")], warm_up=0)
+    assert len(probe.ask("round", photos=photos[:1], warm_up=0)["invoke"]) == 1
+
+
+@pytest.mark.parametrize("name", ["nothing.tflite", "text.tflite"])
+def test_a_model_that_cannot_be_used_is_named(here, photos, tmp_path, name):
+    (tmp_path / "text.tflite").write_text("no model")
+    with pytest.raises(WorkerError, match=name):
+        here.start("x", ["tflite", str(tmp_path / name), "--first", photos[0]])
+
+
+def test_what_a_library_prints_does_not_come_between(here, photos):
+    # A runtime that prints while it loads a model, as some do.
+    code = (
+        "import runpy, sys; sys.argv[:] = sys.argv[1:]; import probe; load = probe.load_tflite\n"
+        "def loud(*given):\n    import os; os.write(1, b'hello'); print('hello'); "
+        "return load(*given)\n"
+        "probe.load_tflite = loud; sys.exit(probe.main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "x", "tflite", MODEL, "--first", photos[0]],
+        cwd=here.folder,
+        env=os.environ | {"PYTHONPATH": str(here.folder)},
+        input="",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "hello" in done.stderr
+    (line,) = done.stdout.splitlines()
+    assert line.startswith('{"runtime"')
+
+
+def test_on_a_device_it_needs_nothing_of_ours(here, photos):
+    # The four files and no edgebee: `-I` without the site folder of this installation, where
+    # NumPy and the runtime are, is too little, so the finder is told to refuse edgebee.
+    code = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name.split('.')[0] == 'edgebee': raise ImportError('edgebee is not here')\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "sys.argv[:] = sys.argv[1:]; import probe; sys.exit(probe.main(sys.argv[1:]))"
+    )
+    for arguments in (["tflite", str(MODEL), "--first", photos[0]], ["machine"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "x", *arguments],
+            cwd=here.folder,
+            env=os.environ | {"PYTHONPATH": str(here.folder)},
+            input="",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("{")

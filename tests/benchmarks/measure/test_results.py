@@ -1,0 +1,99 @@
+"""`benchmark.json`: what is written is what is read, as its schema says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from edgebee.benchmarks.measure import devices, results
+from edgebee.benchmarks.measure.results import FORMAT_VERSION, Results
+from edgebee.benchmarks.measure.results_file import (
+    json_schema,
+    parse_results,
+    read_results,
+    to_json,
+)
+from edgebee.errors import BenchmarkError
+
+CLASSES = [
+    one for module in (devices, results) for one in vars(module).values()
+    if dataclasses.is_dataclass(one) and one.__module__ == module.__name__
+]  # fmt: skip
+
+
+def test_what_is_written_is_read(example):
+    text = to_json(example)
+    assert parse_results(text.encode(), "benchmark.json") == example
+    assert to_json(parse_results(text.encode(), "benchmark.json")) == text
+
+
+def test_results_are_what_their_schema_says(example):
+    import jsonschema
+
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    content = json.loads(to_json(example))
+    jsonschema.validate(content, schema)
+    content["variants"][0]["accuracy"]["correct"] = "many"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content, schema)
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_every_field_is_described_in_the_schema(kind):
+    # The description is the class's own; a field that is not in it would be undocumented.
+    described = json_schema()["$defs"][kind.__name__]
+    assert list(described["properties"]) == [field.name for field in dataclasses.fields(kind)]
+    for field in dataclasses.fields(kind):
+        assert f"\n    {field.name}: " in described["description"]
+    assert set(described["required"]) == set(described["properties"])
+
+
+def test_a_person_can_read_and_compare_it(example):
+    lines = to_json(example).splitlines()
+    assert lines[0] == "{"
+    scores = [line for line in lines if line.strip().startswith("[0.")]
+    assert len(scores) == len(example.data.photos) * len(example.variants)  # one photo a line
+    # Only the samples of a round are longer than a line of text.
+    assert all(len(line) <= 100 or '": [' in line for line in lines)
+
+
+DAMAGE = {
+    "no JSON": lambda text: b"this is no JSON",
+    "cut short": lambda text: text[: len(text) // 2],
+    "not UTF-8": lambda text: text.replace(b"model.keras", b"\xff\xfe"),
+    "of another version": lambda text: text.replace(
+        b'"format_version": %d' % FORMAT_VERSION, b'"format_version": 99'
+    ),
+    "of before the versions": lambda text: b'{"machine": {}, "data": {}, "models": []}',
+    "a list": lambda text: b"[]",
+    "without a field": lambda text: text.replace(b'"reference"', b'"preference"', 1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_named(example, tmp_path, damage):
+    path = tmp_path / "benchmark.json"
+    path.write_bytes(DAMAGE[damage](to_json(example).encode()))
+    with pytest.raises(BenchmarkError, match="edgebee benchmark") as caught:
+        read_results(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(BenchmarkError, match=r"nothing\.json: cannot be read"):
+        read_results(tmp_path / "nothing.json")
+
+
+def test_fields_that_are_added_later_do_not_hinder_reading(example):
+    content = json.loads(to_json(example)) | {"added_later": 1}
+    assert parse_results(json.dumps(content).encode(), "x") == example
+
+
+def test_a_variant_is_found_by_name(example):
+    assert isinstance(example, Results)
+    assert example.variant("model_int8.tflite").format == "int8"
+    with pytest.raises(KeyError):
+        example.variant("model_int4.tflite")

@@ -1,0 +1,133 @@
+"""Rounds: who is timed when, what is left out, what is kept when something fails."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+
+import pytest
+
+from edgebee.benchmarks.measure.timing import WARM_UP, Timing, measure_device, thread_counts
+from edgebee.benchmarks.measure.workers import Worker
+
+# A probe that notes what it is asked for, each invoke of which takes as long as it is told;
+# after `last` rounds it dies.
+PROBE = """
+import json, os, sys
+name, ms, log, last = sys.argv[1], float(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+print(json.dumps({"runtime": "x 1", "threads": 1, "load_ms": 1.0, "cold_start_ms": 2.0,
+                  "sweeps": True}), flush=True)
+rounds = 0
+for line in sys.stdin:
+    asked = json.loads(line)
+    with open(log, "a") as notes:
+        notes.write(f"{asked['do']} {name} {asked.get('threads', '')}".strip() + "\\n")
+    if asked["do"] == "round":
+        rounds += 1
+        if rounds > last:
+            os._exit(3)
+        n = len(asked["photos"])
+        answer = {"decode": [1.0] * n, "resize": [0.5] * n, "invoke": [ms] * n, "answers": [0] * n}
+    elif asked["do"] == "memory":
+        answer = {"peak_memory_mb": 50.0}
+    else:
+        answer = {"invoke": [ms] * asked["count"]}
+    print(json.dumps(answer), flush=True)
+"""
+
+MACHINE = """
+import json, sys
+print(json.dumps({"processor": "x", "board": None, "architecture": "x", "cores": 2,
+                  "memory_mb": 1, "governor": None, "system": "x", "python": "3", "versions": {}}),
+      flush=True)
+for number, line in enumerate(sys.stdin):
+    print(json.dumps({"load": float(number), "frequency_mhz": None, "temperature_c": None,
+                      "throttled": []}), flush=True)
+"""
+
+
+@pytest.fixture
+def measure(tmp_path):
+    """Measure probes given as name -> (milliseconds, rounds that it lives); result and notes."""
+    log = tmp_path / "notes"
+
+    def run(probes, *, rounds=3, home=None, sweep=False):
+        with ExitStack() as running:
+            machine = running.enter_context(Worker([sys.executable, "-c", MACHINE], "machine"))
+            timings = []
+            for name, (ms, last) in probes.items():
+                command = [sys.executable, "-c", PROBE, name, str(ms), str(log), str(last)]
+                worker = running.enter_context(Worker(command, name))
+                timings.append(Timing(name, worker))
+            device = measure_device(
+                "this machine", None, machine, timings, ["1.jpg", "2.jpg"],
+                rounds=rounds, reference="a", home=home, sweep=sweep,
+            )  # fmt: skip
+        return device, log.read_text().split("\n")[:-1]
+
+    return run
+
+
+ALL = 99
+
+
+def test_every_round_begins_with_another_model(measure):
+    _, notes = measure({"a": (4, ALL), "b": (1, ALL), "c": (2, ALL)})
+    asked = [note.split()[1] for note in notes if note.startswith("round")]
+    assert "".join(asked) == "abc" + "bca" + "cab"
+
+
+def test_the_state_is_read_before_and_after_every_round(measure):
+    device, _ = measure({"a": (4, ALL)})
+    assert [reading.load for reading in device.conditions.readings] == [0, 1, 2, 3]
+    assert device.conditions.readings[0].throttled == ()
+
+
+def test_what_is_said_of_a_run(measure):
+    device, _ = measure({"a": (4, ALL), "b": (1, ALL)})
+    a, b = device.runs
+    assert device.reference == "a"
+    assert (a.ratio, b.ratio.median) == (None, 0.25)
+    assert a.latency.whole.p50 == 5.5
+    assert b.throughput == pytest.approx(400)
+    assert a.warm_up == 1 + 3 * WARM_UP
+    assert a.peak_memory_mb == 50.0
+    assert (a.answers, a.same_answers) == (None, None)
+    assert device.failure is None
+
+
+def test_a_model_that_dies_leaves_the_others_alone(measure):
+    device, _ = measure({"a": (4, ALL), "b": (1, 1)})
+    assert [(run.variant, len(run.rounds)) for run in device.runs] == [("a", 3), ("b", 1)]
+    assert device.failure == "b: ended (exit status 3)"
+    assert device.runs[1].peak_memory_mb is None
+
+
+def test_one_that_dies_at_once_is_only_in_the_failure(measure):
+    device, _ = measure({"a": (4, 0), "b": (1, ALL)})
+    assert [run.variant for run in device.runs] == ["b"]
+    assert device.failure == "a: ended (exit status 3)"
+    assert (device.reference, device.runs[0].ratio) == (None, None)
+
+
+def test_a_devices_answers_are_held_to_those_at_home(measure):
+    device, _ = measure({"a": (4, ALL), "b": (1, ALL)}, home={"a": [0, 1]})
+    a, b = device.runs
+    assert (a.answers, a.same_answers) == (2, 1)
+    assert (b.answers, b.same_answers) == (None, None)  # it had failed there
+
+
+def test_threads_are_swept_after_memory_was_read_and_in_rounds(measure):
+    device, notes = measure({"a": (4, ALL), "b": (1, ALL)}, rounds=1, sweep=True)
+    first = next(place for place, note in enumerate(notes) if note.startswith("sweep"))
+    assert not [note for note in notes[first:] if note.startswith("memory")]
+    assert notes[first : first + 4] == ["sweep a 1", "sweep b 1", "sweep a 2", "sweep b 2"]
+    assert [swept.threads for swept in device.runs[0].threads_sweep] == [1, 2]
+    assert device.runs[0].threads_sweep[0].invoke.p50 == 4
+
+
+@pytest.mark.parametrize(
+    ("cores", "counts"), [(1, [1]), (2, [1, 2]), (4, [1, 2, 4]), (6, [1, 2, 4, 6])]
+)
+def test_no_more_threads_than_cores(cores, counts):
+    assert thread_counts(cores) == counts

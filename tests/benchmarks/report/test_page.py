@@ -1,0 +1,270 @@
+"""The page: whole in one file, safe with any name, and as a browser shows it.
+
+The tests with a browser need Chromium (`apt-get install chromium`).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from chromium import Chromium, find_chromium, running_chromium  # beside this file
+from example_pages import NASTY, history, make_big, with_failure, write_noise
+
+from edgebee.benchmarks.measure.devices import Reading
+from edgebee.benchmarks.measure.results import Skipped
+from edgebee.benchmarks.report.page import PLOTS_FOLDER, draw_charts, render_page, write_page
+from edgebee.files import write_json
+
+pytest.importorskip("jinja2", reason="needs edgebee[train]")
+pytest.importorskip("matplotlib", reason="needs edgebee[train]")
+
+MOST_BYTES = 3_000_000
+"""A page goes by mail and opens on a phone."""
+
+
+SETTINGS = {
+    "two classes": {},
+    "several devices": {"classes": 7, "photos": 140, "variants": 2, "devices": 3},
+    "hundreds": {"classes": 150, "photos": 450, "variants": 10, "devices": 2},
+    "keras alone": {"variants": 1},
+    "no keras": {"variants": 2, "keras": False},
+}
+
+EVERY = pytest.mark.parametrize(
+    "word",
+    [word if word in ("two classes", "several devices") else
+     pytest.param(word, marks=pytest.mark.slow) for word in SETTINGS],
+)  # fmt: skip
+"""Drawing takes seconds, so the odd ones wait for the slow tests."""
+
+
+@pytest.fixture(scope="module")
+def page_of(tmp_path_factory):
+    """Makes a page of one of the SETTINGS, once."""
+
+    @functools.cache
+    def make(word: str) -> Path:
+        folder = tmp_path_factory.mktemp("artifacts")
+        results = make_big(folder, **SETTINGS[word])
+        if word == "hundreds":
+            write_noise(folder, results.data.photos, 230)
+        if word == "several devices":
+            results = with_failure(results)
+        if word == "two classes":
+            write_json(folder / "history.json", history())
+            results = replace(results, history="history.json")
+        return write_page(folder, results)
+
+    return make
+
+
+# ------------------------------------------------------------------ the file
+
+
+@EVERY
+def test_it_is_one_file_that_asks_for_nothing(page_of, word):
+    page = page_of(word).read_text()
+    assert "<script" not in page
+    addresses = re.findall(r"""(?:src|href|action|data)\s*=\s*["']([^"']*)""", page)
+    addresses += re.findall(r"url\(([^)]*)\)", page)
+    outside = [one for one in addresses if not one.startswith(("#", "data:"))]
+    assert [one for one in outside if "onerror" not in one and one != "x onerror="] == []
+    assert "default-src 'none'" in page
+    assert len(page.encode()) < MOST_BYTES
+
+
+@EVERY
+def test_every_name_is_text_and_nothing_else(page_of, word):
+    text = page_of(word).read_text()
+    assert "<img src=x" not in text
+    assert "{{ 7*7 }}" in text  # a template engine that ran over it would have put 49 there
+    assert "&lt;img src=x onerror=&#34;boom()&#34;&gt;&amp;amp;" in text
+
+
+def test_a_name_in_no_known_encoding_can_be_written(tmp_path):
+    results = make_big(tmp_path, photos=20)
+    photos = tuple(replace(photo, name=f"val/\udcff{photo.label}.jpg") for photo in
+                   results.data.photos)  # fmt: skip
+    results = replace(results, data=replace(results.data, photos=photos))
+    wrong = replace(results.variants[0], scores=tuple((0.5, 0.5) for _ in photos))
+    results = replace(results, variants=(wrong, *results.variants[1:]))
+    assert "val/\\udcff1.jpg" in write_page(tmp_path, results).read_text()
+
+
+def test_the_charts_lie_beside_it_and_old_ones_go(tmp_path):
+    plots = tmp_path / PLOTS_FOLDER
+    plots.mkdir()
+    for name in ("accuracy_1.png", "devices.png", "my own.png"):
+        (plots / name).write_bytes(b"of an earlier benchmark with two devices")
+    write_page(tmp_path, make_big(tmp_path, variants=1, photos=20))
+    assert {path.stem for path in plots.iterdir()} == {
+        "accuracy_0", "latency_0", "stages_0", "confusion_0", "reliability", "my own",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (None, None, "There is no record of the training."),
+        ("history.json", None, "history.json has no training curves that could be read."),
+        ("history.json", "{", "history.json has no training curves that could be read."),
+        ("history.json", json.dumps(history()), "The training"),
+    ],
+)
+def test_the_training_is_shown_where_there_is_a_record(tmp_path, name, content, words):
+    if content is not None:
+        (tmp_path / "history.json").write_text(content)
+    results = replace(make_big(tmp_path, variants=1, photos=20), history=name)
+    page = write_page(tmp_path, results).read_text()
+    assert words in page
+    assert (tmp_path / PLOTS_FOLDER / "training_curves.png").is_file() == ('{"' in (content or ""))
+
+
+def test_conditions_failures_and_what_was_not_measured_are_told(tmp_path):
+    results = with_failure(make_big(tmp_path, photos=20, variants=2, devices=2))
+    readings = (
+        Reading(load=0.2, frequency_mhz=600.0, temperature_c=48.0, throttled=()),
+        Reading(load=1.4, frequency_mhz=1800.0, temperature_c=81.5, throttled=("too hot",)),
+    )
+    here = results.devices[0]
+    here = replace(here, conditions=replace(here.conditions, readings=readings, board="Pi <4>"))
+    results = replace(
+        results,
+        devices=(here, *results.devices[1:]),
+        absent=(Skipped("openvino", "not installed; pip install openvino"),),
+        data=replace(results.data, skipped=("a.jpg: unreadable",)),
+    )
+    page = write_page(tmp_path, results).read_text()
+    for words in ("600 to 1,800 MHz", "48 to 82 °C", "0.2 to 1.4", "too hot", "Pi &lt;4&gt;",
+                  "not measured: not installed; pip install openvino",
+                  "connection refused; check that ssh runs there",
+                  "1 more could not be read"):  # fmt: skip
+        assert words in page
+
+
+def test_it_is_made_from_the_results_alone(tmp_path):
+    results = make_big(tmp_path, photos=20)
+    from edgebee.benchmarks.report.gallery import make_gallery
+
+    charts = draw_charts(results, None)
+    gallery = make_gallery(results)
+    assert render_page(results, charts, gallery) == render_page(results, charts, gallery)
+
+
+# ------------------------------------------------------------------ in a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = find_chromium()
+    if program is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    with running_chromium(program) as running:
+        yield running
+
+
+@EVERY
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_it_fits_every_screen(browser: Chromium, page_of, word, width):
+    page = browser.open(page_of(word), width)
+    assert page.complaints == []
+    assert [one for one in page.requests if not one.startswith("data:")] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_complaint_and_a_request_would_be_seen(browser: Chromium, tmp_path):
+    # Otherwise the test above could not fail.
+    bad = tmp_path / "bad.html"
+    bad.write_text("<img src='missing.png'><script>console.log('x'); boom()</script>")
+    page = browser.open(bad, 360)
+    assert any("missing.png" in one for one in page.requests)
+    assert len(page.complaints) >= 2
+
+
+@EVERY
+def test_every_picture_is_there_and_has_words(browser: Chromium, page_of, word):
+    page = browser.open(page_of(word), 800)
+    pictures = page.evaluate(
+        "[...document.querySelectorAll('img')].map(one => [one.alt, one.naturalWidth])"
+    )
+    assert all(alt.strip() and width > 0 for alt, width in pictures)
+    drawings = page.evaluate(
+        "[...document.querySelectorAll('svg, [role=img]')].map(one => "
+        "[one.getAttribute('aria-label') || '', one.getBoundingClientRect().width])"
+    )
+    assert len(drawings) > 4
+    assert all(len(label) > 10 and width > 50 for label, width in drawings)
+    assert (len(pictures) > 0) == (word == "hundreds")  # the others' photos are not there
+
+
+@EVERY
+def test_it_is_well_formed(browser: Chromium, page_of, word):
+    page = browser.open(page_of(word), 800)
+    assert page.evaluate("document.compatMode") == "CSS1Compat"
+    twice = """(() => { const ids = [...document.querySelectorAll('[id]')].map(one => one.id);
+        return ids.filter((id, place) => ids.indexOf(id) !== place) })()"""
+    assert page.evaluate(twice) == []
+    assert page.evaluate("document.querySelectorAll('h1').length") == 1
+    assert page.evaluate("document.title") == "insects: edgebee benchmark"
+    assert page.evaluate("document.querySelectorAll('[onerror], script').length") == 0
+
+
+def test_nasty_names_are_read_as_they_are(browser: Chromium, page_of):
+    page = browser.open(page_of("several devices"), 800)
+    assert NASTY in page.evaluate("document.body.innerText")
+
+
+COLOURS = """[document.body, ...document.querySelectorAll('h1, td, figcaption, svg text')]
+    .map(one => { const style = getComputedStyle(one);
+                  return one.tagName === 'text' ? style.fill : style.color })"""
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2) of `rgb(…)`."""
+    channels = [int(number) / 255 for number in re.findall(r"\d+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(part * c for part, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_follows_the_readers_colours_and_can_be_read(browser: Chromium, page_of, scheme):
+    page = browser.open(page_of("two classes"), 800, scheme)
+    paper = luminance(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert (paper > 0.5) == (scheme == "light")
+    letters = set(page.evaluate(COLOURS))
+    # On a coloured cell of a matrix the letters have the paper's colour; those are looked at
+    # together with the cell, not here.
+    letters.discard(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    for colour in letters:
+        light, dark = sorted((paper, luminance(colour)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, colour  # WCAG 2.2, level AA
+
+
+SMALLEST = """Math.min(...[...document.querySelectorAll('svg text')].map(
+    one => one.getBoundingClientRect().height))"""
+
+COVERING = """[...document.querySelectorAll('svg.chart')].flatMap(chart => {
+  const texts = [...chart.querySelectorAll('text')].filter(one => one.textContent.trim())
+  const boxes = texts.map(one => one.getBoundingClientRect()), found = []
+  for (let i = 0; i < boxes.length; i++) for (let j = 0; j < i; j++) {
+    const a = boxes[i], b = boxes[j]
+    const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left)
+    const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top)
+    if (wide > 2 && high > 4) found.push([texts[i].textContent, texts[j].textContent])
+  }
+  return found
+})"""
+
+
+@EVERY
+def test_letters_of_charts_can_be_read_on_a_phone(browser: Chromium, page_of, word):
+    page = browser.open(page_of(word), 360)
+    assert page.evaluate(SMALLEST) >= 9  # pixels from the top of a line to its bottom
+    assert page.evaluate(COVERING) == []

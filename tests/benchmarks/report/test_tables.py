@@ -1,0 +1,129 @@
+"""The tables: what is printed, and what is not claimed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from examples import make_device, make_results, make_run  # beside this file
+
+from edgebee.benchmarks.measure.devices import Reading
+from edgebee.benchmarks.measure.results import PairedTest
+from edgebee.benchmarks.report.conditions import spell_conditions
+from edgebee.benchmarks.report.summary import verdict
+from edgebee.benchmarks.report.tables import print_tables, spell_against, tables, to_markdown
+
+
+def cells(text: str) -> list[list[str]]:
+    """The cells of all rows of Markdown, without rules."""
+    rows = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_one_photo_is_not_printed_as_a_loss(example):
+    (row,) = [row for row in cells(to_markdown(example)) if row[0] == "`model_int8.tflite`"][:1]
+    headings = cells(to_markdown(example))[0]
+    shown = dict(zip(headings, row, strict=True))
+    assert shown["correct"] == "38/40"
+    assert shown["95 % interval"] == "83.5% to 98.6%"
+    assert shown["agrees"] == "97.5%"
+    assert shown["against Keras"] == "no difference (p 1.00)"
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "words"),
+    [
+        (0, 0, "no difference (p 1.00)"),
+        (0, 5, "no difference (p 0.06)"),
+        (0, 6, "6 fewer right (p 0.03)"),
+        (9, 0, "9 more right (p 0.004)"),
+        (3, 30, "27 fewer right (p 1e-06)"),
+    ],
+)
+def test_a_difference_is_one_where_chance_does_not_explain_it(gained, lost, words):
+    from edgebee.benchmarks.measure.accuracy import mcnemar
+
+    assert spell_against(PairedTest(0.9, gained, lost, mcnemar(gained, lost))) == words
+
+
+def test_each_machine_has_its_table_and_all_have_one_side_by_side(example):
+    titles = [table.title for table in tables(example)]
+    assert titles == [
+        "",
+        "this machine: milliseconds a photo, medians",
+        "pi@bee: milliseconds a photo, medians",
+        "photo to answer, milliseconds, median",
+        "this machine: milliseconds, median",
+        "pi@bee: milliseconds, median",
+    ]
+    side = tables(example)[3]
+    assert side.headings == ("model", "this machine", "pi@bee")
+    assert side.rows == (("model.keras", "15.00", "-"), ("model_int8.tflite", "6.00", "15.00"))
+
+
+def test_threads_are_columns(example):
+    table = tables(example)[4]
+    assert table.headings == ("invoke with", "1 thread", "2 threads")
+    assert table.rows == (("model_int8.tflite", "4.50", "3.00"),)
+
+
+def test_a_machine_that_was_not_reached_has_no_table(example):
+    alone = replace(example, devices=(example.devices[0], make_device("pi@gone", (), "no route")))
+    assert not [table for table in tables(alone) if "pi@gone" in (table.title, *table.headings)]
+
+
+def test_a_disturbed_machine_gives_fewer_digits():
+    (_, row) = tables(make_results(drift=1.0))[1].rows
+    # Rounds of 3, 6 and 9 ms.
+    assert row[3:7] == ("6", "9", "3", "9")
+
+
+def test_times_faster_tells_the_range_where_it_is_wide():
+    fast = make_run("a.tflite", 3.0, 12.0)
+    wide = replace(fast, ratio=replace(fast.ratio, low=0.2, high=0.5))
+    device = make_device("this machine", (fast, wide))
+    (table,) = [
+        one for one in tables(replace(make_results(), devices=(device,))) if "medians" in one.title
+    ]
+    assert [row[8] for row in table.rows] == ["4.0", "4.0 (2.0-5.0)"]
+
+
+def test_the_terminal_shows_what_markdown_shows(example, capsys):
+    print_tables(example)
+    printed = capsys.readouterr().out
+    for row in cells(to_markdown(example)):
+        for cell in row:
+            assert cell.strip("`") in printed
+    *tabled, _here, _there, said = printed.splitlines()
+    assert all(len(line) <= 120 for line in tabled)  # fits a terminal
+    assert said == verdict(example)
+
+
+def test_conditions_are_under_the_tables(example):
+    *_, here, there = to_markdown(example).splitlines()
+    assert here == (
+        "- this machine: Some CPU, 2 cores, 2400 MHz, 52 °C, load 0.5 before, not throttled, "
+        "governor ondemand, Linux, Python 3.11.7, ai-edge-litert 2.3.0, 2 threads, 3 rounds of 4 "
+        "that differ by up to 0%, 2026-11-25"
+    )
+    assert there.startswith("- pi@bee: Some CPU, ")
+
+
+def test_a_hot_pi_is_told(example):
+    here = example.devices[0]
+    cool = here.conditions.readings[0]
+    hot = replace(cool, temperature_c=84.6, frequency_mhz=1500.0, throttled=("throttled",))
+    conditions = replace(here.conditions, board="Raspberry Pi 5", readings=(cool, hot))
+    line = spell_conditions(example, replace(here, conditions=conditions))
+    assert "Raspberry Pi 5, 2 cores, 1500 to 2400 MHz, 52 to 85 °C" in line
+    assert "throttled (throttled)" in line
+
+
+def test_what_was_not_read_is_left_out(example):
+    here = example.devices[0]
+    nothing = Reading(load=None, frequency_mhz=None, temperature_c=None, throttled=None)
+    conditions = replace(here.conditions, governor=None, readings=(nothing,))
+    line = spell_conditions(example, replace(here, conditions=conditions))
+    assert line.startswith("this machine: Some CPU, 2 cores, Linux, ")
+    lost = replace(here, conditions=None, runs=())
+    assert spell_conditions(example, lost) == "this machine: not reached"

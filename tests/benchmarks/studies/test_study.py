@@ -1,0 +1,55 @@
+"""`edgebee study`: the arithmetic of its tables, and its studies on drawings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from edgebee.benchmarks.studies.study_command import describe_counts, student_t_975
+
+
+def test_mean_spread_and_interval_by_hand():
+    # Mean 150, deviation 1 (squares 1, 1, 0 over 2), half-width 4.303 / sqrt(3) = 2.48.
+    assert describe_counts([149, 151, 150], 153) == (
+        "mean 150.0 of 153 (98.0%), standard deviation 1.00, "
+        "95 % interval of the mean 147.5 to 152.5"
+    )
+
+
+@pytest.mark.parametrize(("degrees", "expected"), [(1, 12.706), (4, 2.776), (10, 2.228)])
+def test_student_t(degrees, expected):
+    assert student_t_975(degrees) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["settings", "--data", "sample", "--folds", "2", "--try", "--epochs 1 --views 2 "
+          "--fine-tune-epochs 0 --image-size 96"], "`--epochs 1"),
+        (["harden", "--data", "sample", "--part", "validation", "--epochs", "1", "--image-size",
+          "32", "--output", "OUTPUT"], ""),
+        (["size", "--photos", "60", "--classes", "3", "--", "--image-size", "96"], "ms a photo"),
+    ],
+    ids=["settings", "harden", "size"],
+)  # fmt: skip
+def test_a_study_prints_its_figures(arguments, expected, tmp_path):
+    output = str(tmp_path / "hardened.weights.h5")
+    arguments = [output if one == "OUTPUT" else one for one in arguments]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgebee", "study", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+    if output in arguments:
+        assert f"{output}: hardened on " in done.stderr
+        assert [file.name for file in tmp_path.iterdir()] == ["hardened.weights.h5"]
+
+
+def test_hardened_weights_need_the_ending_that_keras_asks_for(edgebee_process):
+    said = edgebee_process("study", "harden", "--output", "hardened.keras")
+    assert said.status == 2
+    assert "hardened.keras: the name must end in .weights.h5" in said.err

@@ -1,0 +1,124 @@
+"""What would ruin int8 is refused before it is used; what is merely odd is said."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("keras", reason="needs edgebee[train]")
+from fragile_models import smooth_picture
+
+from edgebee.convert.representative_checks import (
+    MIN_CORRELATION,
+    MIN_SAMPLES,
+    audit_calibration,
+    neighbour_correlation,
+)
+from edgebee.edge.classify import read_photo
+from edgebee.errors import ConversionError
+
+LABELS = ("a", "b")
+
+
+def good(count=20):
+    """Pictures as a camera takes them: soft, of all colours."""
+    rng = np.random.default_rng(0)
+    return np.stack(
+        [smooth_picture(rng, rng.uniform(40, 215, 3), contrast=60) for _ in range(count)]
+    )
+
+
+def audit(pictures, classes=None, labels=LABELS):
+    names = [f"{number}.jpg" for number in range(len(pictures))]
+    if classes is None:
+        classes = [number % len(labels) for number in range(len(pictures))]
+    return audit_calibration(pictures, names, classes, labels)
+
+
+def noise(count=20):
+    return np.random.default_rng(1).integers(0, 256, (count, 40, 50, 3), np.uint8)
+
+
+def test_good_photos_pass_without_remark():
+    seen = audit(good())
+    assert seen.remarks == ()
+    assert (seen.samples, seen.distinct, seen.of_class) == (20, 20, (10, 10))
+    assert 0 <= seen.level_range[0] < seen.level_range[1] <= 255
+
+
+RUINOUS = {
+    "none at all": (lambda: (good()[:0], []), "--data"),
+    "three": (lambda: (good(3), None), "too few.*--samples"),
+    "a class missing": (lambda: (good(), [0] * 20), "no photo of b"),
+    "scaled to 0-1": (lambda: (good() / 255, None), "not 0 to 255"),
+    "scaled to -1-1": (lambda: (good() / 127.5 - 1, None), "not 0 to 255"),
+    "black or nearly": (lambda: (np.minimum(good(), 1), None), "not 0 to 255"),
+    "sixteen bits": (lambda: (good().astype(np.uint16) * 257, None), "not 0 to 255"),
+    "not a number": (lambda: (np.where(good() > 200, np.nan, good()), None), "no numbers"),
+    "random noise": (lambda: (noise(), None), "random noise"),
+    "a quarter noise": (lambda: (np.concatenate([good(15), noise(5)]), None), "5 of 20.*noise"),
+    "one colour each": (
+        lambda: (
+            np.repeat(np.arange(20, dtype=np.uint8), 40 * 50 * 3).reshape(20, 40, 50, 3),
+            None,
+        ),
+        "single colour",
+    ),
+    "one photo again and again": (lambda: (np.repeat(good(1), 20, axis=0), None), "only 1 of 20"),
+}
+
+
+@pytest.mark.parametrize("case", RUINOUS)
+def test_what_would_ruin_the_model_is_refused(case):
+    make, words = RUINOUS[case]
+    pictures, classes = make()
+    with pytest.raises(ConversionError, match=words) as refusal:
+        audit(pictures, classes)
+    assert "\n" not in str(refusal.value)
+
+
+def test_as_many_photos_as_classes_at_least():
+    labels = [f"class {number}" for number in range(MIN_SAMPLES + 4)]
+    with pytest.raises(ConversionError, match="too few"):
+        audit(good(MIN_SAMPLES + 3), labels=labels)
+    assert audit(good(MIN_SAMPLES + 4), labels=labels).of_class == (1,) * (MIN_SAMPLES + 4)
+
+
+ODD = {
+    "duplicates": (lambda: np.concatenate([good(), good(2)]), "2 of 22.*duplicates"),
+    "a single colour": (
+        lambda: np.concatenate([good(), np.full((1, 40, 50, 3), 9, np.uint8)]),
+        "single colour.*20.jpg",
+    ),
+    "one of noise": (lambda: np.concatenate([good(), noise(1)]), "noise.*20.jpg"),
+    "all in the dark": (lambda: good() // 6, "levels 0 to .*other light"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_what_is_odd_is_said(case):
+    make, words = ODD[case]
+    (remark,) = audit(make()).remarks
+    assert re.search(words, remark)
+
+
+@pytest.mark.parametrize("stored_px", [(224, 224), (300, 400), (1000, 1500)])
+@pytest.mark.parametrize("format_", ["PNG", "JPEG"])
+def test_noise_is_noise_in_any_size_and_format(stored_px, format_):
+    pixels = np.random.default_rng(0).integers(0, 256, (*stored_px, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format_)
+    assert neighbour_correlation(read_photo(buffer.getvalue(), (224, 224))) < MIN_CORRELATION
+
+
+@pytest.mark.hymenoptera
+@pytest.mark.parametrize("side_px", [32, 224])
+def test_no_real_photo_is_taken_for_noise(hymenoptera, side_px):
+    paths = sorted((hymenoptera / "train").glob("*/*.jpg"))
+    assert len(paths) > 200
+    found = [neighbour_correlation(read_photo(path, (side_px, side_px))) for path in paths]
+    assert min(found) > MIN_CORRELATION

@@ -1,0 +1,338 @@
+"""`edgebee deploy` against a real OpenSSH server on the loopback, with keys of its own."""
+
+import getpass
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+deploying = pytest.importorskip("edgebee.edge.device.deploy", reason="needs edgebee")
+from ssh_server import SOON_S, SSHD, Server  # noqa: E402
+
+from edgebee.edge.device import service, ssh  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+
+needs_sshd = pytest.mark.skipif(
+    not (SSHD and shutil.which("ssh")), reason="needs openssh-server and openssh-client"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    if not (SSHD and shutil.which("ssh")):
+        pytest.skip("needs openssh-server and openssh-client")
+    started = Server(tmp_path_factory.mktemp("server"))
+    yield started
+    started.process.terminate()
+    started.process.wait()
+
+
+@pytest.fixture
+def bare(server):
+    """The server, without what earlier tests put in its way."""
+    yield server
+    for stub in server.stubs.iterdir():
+        stub.unlink()
+
+
+@pytest.fixture(scope="module")
+def golden_model(tmp_path_factory):
+    """The model that ships, with golden samples."""
+    path = tmp_path_factory.mktemp("golden") / "my model_int8.tflite"
+    shipped = ROOT / "edge" / "models" / "hymenoptera_int8.tflite"
+    subprocess.run([sys.executable, ROOT / "tests/arm/golden.py", shipped, path], check=True)
+    return path
+
+
+def deploy(*arguments, **variables):
+    command = [sys.executable, "-m", "edgebee", "deploy", *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        env=os.environ | variables, timeout=600,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr.splitlines()
+
+
+# ---------------------------------------------------------------- the connection
+
+
+@needs_sshd
+def test_commands_and_files_go_over_one_login(server, tmp_path):
+    before = (server.folder / "log").read_text().count("Accepted publickey")
+    with server.connect() as host:
+        assert host.run("cat; exit 3", b"in") == ssh.Done(3, "in", "")
+        folder = f"{tmp_path}/a folder"
+        files = {"one": os.urandom(300_000), "a script": b"#!/bin/sh\necho yes\n"}
+        for _ in range(2):  # over the old ones, the second time
+            done = host.send(files, shlex.quote(folder), {"a script": 0o755})
+            assert done.status == 0, done.err
+        assert Path(folder, "one").read_bytes() == files["one"]
+        assert sorted(os.listdir(folder)) == ["a script", "one"]  # noqa: PTH208
+        assert host.run(shlex.quote(f"{folder}/a script")).out == "yes\n"
+    logins = (server.folder / "log").read_text().count("Accepted publickey")
+    assert logins == before + 1
+
+
+@needs_sshd
+def test_a_refused_key_is_one_clear_line(server):
+    status, out, (line,) = deploy(*server.arguments("stranger"))
+    login = server.arguments()[0]
+    remedy = f"refused your key or password; send it your key: ssh-copy-id {login}"
+    assert (status, out, line) == (1, "", f"Error: {login}: {remedy}")
+
+
+@needs_sshd
+def test_an_unknown_host_key_is_one_clear_line(server, tmp_path):
+    (tmp_path / "nobody").touch()
+    arguments = [*server.arguments()[:-1], f"UserKnownHostsFile={tmp_path / 'nobody'}"]
+    status, _, (line,) = deploy(*arguments, "-o", "BatchMode=yes")
+    assert status == 1
+    assert "its key is unknown here; log in once by hand to accept it: ssh " in line
+
+
+@needs_sshd
+def test_a_changed_host_key_is_one_clear_line(server, tmp_path):
+    changed = f"[127.0.0.1]:{server.port} {(server.folder / 'user.pub').read_text()}"
+    (tmp_path / "changed").write_text(changed)
+    arguments = [*server.arguments()[:-1], f"UserKnownHostsFile={tmp_path / 'changed'}"]
+    status, _, (line,) = deploy(*arguments)
+    assert status == 1
+    assert "its key is not the one of last time; if it was set up anew: ssh-keygen -R" in line
+
+
+@pytest.mark.skipif(not shutil.which("ssh"), reason="needs openssh-client")
+@pytest.mark.parametrize(
+    ("host", "port", "meaning"),
+    [
+        ("127.0.0.1", 1, "does not let ssh in; enable it there"),
+        ("no-such-machine.invalid", 22, "no such machine; check its name"),
+    ],
+)
+def test_a_host_that_cannot_be_reached_is_one_clear_line(host, port, meaning):
+    status, out, (line,) = deploy(f"pi@{host}", "--port", port)
+    assert (status, out) == (1, "")
+    assert line.startswith(f"Error: pi@{host}: {meaning}")
+
+
+def test_without_ssh_it_says_so(tmp_path):
+    status, _, (line,) = deploy("pi@raspberrypi", PATH=str(tmp_path))
+    assert status == 1
+    assert line == "Error: ssh is not installed here: sudo apt install openssh-client"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "Missing argument '[USER@]HOST'"),
+        (["--watch", "photos", "pi@pi"], "the host comes first, then --watch"),
+        (["pi@pi", "--watch", "photos"], "--watch goes with --service"),
+        (["pi@pi", "--service"], "--service needs --watch DIR or --camera"),
+        (["pi@pi", "--service", "--watch", "d", "--sort"], "--sort goes with photos"),
+        (["pi@pi", "--service", "--camera", "--every", "x"], "invalid float value: 'x'"),
+    ],
+)
+def test_wrong_usage(arguments, complaint):
+    status, out, err = deploy(*arguments)
+    assert (status, out) == (2, "")
+    assert complaint in "\n".join(err)
+
+
+# ---------------------------------------------------------------- what is there
+
+
+def device(**changed):
+    known = {
+        "python": (3, 11), "bits": 64, "machine": "aarch64", "system": "linux",
+        "folder": "/home/pi/edgebee", "free": 10**10, "writable": True, "venv": True,
+        "has_environment": False, "picamera2": False, "cv2": False, "user": "pi",
+        "home": "/home/pi", "systemd": True, "sudo": True,
+    }  # fmt: skip
+    return deploying.Device(**(known | changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "machine"),
+    [
+        ({}, "aarch64"),
+        ({"machine": "x86_64", "python": (3, 13)}, "x86_64"),
+        ({"machine": "armv7l", "bits": 32}, "armv7l"),
+        # Raspberry Pi OS runs a 64-bit kernel under its 32-bit system: the Python counts.
+        ({"machine": "aarch64", "bits": 32}, "armv7l"),
+    ],
+)
+def test_the_packages_are_those_of_the_project(changed, machine):
+    tomllib = pytest.importorskip("tomllib", reason="needs Python 3.11")
+    requirement = pytest.importorskip("packaging.requirements").Requirement
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    wanted = map(requirement, lines)
+    here = {"platform_machine": machine}
+    project = {(w.name, w.specifier) for w in wanted if not w.marker or w.marker.evaluate(here)}
+    ours = map(requirement, deploying.packages_for(device(**changed)))
+    assert {(one.name, one.specifier) for one in ours} == project
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"python": (3, 9)}, "edgebee needs Linux with Python 3.10"),
+        ({"system": "darwin"}, "edgebee needs Linux"),
+        ({"bits": 32, "machine": "aarch64", "python": (3, 13)}, "take the 64-bit Raspberry Pi OS"),
+        ({"bits": 32, "machine": "armv6l", "python": (3, 11)}, "take the 64-bit Raspberry Pi OS"),
+    ],
+)
+def test_where_no_runtime_exists_it_says_so(changed, complaint):
+    with pytest.raises(ssh.RemoteError, match=complaint):
+        deploying.packages_for(device(**changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "added"),
+    [({}, ["opencv-python-headless>=4.8"]), ({"picamera2": True}, []), ({"cv2": True}, [])],
+)
+def test_a_camera_needs_a_library(changed, added):
+    plain = deploying.packages_for(device(**changed))
+    assert deploying.packages_for(device(**changed), camera="") == plain + added
+
+
+@needs_sshd
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        ("echo 'sh: python3: not found' >&2; exit 127",
+         "has no python3; install it: sudo apt install python3 python3-venv"),
+        ("exec /usr/bin/env PYTHONHOME=/nowhere {python} \"$@\"",
+         "python3 does not work there: "),
+        ("exec {python} -c 'import sys; sys.version_info = (3, 9, 2); "
+         "exec(sys.stdin.read())' \"$2\"",
+         "linux with Python 3.9 is there; edgebee needs Linux with Python 3.10"),
+        ("exec {python} -c 'import importlib.util as u; f = u.find_spec; "
+         "u.find_spec = lambda name: name != \"ensurepip\" and f(name); import sys; "
+         "exec(sys.stdin.read())' \"$2\"",
+         "virtual environments are missing; install them there: sudo apt install python3-venv"),
+        ("exec {python} -c 'import shutil; "
+         "shutil.disk_usage = lambda path: type(\"\", (), {{\"free\": 99_000_000}}); import sys; "
+         "exec(sys.stdin.read())' \"$2\"",
+         "99 MB are free, 450 are needed; make room there"),
+    ],
+    ids=["no python", "broken python", "old python", "no venv", "no space"],
+)  # fmt: skip
+def test_what_is_missing_there_is_one_clear_line(bare, script, complaint, golden_model):
+    bare.stub("python3", script.format(python=sys.executable))
+    with bare.connect() as host, pytest.raises(ssh.RemoteError, match=complaint):
+        deploying.deploy(host, golden_model, folder="edgebee", options=None, say=pytest.fail)
+    assert not (bare.home / "edgebee").exists()  # nothing was begun
+
+
+# ---------------------------------------------------------------- what is sent
+
+
+def test_the_wheel_holds_what_runs_and_is_the_same_each_time():
+    name, content = deploying.build_wheel()
+    assert deploying.build_wheel() == (name, content)
+    import io
+
+    with zipfile.ZipFile(io.BytesIO(content)) as wheel:
+        names = wheel.namelist()
+        assert wheel.testzip() is None
+    for needed in ("cli.py", "edge/classify.py", "edge/field.py", "commands/classify.py",
+                   "py.typed", "edge/models/hymenoptera_int8.tflite"):  # fmt: skip
+        assert f"edgebee/{needed}" in names
+    assert not [one for one in names if one.endswith((".h5", ".pyc"))]
+    assert len(content) < 6_000_000  # the model that ships, and little else
+
+
+# ---------------------------------------------------------------- the whole way
+
+
+@pytest.mark.slow
+@needs_sshd
+def test_the_whole_way_twice(bare, golden_model, photo):
+    for _ in range(2):  # what is there already is in nobody's way
+        status, out, err = deploy(*bare.arguments(), "-m", golden_model)
+        assert status == 0, err
+        said = "\n".join(err)
+        assert "ai-edge-litert" in said
+        assert re.search(r"^\s*ok +selftest ", said, re.M), said  # as the doctor says it
+        assert "check.png: " in said
+        assert "passed, equal to the bit" in said
+    there = bare.home / "edgebee"
+    assert f"{there}/classify photo.jpg" in out
+    assert f"rm -r {there}" in out
+    command = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin", there / "classify", photo, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")
+    assert json.loads(done.stdout)["path"] == str(photo)
+    names = sorted(path.name for path in there.iterdir())
+    version = deploying.build_wheel()[0]
+    assert names == ["classify", version, "my model_int8.tflite", "venv"]
+
+
+@pytest.mark.slow
+@needs_sshd
+def test_a_service_is_installed_and_its_program_runs(bare, golden_model, photo):
+    # No systemd runs here: these stand in for it, and note what they were asked for.
+    asked, etc = bare.folder / "asked", bare.folder / "etc"
+    etc.mkdir()
+    bare.stub("systemctl", "exit 0")
+    bare.stub("sudo", f"""echo "$*" >> {asked}
+        case "$2" in install) cp "$5" {etc}/;; esac""")  # fmt: skip
+    options = ["--service", "--watch", "my photos", "--move-to", "sorted", "--count", "1"]
+    status, out, err = deploy(*bare.arguments(), "-m", golden_model, *options)
+    assert status == 0, err
+    assert "journalctl -u edgebee" in out
+    assert f"  {service.REMOVE}\n" in out
+    assert [line.split()[1] for line in asked.read_text().splitlines()] == [
+        "install", "systemctl", "systemctl", "systemctl",
+    ]  # fmt: skip
+    text = (etc / service.NAME).read_text()
+    home = bare.home
+    assert f"User={getpass.getuser()}" in text
+    assert f'ReadWritePaths="-{home}/my photos"' in text
+    assert f"ReadWritePaths=-{home}/sorted" in text
+    # What systemd would start, started: it answers, and moves the photo.
+    shutil.copy(photo, home / "my photos")
+    (start,) = (line for line in text.splitlines() if line.startswith("ExecStart="))
+    variables = os.environ | {"XDG_STATE_HOME": str(bare.folder / "state")}
+    command = shlex.split(start.removeprefix("ExecStart="))
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=home,
+                          env=variables, timeout=SOON_S * 3)  # fmt: skip
+    label = json.loads(done.stdout)["label"]
+    assert (home / "sorted" / label / photo.name).exists()
+
+
+@needs_sshd
+def test_sudo_that_asks_for_a_password_is_one_clear_line(server):
+    with server.connect() as host:
+        done = ssh.Done(1, "", "sudo: a password is required")
+        with pytest.raises(ssh.RemoteError, match="sudo asks for a password there; run there"):
+            deploying.need_sudo(host, done, ["systemctl daemon-reload"])
+
+
+@pytest.mark.slow
+@needs_sshd
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+def test_a_disk_that_fills_up_is_one_clear_line(bare, golden_model):
+    small = bare.home / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", small]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        # It looks as if there were room enough, as it may when others write at the same time.
+        bare.stub("python3", f"""case "$1" in -) exec {sys.executable} -c 'import shutil, sys
+shutil.disk_usage = lambda path: type("", (), {{"free": 10**9}})
+exec(sys.stdin.read())' "$2";; esac
+exec {sys.executable} "$@" """)  # fmt: skip
+        status, _, err = deploy(*bare.arguments(), "-m", golden_model, "--to", "small/edgebee")
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert status == 1
+    assert "no space left in" in err[-1]
+    assert "make room there" in err[-1]

@@ -1,0 +1,191 @@
+"""What people name: files, folders, patterns, standard input; and what they see while they wait."""
+
+import io
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("edgebee", reason="needs edgebee installed")
+from edgebee.edge.station.named_photos import photo_batches
+
+
+@pytest.fixture
+def album(tmp_path, photo):
+    """Photos in two folders, and what is none."""
+    folder = tmp_path / "album"
+    for name in ("a.jpg", "b[1].jpg", "sub/c.jpg", "sub/deep/d.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, folder / name)
+    (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+def named(album, *names):
+    return [
+        str(photo.relative_to(album))
+        for batch in photo_batches(str(album / name) for name in names)
+        for photo in batch
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "photos"),
+    [
+        ("a.jpg", ["a.jpg"]),
+        ("", ["a.jpg", "b[1].jpg", "sub/c.jpg", "sub/deep/d.jpg"]),
+        ("*.jpg", ["a.jpg", "b[1].jpg"]),
+        ("?.jpg", ["a.jpg"]),
+        ("[ab]*.jpg", ["a.jpg", "b[1].jpg"]),
+        ("b[1].jpg", ["b[1].jpg"]),  # what is called so is no pattern
+        ("s*", ["sub/c.jpg", "sub/deep/d.jpg"]),  # folders are walked, as if a shell named them
+        ("**/*.jpg", ["a.jpg", "b[1].jpg", "sub/c.jpg", "sub/deep/d.jpg"]),
+        ("sub/**", ["sub/c.jpg", "sub/deep/d.jpg"]),  # each once
+        ("nothing*.jpg", ["nothing*.jpg"]),  # to be complained of by its name
+    ],
+)
+def test_a_name_stands_for(album, name, photos):
+    assert named(album, name) == photos
+
+
+def test_names_keep_their_order(album):
+    assert named(album, "sub", "a.jpg") == ["sub/c.jpg", "sub/deep/d.jpg", "a.jpg"]
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def start(*arguments, **streams):
+    command = [sys.executable, "-m", "edgebee", "classify", *map(str, arguments)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen(command, **(pipes | streams))
+
+
+def run(*arguments, given=b""):
+    """Exit status, lines of standard output, lines of standard error."""
+    process = start(*arguments)
+    out, err = process.communicate(given, timeout=120)
+    return process.returncode, out.decode().splitlines(), err.decode().splitlines()
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
+def test_a_photo_on_standard_input_is_told_from_a_list(format_, landscape):
+    file = io.BytesIO()
+    Image.fromarray(landscape).reduce(8).save(file, format_)
+    status, out, err = run("--json", "-", given=file.getvalue())
+    assert (status, err) == (0, [])
+    (line,) = out
+    assert json.loads(line)["path"] == "-"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_list_on_standard_input_names_files_folders_and_patterns(album, end):
+    lines = [album / "a.jpg", "", album / "sub", f"{album}/b*.jpg", album / "missing.jpg"]
+    given = end.join(os.fsencode(line) for line in lines)  # the last line without its end
+    status, out, err = run("--json", "-", given=given)
+    assert [Path(json.loads(line)["path"]).name for line in out] == [
+        "a.jpg", "c.jpg", "d.jpg", "b[1].jpg", "missing.jpg",
+    ]  # fmt: skip
+    assert (status, len(err)) == (1, 1)
+
+
+def test_a_list_that_grows_is_answered_as_it_grows(album):
+    with start("--json", "-") as process:
+        for name in ("a.jpg", "sub/c.jpg", "a.jpg"):
+            process.stdin.write(os.fsencode(album / name) + b"\n")
+            process.stdin.flush()
+            # Would wait for ever if the answer waited for the next name.
+            assert json.loads(process.stdout.readline())["path"] == str(album / name)
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("given", [b"", b"\n\n", b"   \n"])
+def test_standard_input_without_anything_is_a_failure(given):
+    status, _, err = run("--json", "-", given=given)
+    assert (status, len(err)) == (1, 1)
+
+
+@pytest.mark.parametrize("first", ["", "import os; os.open(photo, os.O_RDONLY); "])
+def test_standard_input_that_is_closed_is_one_line(album, first):
+    """Also when a library opened a photo since, which then has the descriptor."""
+    code = f"import sys; photo = sys.argv.pop(); {first}from edgebee.cli import main; main()"
+    command = [sys.executable, "-c", code, "classify", "-", album / "a.jpg"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: -: unreadable (it is closed); give it a photo or a list\n"
+
+
+def test_the_limit_of_pixels_can_be_raised(tmp_path):
+    picture = tmp_path / "wide.png"
+    Image.new("1", (20_000, 10_000)).save(picture)  # 200 megapixels; Pillow allows 178
+    status, out, err = run(picture)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "200000000 pixels" in err[0]
+    assert "--max-megapixels" in err[0]
+    assert run("--max-megapixels", "100", picture)[0] == 1
+    status, out, err = run("--max-megapixels", "201", picture)
+    assert (status, len(out), err) == (0, 1, [])
+
+
+def test_heic_is_read_where_the_plug_in_is_installed(tmp_path, landscape):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif")
+    pillow_heif.register_heif_opener()
+    image = Image.fromarray(landscape).reduce(4)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # HEIC turns by a box of its own; EXIF must not turn it again
+    image.save(tmp_path / "photo.heic", quality=95, exif=exif)
+    status, out, err = run("--json", tmp_path)
+    assert (status, err) == (0, [])
+    assert json.loads(out[0])["path"].endswith("photo.heic")
+    from edgebee.edge.classify import read_photo
+
+    gap = np.abs(read_photo(tmp_path / "photo.heic").astype(int) - read_photo(image).astype(int))
+    assert gap.mean() < 25  # the compression costs 14 of such detail; a turn costs 60
+
+
+# ---------------------------------------------------------------- the bar
+
+
+def on_a_terminal(*arguments, stdout):
+    """What is written to the terminal that standard error is."""
+    ours, theirs = pty.openpty()
+    with start(*arguments, stdin=subprocess.DEVNULL, stdout=stdout or theirs, stderr=theirs) as it:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # the terminal is closed
+                break
+            if not part:
+                break
+            seen += part
+        if it.stdout:
+            it.stdout.read()
+    os.close(ours)
+    return seen.decode()
+
+
+def test_a_bar_is_shown_where_answers_go_elsewhere(album, tmp_path):
+    (album / "e.jpg").write_text("no photo")
+    with (tmp_path / "answers.txt").open("w") as answers:
+        seen = on_a_terminal(album, stdout=answers)
+    assert "photos" in seen
+    assert "100%" in seen
+    assert "\r\033[Kerror: " in seen  # on a line of its own
+    assert len((tmp_path / "answers.txt").read_text().splitlines()) == 4
+
+
+def test_no_bar_between_answers_that_are_seen_themselves(album):
+    seen = on_a_terminal(album, stdout=None)
+    assert "%" not in seen
+    assert seen.count(" ms") == 4

@@ -1,0 +1,28 @@
+"""A picture for every number, and what a look at a folder finds, for the tests of the look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from edgebee.photos.checks import audit_dataset
+from edgebee.photos.dataset import load_dataset
+from edgebee.photos.sample import LABELS, draw_photo
+
+PER_CLASS = 4
+"""Photos of each class on each side, in the folder with nothing wrong."""
+
+
+def picture(index: int) -> Image.Image:
+    """A picture that no other index gives, 320 x 240 or thereabouts."""
+    return draw_photo(LABELS[index % 2], np.random.default_rng([7, index]))
+
+
+def audit(root: Path, **options):
+    return audit_dataset(load_dataset(str(root), **options))
+
+
+def found(root: Path, **options) -> list[tuple[str, tuple[str, ...]]]:
+    return [(finding.kind, finding.paths) for finding in audit(root, **options).findings]

@@ -1,0 +1,198 @@
+"""The default data set: found where it should be, fetched whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from zip_server import Server, assert_names_the_ways_on, files_below, send, unpack_by_hand, zipped
+
+from edgebee.errors import DataError, DownloadError
+from edgebee.photos.hymenoptera import HYMENOPTERA, PLACEHOLDER, find_hymenoptera
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+REAL_DATA = os.environ.get("EDGEBEE_DATA") and Path(os.environ["EDGEBEE_DATA"]).resolve()
+
+
+# ------------------------------------------------------------- zips that mean no good
+
+
+def entry(name: str, mode: int = 0, content: bytes = b"x") -> Callable[[zipfile.ZipFile], None]:
+    def add(packed: zipfile.ZipFile) -> None:
+        info = zipfile.ZipInfo(name)
+        info.external_attr = mode << 16
+        packed.writestr(info, content)
+
+    return add
+
+
+def announce(size_bytes: int) -> Callable[[zipfile.ZipFile], None]:
+    """Have the last photo's entry lie about the size it unpacks to."""
+
+    def change(packed: zipfile.ZipFile) -> None:
+        packed.writestr("hymenoptera_data/val/bees/z.jpg", bytes(1_000_000))
+        packed.filelist[-1].file_size = size_bytes
+
+    return change
+
+
+def encrypt(packed: zipfile.ZipFile) -> None:
+    packed.filelist[-1].flag_bits |= 1
+
+
+def add_thousands(packed: zipfile.ZipFile) -> None:
+    for number in range(10_001):
+        packed.writestr(zipfile.ZipInfo(f"{number}"), b"")
+
+
+INNER = "hymenoptera_data/train/ants"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (entry(f"{INNER}/../../../../escaped.jpg"), "leaves the folder"),
+        (entry("../escaped.jpg"), "leaves the folder"),
+        (entry("/tmp/escaped.jpg"), "leaves the folder"),
+        (entry("C:/escaped.jpg"), "leaves the folder"),
+        (entry(f"{INNER}/..\\escaped.jpg"), "leaves the folder"),
+        (entry(f"{INNER}/x.jpg", stat.S_IFLNK | 0o777, b"/etc/passwd"), "is a link or a device"),
+        (entry(INNER, stat.S_IFLNK | 0o777, b"/tmp"), "is a link or a device"),
+        (entry(f"{INNER}/x.jpg", stat.S_IFCHR | 0o666), "is a link or a device"),
+        (announce(600_000_000), "unpacks to more than 500 MB"),
+        (announce(10), "not a sound zip file"),
+        (add_thousands, "more than 10000"),
+        (encrypt, "is encrypted"),
+        (entry("hymenoptera_data/val/bees/one more.jpg"), "2 photos in val/bees, not 1"),
+    ],
+)
+def test_a_zip_that_is_not_safe_or_not_whole_is_refused(
+    server: Server,
+    cache: Path,
+    tmp_path: Path,
+    change: Callable[[zipfile.ZipFile], None],
+    reason: str,
+) -> None:
+    body = zipped(change)
+    server.answer = send(body)
+    with pytest.raises(DownloadError) as caught:
+        find_hymenoptera(server.archive(body))
+    assert_names_the_ways_on(caught.value, server.url, reason)
+    assert list(cache.iterdir()) == []
+    assert files_below(tmp_path) == set()
+    assert not Path("/tmp/escaped.jpg").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")  # zipfile, while making it
+def test_a_zip_with_two_files_of_one_name_is_refused(server: Server) -> None:
+    body = zipped(entry("hymenoptera_data/train/ants/a photo 0.jpg"))
+    server.answer = send(body)
+    with pytest.raises(DownloadError, match="two files of one name"):
+        find_hymenoptera(server.archive(body))
+
+
+def test_what_is_not_a_zip_is_refused(server: Server) -> None:
+    body = b"<html>Please log in to this network</html>"
+    server.answer = send(body)
+    with pytest.raises(DownloadError, match="not a sound zip file"):
+        find_hymenoptera(server.archive(body))
+
+
+# ------------------------------------------------------------------- EDGEBEE_DATA
+
+
+@pytest.mark.parametrize("named", ["photos", "photos/hymenoptera_data", "renamed"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_folder_that_edgebee_data_names_wins(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, relative: bool
+) -> None:
+    unpack_by_hand(tmp_path / "cache" / "edgebee")
+    own = unpack_by_hand(tmp_path / "photos")
+    if named == "renamed":
+        own = own.rename(tmp_path / "renamed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDGEBEE_DATA", named if relative else str(tmp_path / named))
+
+    assert find_hymenoptera(server.archive()) == own
+    assert server.requests == []
+
+
+def test_the_placeholder_may_be_missing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = unpack_by_hand(tmp_path)
+    (own / PLACEHOLDER).unlink()
+    monkeypatch.setenv("EDGEBEE_DATA", str(tmp_path))
+    assert find_hymenoptera(server.archive()) == own
+
+
+def test_edgebee_data_without_hymenoptera_is_said_and_passed_over(
+    server: Server,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("EDGEBEE_DATA", str(tmp_path / "elsewhere"))
+    assert find_hymenoptera(server.archive()) == cache / "hymenoptera_data"
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"EDGEBEE_DATA={tmp_path / 'elsewhere'} holds no hymenoptera_data" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("lost", ["val/bees/a photo 0.jpg", "val/bees", "train"])
+@pytest.mark.parametrize("place", ["EDGEBEE_DATA", "cache"])
+def test_a_set_with_photos_missing_is_not_taken_for_the_whole(
+    server: Server,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: str,
+    place: str,
+) -> None:
+    if place == "EDGEBEE_DATA":
+        monkeypatch.setenv("EDGEBEE_DATA", str(tmp_path))
+        own = unpack_by_hand(tmp_path)
+    else:
+        own = unpack_by_hand(cache)
+    path = own / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    with pytest.raises(DataError) as caught:
+        find_hymenoptera(server.archive())
+    missing = "0 photos in train/ants, not 2" if lost == "train" else "0 photos in val/bees, not 1"
+    assert missing in str(caught.value)
+    assert f"use it as it is with --data {own}, or move it away" in str(caught.value)
+    assert server.requests == []
+
+
+# -------------------------------------------------------------------- the real photos
+
+
+@pytest.mark.hymenoptera
+def test_the_real_photos_are_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not REAL_DATA:
+        pytest.skip("EDGEBEE_DATA names no folder with hymenoptera_data")
+    monkeypatch.setenv("EDGEBEE_DATA", str(REAL_DATA))
+    folder = find_hymenoptera()
+
+    assert sum(count for _, count in HYMENOPTERA.photos) == 397
+    lines = [
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  ./{name}\n"
+        for name in sorted(files_below(folder))
+    ]
+    assert len(lines) == 398
+    # What `find . -type f | sort | xargs -d '\n' sha256sum | sha256sum` says, C locale, of the
+    # unpacked archive whose own hash is in HYMENOPTERA.
+    assert hashlib.sha256("".join(lines).encode()).hexdigest() == DIGEST_OF_ALL_FILES
+
+
+DIGEST_OF_ALL_FILES = "01139606c5c3087d7df4094de3866bc534d26a9ce09ce3f0e90d007ec225e6cc"
