@@ -189,7 +189,7 @@ def test_the_wheel_carries_licence_notice_and_the_command(wheel):
         for name in ("LICENSE", "NOTICE"):
             packed = archive.read(f"{folder}/licenses/{name}")
             assert packed == (ROOT / name).read_bytes()
-        assert "edgebee = edgebee.cli:main" in archive.read(f"{folder}/entry_points.txt").decode()
+        assert "edgebee = edgebee.__main__:main" in archive.read(f"{folder}/entry_points.txt").decode()
         assert "License-Expression: Apache-2.0" in archive.read(f"{folder}/METADATA").decode()
 
 

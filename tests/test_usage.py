@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import resource
+import json
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +12,10 @@ HELP = [
     ["--help"],
     ["-h"],
     ["--version"],
+    ["-V"],
+    ["help"],
+    ["help", "train"],
+    ["help", "data", "check"],
     ["train", "--help"],
     ["convert", "--help"],
     ["benchmark", "--help"],
@@ -25,6 +27,7 @@ HELP = [
 
 USAGE_ERRORS = [
     ["trian"],
+    ["help", "trian"],
     ["--bogus"],
     ["train", "--bogus"],
     ["train", "extra"],
@@ -66,99 +69,72 @@ USAGE_ERRORS = [
     ["demo", "--output", __file__],
 ]
 
-LIBRARIES = "import click, numpy, PIL.Image"
-"""What a command may load before it knows that it has work to do."""
-MOST_TIMES_LIBRARIES = 2.0
-"""Of processor time. Commands take 0.5 to 1.3 times theirs, TensorFlow alone some 15 times."""
-
 HEAVY = {"tensorflow", "keras", "matplotlib", "ai_edge_litert", "tflite_runtime", "scipy"}
+MOST_CPU_SECONDS = 1.0
+"""Of a command line that does no work. The first loads click and takes some 0.1 s; TensorFlow alone
+takes three. Processor time, since on a busy machine the clock counts others' work."""
+
+RUN_ALL = """
+import json, os, sys, time
+from click.testing import CliRunner
+from edgebee.cli import edgebee
+
+for arguments in json.load(sys.stdin):
+    started = time.process_time()
+    done = CliRunner().invoke(edgebee, arguments, prog_name="edgebee")
+    outcome = {
+        "status": done.exit_code, "out": done.stdout, "err": done.stderr,
+        "cpu_seconds": time.process_time() - started, "modules": sorted(sys.modules),
+        "written": os.listdir(), "fault": repr(done.exception),
+    }
+    print(json.dumps(outcome))
+"""
+"""Runs command lines one after the other in one process."""
 
 
 def in_words(arguments):
     return " ".join(argument.replace(__file__, "FILE") for argument in arguments)
 
 
-@dataclass(frozen=True)
-class Answered:
-    """A command line that did no work: what it said, what it loaded."""
-
-    status: int
-    out: str
-    lines: list[str]
-    modules: set[str]
-    written: list[Path]
-
-
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory):
-    """Run each command line once as a process that reports every import, and remember it."""
-    known = {}
-
-    def run(arguments):
-        if in_words(arguments) not in known:
-            known[in_words(arguments)] = ask(arguments, tmp_path_factory.mktemp("ask"))
-        return known[in_words(arguments)]
-
-    return run
-
-
-def cpu_seconds_of(arguments, cwd):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def ask(arguments, cwd):
+def outcomes(tmp_path_factory):
+    """What each command line does, all of them run once in one fresh process."""
+    lines = HELP + USAGE_ERRORS
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "edgebee", *arguments],
-        cwd=cwd,
+        [sys.executable, "-c", RUN_ALL],
+        input=json.dumps(lines),
+        cwd=tmp_path_factory.mktemp("usage"),
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    stderr = done.stderr.splitlines()
-    imports = [line for line in stderr if line.startswith("import time:")]
-    return Answered(
-        status=done.returncode,
-        out=done.stdout,
-        lines=[line for line in stderr if line.strip() and line not in imports],
-        modules={line.rsplit("|", 1)[-1].strip().split(".")[0] for line in imports},
-        written=sorted(cwd.iterdir()),
-    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return dict(zip(map(in_words, lines), found, strict=True))
 
 
 @pytest.mark.parametrize("arguments", HELP + USAGE_ERRORS, ids=in_words)
-def test_answers_at_once_without_tensorflow(answered, arguments, tmp_path):
-    first = answered(arguments)
-    assert "click" in first.modules  # else nothing was looked at
-    assert not first.modules & HEAVY
-    # The best of five, each beside the bare imports: processors differ, and on a busy machine
-    # caches are cold and the clock counts others' work.
-    for _ in range(5):
-        libraries = cpu_seconds_of(["-c", LIBRARIES], tmp_path)
-        # Without the list of imports, whose writing takes time of its own.
-        taken = cpu_seconds_of(["-m", "edgebee", *arguments], tmp_path)
-        if taken < MOST_TIMES_LIBRARIES * libraries:
-            return
-    pytest.fail(f"{taken:.2f} s of processor time, and the libraries {libraries:.2f} s")
+def test_answers_at_once_without_tensorflow(outcomes, arguments):
+    outcome = outcomes[in_words(arguments)]
+    loaded = {module.split(".")[0] for module in outcome["modules"]}
+    assert "click" in loaded
+    assert not loaded & HEAVY
+    assert outcome["cpu_seconds"] < MOST_CPU_SECONDS
 
 
 @pytest.mark.parametrize("arguments", HELP, ids=in_words)
-def test_help_goes_to_stdout(answered, arguments):
-    said = answered(arguments)
-    assert (said.status, said.lines) == (0, [])
-    assert said.out
+def test_help_goes_to_stdout(outcomes, arguments):
+    outcome = outcomes[in_words(arguments)]
+    assert (outcome["status"], outcome["err"]) == (0, "")
+    assert outcome["out"]
 
 
 @pytest.mark.parametrize("arguments", USAGE_ERRORS, ids=in_words)
-def test_wrong_usage_is_status_2_and_writes_nothing(answered, arguments):
-    said = answered(arguments)
-    assert said.status == 2
-    assert said.out == ""
-    assert not [line for line in said.lines if line.startswith("Traceback")]
-    assert [line for line in said.lines if "rror: " in line] == said.lines[-1:]
-    assert said.written == []
+def test_wrong_usage_is_status_2_and_writes_nothing(outcomes, arguments):
+    outcome = outcomes[in_words(arguments)]
+    lines = [line for line in outcome["err"].splitlines() if line.strip()]
+    assert (outcome["status"], outcome["out"]) == (2, ""), outcome["fault"]
+    assert [line for line in lines if "rror: " in line] == lines[-1:]
+    assert outcome["written"] == []
 
 
 def test_help_lists_the_commands_in_the_order_of_the_work(edgebee_process):

@@ -145,7 +145,7 @@ def build_wheel() -> tuple[str, bytes]:
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: edgebee\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: edgebee\nRoot-Is-Purelib: true\n"
         b"Tag: py3-none-any\n",
-        f"{info}/entry_points.txt": b"[console_scripts]\nedgebee = edgebee.cli:main\n",
+        f"{info}/entry_points.txt": b"[console_scripts]\nedgebee = edgebee.__main__:main\n",
     }
     record = "".join(
         f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in files.items()

@@ -19,9 +19,11 @@ takes long accepts `progress`, a function of one `Progress`.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as in typing, which would be loaded for nothing
 if TYPE_CHECKING:
+    from typing import Any
+
     from edgebee.benchmarks.measure.measurement import benchmark as benchmark
     from edgebee.benchmarks.measure.results import Results as Results
     from edgebee.convert.conversion import ConvertedModel as ConvertedModel

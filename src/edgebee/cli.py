@@ -11,22 +11,41 @@ from typing import Any
 
 import click
 
-from edgebee.console import escape_control_chars, log
+from edgebee.__main__ import INTERRUPTED
+from edgebee.console import escape_control_chars, log, show_log_records
 
-__all__ = ["edgebee", "main"]
+__all__ = ["edgebee", "run"]
 
 COMMANDS = (
-    "train", "convert", "classify", "deploy", "benchmark", "inspect", "doctor", "data", "demo",
-)  # fmt: skip
+    "train",
+    "convert",
+    "classify",
+    "deploy",
+    "benchmark",
+    "inspect",
+    "doctor",
+    "data",
+    "demo",
+    "help",
+)
 """In the order of the work. Each is a module of `edgebee.commands` with a `command`."""
 
 
 TRAIN_PACKAGES = frozenset(
     {
-        "flatbuffers", "jinja2", "keras", "matplotlib", "msgspec", "platformdirs", "rich",
-        "tensorflow", "tqdm",
+        "filelock",
+        "flatbuffers",
+        "jinja2",
+        "keras",
+        "matplotlib",
+        "msgspec",
+        "platformdirs",
+        "pooch",
+        "rich",
+        "tensorflow",
+        "tqdm",
     }
-)  # fmt: skip
+)
 """What the extra `train` brings; the plain install is the Pi's."""
 
 
@@ -71,7 +90,7 @@ class LazyGroup(click.Group):
             given = args[0] if args else extra.get("args") or sys.argv[1:]
             if "--debug" in given:
                 raise
-            _say_refused(error)
+            _print_refusal(error)
             sys.exit(1)
 
     def make_context(
@@ -98,6 +117,8 @@ class LazyGroup(click.Group):
             raise _in_one_line(error) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise  # before the next clause, which loads NumPy
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
         except _expected_errors() as error:
             if ctx.params["debug"]:
                 raise
@@ -129,9 +150,9 @@ def _context_of(words: list[str], context: click.Context) -> click.Context:
     return context
 
 
-def _say_refused(error: OSError) -> None:
-    """Say in a line what the system refused: to open a file, or to take what was printed."""
-    # Files are written by `artifacts`, which names them. What has no name is standard output.
+def _print_refusal(error: OSError) -> None:
+    """Print in one line what the system refused: to open a file, or to take what was printed."""
+    # Files are written by `edgebee.files`, which names them. What has no name is standard output.
     where = "standard output" if error.filename is None else str(error.filename)
     try:
         sys.stdout.flush()
@@ -158,24 +179,30 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own messages.")
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
     help="Show the version.",
-)  # fmt: skip
+)
 def edgebee(debug: bool) -> None:
-    """From photos in folders to an answer on a Raspberry Pi.
+    """From photos in folders to the right answer on a Raspberry Pi.
 
     \b
     edgebee demo                        try the whole way, without network or photos
     edgebee train --data my_photos      photos -> artifacts/model.keras
     edgebee convert --quantize int8     -> artifacts/model_int8.tflite
-    edgebee benchmark                   what is lost, what is gained
+    edgebee benchmark                   accuracy and speed of each file
     edgebee classify photo.jpg          an answer
     """  # noqa: D301 - \b keeps click from rewrapping the example
+    show_log_records()
 
 
-def main() -> None:
-    """Entry point of the `edgebee` script."""
-    # Started with it closed, what is said would go to standard output, or among what is written.
+def run() -> None:
+    """Run the command line on this process's arguments."""
+    # Started with it closed, remarks would go to standard output, or into a file that is written.
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if isinstance(sys.stdout, io.TextIOWrapper):  # names that its encoding has no letters for
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -116,7 +116,7 @@ def test_standard_input_without_anything_is_a_failure(given):
 @pytest.mark.parametrize("first", ["", "import os; os.open(photo, os.O_RDONLY); "])
 def test_standard_input_that_is_closed_is_one_line(album, first):
     """Also when a library opened a photo since, which then has the descriptor."""
-    code = f"import sys; photo = sys.argv.pop(); {first}from edgebee.cli import main; main()"
+    code = f"import sys; photo = sys.argv.pop(); {first}from edgebee.__main__ import main; main()"
     command = [sys.executable, "-c", code, "classify", "-", album / "a.jpg"]
     done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True,
                           text=True, check=False)  # fmt: skip
