@@ -71,6 +71,10 @@ class Dataset:
         train: photos to learn from.
         validation: photos to check with, none of which is in `train`.
         drawn: whether these are drawings; what is measured on them is never a result.
+        val_fraction: share for validation where the folder is not split already.
+        seed: of that split.
+        exclude: patterns of photos that were left out. Loaded again with `source` and these
+            three, the photos and their split are the same.
     """
 
     name: str
@@ -80,6 +84,9 @@ class Dataset:
     train: Photos
     validation: Photos
     drawn: bool
+    val_fraction: float = 0.2
+    seed: int = 0
+    exclude: tuple[str, ...] = ()
 
 
 def load_dataset(
@@ -121,7 +128,18 @@ def load_dataset(
         raise DataError(
             f"{error.filename or source}: cannot be read ({error.strerror}); check its permissions"
         ) from error
-    return Dataset(name, source, root, labels, train, validation, drawn=source == SAMPLE_SOURCE)
+    return Dataset(
+        name,
+        source,
+        root,
+        labels,
+        train,
+        validation,
+        drawn=source == SAMPLE_SOURCE,
+        val_fraction=val_fraction,
+        seed=seed,
+        exclude=tuple(exclude),
+    )
 
 
 def sample_folder() -> Path:
