@@ -182,7 +182,7 @@ def _package_folders(root: Path) -> dict[str, Path]:
 
 def parse_options(options: Sequence[str]) -> argparse.Namespace:
     """Options of `edgebee classify`; wrong ones end the program with status 2."""
-    return classify_cli.parse(classify_cli.make_parser("edgebee classify"), options)
+    return classify_cli.parse_options(options)
 
 
 def deploy(

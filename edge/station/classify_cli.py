@@ -25,7 +25,7 @@ from edgebee.edge.classify import Classifier, ModelError, PhotoError, Prediction
 from edgebee.edge.station.named_photos import photo_batches, results_with_progress, with_remedy
 from edgebee.edge.tflite.structure import check_structure
 
-__all__ = ["ArgumentParser", "main", "make_parser", "parse"]
+__all__ = ["ArgumentParser", "main", "make_parser", "parse", "parse_options"]
 
 ArgumentParser: TypeAlias = argparse.ArgumentParser
 Result: TypeAlias = tuple[Any, Prediction | PhotoError]
@@ -85,6 +85,11 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> argparse.Namesp
     if (args.every or 0) < 0 or min(counts, default=1) < 1:
         parser.error("--every must be 0 or more, --count and --max-megapixels 1 or more")
     return args
+
+
+def parse_options(options: Sequence[str]) -> argparse.Namespace:
+    """Options of `edgebee classify`, as `deploy --service` takes them; wrong ones: status 2."""
+    return parse(make_parser("edgebee classify"), options)
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
