@@ -6,6 +6,7 @@ a TFLite runtime are installed.
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
@@ -32,8 +33,26 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Tests, and the processes they start, keep out of the user's cache folder."""
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(cache))
+        patch.setenv("EDGEBEE_CACHE", str(cache))
         yield cache
+
+
+@pytest.fixture
+def remarks() -> Iterator[list[str]]:
+    """What the library has logged so far, `warning: …` where it is one, as a person sees it."""
+    logger, lines = logging.getLogger("edgebee"), list[str]()
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            warning = "warning: " if record.levelno >= logging.WARNING else ""
+            lines.append(warning + record.getMessage())
+
+    handler, level = Kept(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield lines
+    logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -64,14 +83,13 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None
 
     Trained on the drawn sample, briefly and at 96 pixels; once for all workers. Do not write in it.
     """
-    import fcntl
+    from filelock import FileLock
 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # then each worker has a folder of its own in there
         shared = shared.parent
     folder = shared / "trained" / "artifacts"
-    with (shared / "trained.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(shared / "trained.lock"):
         whole = folder.with_name("whole")
         if not whole.exists():
             _train_and_convert(folder)

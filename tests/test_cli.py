@@ -285,7 +285,7 @@ def test_demo_goes_the_whole_way_without_network(tmp_path):
     done = subprocess.run(
         [*offline, sys.executable, "-m", "edgebee", "demo"],
         cwd=tmp_path,
-        env=environment | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        env=environment | {"EDGEBEE_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
         check=False,

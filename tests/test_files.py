@@ -13,11 +13,16 @@ from edgebee.files import atomic_directory
 LAST_EVENT = """
 import sys
 from pathlib import Path
-from edgebee.files import atomic_directory
+from edgebee.files import LOCK_NAME, atomic_directory
 
 heard = []
 FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
-sys.addaudithook(lambda name, _: heard.append(name) if name in FILE_EVENTS else None)
+
+def hear(name, arguments):
+    if name in FILE_EVENTS and not str(arguments[0]).endswith(LOCK_NAME):
+        heard.append(name)
+
+sys.addaudithook(hear)
 with atomic_directory(Path(sys.argv[1])) as part:
     (part / "photo.jpg").write_bytes(b"photo")
 print(heard[-1])

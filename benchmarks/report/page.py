@@ -47,7 +47,7 @@ from edgebee.benchmarks.report.summary import (
     speed_up,
     verdict,
 )
-from edgebee.files import prepare_folder, write_bytes, write_text
+from edgebee.files import prepare_directory, write_bytes, write_text
 
 __all__ = ["PLOTS_FOLDER", "Charts", "draw_charts", "render_page", "write_page"]
 
@@ -167,7 +167,7 @@ def _read_history(folder: Path, results: Results) -> object:
 
 def _write_plots(folder: Path, charts: Sequence[Chart]) -> None:
     """Write the charts as PNG, and take away those of an earlier benchmark that had more."""
-    prepare_folder(folder)
+    prepare_directory(folder)
     for chart in charts:
         write_bytes(folder / f"{chart.name}.png", chart.png)
     names = {chart.name for chart in charts}

@@ -36,7 +36,7 @@ def harden(
     """  # noqa: D301
     from tqdm import tqdm
 
-    from edgebee.files import atomic_write_all, output_folder
+    from edgebee.files import atomic_write_all, output_directory
     from edgebee.photos.dataset import load_dataset
     from edgebee.tensorflow_runtime import start_tensorflow
 
@@ -51,7 +51,7 @@ def harden(
     epochs = distillation.EPOCHS if epochs is None else epochs
     backbone = build_backbone(image_size, 1.0, "imagenet")
     steps = epochs * -(-len(photos) // distillation.PHOTOS_A_STEP)
-    with output_folder(output.absolute().parent):
+    with output_directory(output.absolute().parent):
         with tqdm(total=steps, desc=f"hardening on {len(photos)} photos", disable=None) as bar:
 
             def show(distance: float) -> None:

@@ -1,18 +1,18 @@
 """The one place that writes files: beside the final name, then renamed.
 
 A reader sees the old file or the new one, never half of one; a run that is killed leaves
-at most hidden `.name.…part` files, which the next write of the same name removes. Two runs
-never write to one folder at once: the kernel holds the claim, and lets it go when the run
+at most hidden files, `.name.…part` and the lock, which the next run in the folder removes. Two
+runs never write to one folder at once: the system holds the lock, and releases it when the run
 ends, however it ends.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -21,18 +21,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgebee.console import log
 from edgebee.errors import OutputError
 
 __all__ = [
     "CHECKSUMS_NAME",
+    "LOCK_NAME",
     "atomic_directory",
     "atomic_write",
     "atomic_write_all",
     "encode_json",
     "lock_directory",
-    "output_folder",
-    "prepare_folder",
+    "output_directory",
+    "prepare_directory",
     "write_bytes",
     "write_checksums",
     "write_json",
@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 CHECKSUMS_NAME = "SHA256SUMS"
+
+LOCK_NAME = ".edgebee.lock"
+"""In a folder that edgebee is writing to; removed when it has finished."""
+
 _ARTIFACTS = (
     "model.keras",
     "labels.txt",
@@ -53,8 +57,10 @@ _ARTIFACTS = (
 )
 _CHUNK_BYTES = 1 << 20
 
+_logger = logging.getLogger("edgebee.files")
 
-def prepare_folder(folder: Path) -> Path:
+
+def prepare_directory(folder: Path) -> Path:
     """Make `folder` (and its parents) and prove that a file can be written in it.
 
     Called before long work starts, so that an unwritable folder costs a second, not an hour.
@@ -74,16 +80,16 @@ def prepare_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def output_folder(folder: Path) -> Iterator[Path]:
-    """`prepare_folder`, for this run alone; empty folders that it made go if the block fails.
+def output_directory(folder: Path) -> Iterator[Path]:
+    """`prepare_directory`, for this run alone; empty folders that it made go if the block fails.
 
     Raises:
         OutputError: the folder cannot be made or written to, or another run writes there.
     """
-    new = [path for path in (folder, *folder.parents) if not _is_there(path)]
+    new = [path for path in (folder, *folder.parents) if not _exists(path)]
     try:
-        with lock_directory(prepare_folder(folder)) as claimed:
-            if not claimed:
+        with lock_directory(prepare_directory(folder)) as locked:
+            if not locked:
                 raise OutputError(
                     f"{folder}: another edgebee is writing there; wait for its end, or choose "
                     "another folder with --output"
@@ -96,10 +102,10 @@ def output_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # below a folder that may not be searched; `prepare_folder` says so
+    except OSError:  # below a folder that may not be searched; `prepare_directory` says so
         return True
 
 
@@ -107,49 +113,52 @@ def _is_there(path: Path) -> bool:
 def lock_directory(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     """Keep other runs of edgebee from writing to `folder` while the block lasts.
 
-    The folder itself is locked (flock), so that nothing is left behind, and nothing can be
-    stale. File systems that know no such locks, as some on a network, give every claim.
+    The lock is the system's, on the file `LOCK_NAME` in the folder: that of a run that was killed
+    holds nobody up. File systems that support no locks, as some on a network, grant every one.
 
     Args:
-        folder: an existing folder.
-        wait: until another run's claim has ended, however long that takes.
+        folder: an existing folder that can be written to.
+        wait: until another run has released it, however long that takes; this is logged.
 
     Yields:
-        Whether it is claimed; always so after waiting.
-
-    Raises:
-        OSError: there is no such folder, or it may not be read.
+        Whether it is locked; always so after waiting.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    claimed = True
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK_NAME)
+    locked = True
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            claimed = False
-        except OSError:  # knows no locks
-            claimed = True
-        yield claimed
+        lock.acquire(blocking=False)
+    except Timeout:
+        locked = wait
+        if wait:
+            _logger.info("%s: another edgebee is working there; waiting", folder)
+            lock.acquire()
+    except (OSError, NotImplementedError):  # the file system supports no locks
+        pass
+    try:
+        yield locked
     finally:
-        os.close(descriptor)
+        if lock.is_locked:
+            # While it is locked: whoever waits for a file that is gone makes a new one. Windows
+            # removes no open file; filelock does it there.
+            with contextlib.suppress(OSError):
+                Path(lock.lock_file).unlink()
+            lock.release()
 
 
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path | None]:
     """Yield an empty folder beside `target` that becomes `target` when the block succeeds.
 
-    If the block fails, nothing stays behind; what a killed run left is taken away. If another
-    run is making something there, that is said and waited for; if it was `target`, None is
+    If the block fails, nothing stays behind; what a killed run left is removed. If another
+    run is making something there, that is logged and waited for; if it was `target`, None is
     yielded: there is nothing to do.
 
     Raises:
         OSError: the folder could not be made or renamed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with lock_directory(target.parent) as free:
-        pass
-    if not free:
-        log(f"{target.parent}: another edgebee is at work there; waiting")
     with lock_directory(target.parent, wait=True):
         for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.making"):
             shutil.rmtree(leftover)
@@ -160,7 +169,7 @@ def atomic_directory(target: Path) -> Iterator[Path | None]:
         part.mkdir()
         try:
             yield part
-            # The last thing that happens: a run that is killed has made all of it or nothing.
+            # The last thing done to it: a run that is killed has made all of it or nothing.
             part.rename(target)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)  # else the next run does it
@@ -201,7 +210,7 @@ def atomic_write_all(writes: Mapping[Path, Callable[[Path], object]]) -> None:
                 leftover.unlink(missing_ok=True)
             parts[current] = current.parent / f".{current.stem}.{os.getpid()}part{current.suffix}"
             write(parts[current])
-            with parts[current].open("rb") as written:
+            with parts[current].open("r+b") as written:  # Windows syncs no file opened for reading
                 os.fsync(written.fileno())
         for path in list(parts)[1:]:
             path.unlink(missing_ok=True)

@@ -159,7 +159,7 @@ def _answered(folder: Path) -> dict[str, Any]:
 def _sample(folder: Path) -> None:
     from edgebee.photos.dataset import sample_folder
 
-    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    os.environ["EDGEBEE_CACHE"] = str(folder / "cache")
     sample_folder()
 
 
@@ -167,9 +167,9 @@ def _cached(folder: Path) -> dict[str, Any]:
     """Every file in a folder of the cache that has its final name."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for top in folder.glob("cache/edgebee/[!.]*")
+        for top in folder.glob("cache/[!.]*")
         for path in sorted(top.rglob("*.*"))
-    } | {top.name: len(list(top.rglob("*.*"))) for top in folder.glob("cache/edgebee/[!.]*")}
+    } | {top.name: len(list(top.rglob("*.*"))) for top in folder.glob("cache/[!.]*")}
 
 
 class _Zip(BaseHTTPRequestHandler):
@@ -216,7 +216,7 @@ def download_target() -> Iterator[Target]:
     def download(folder: Path) -> None:
         from edgebee.photos.hymenoptera import Archive, find_hymenoptera
 
-        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+        os.environ["EDGEBEE_CACHE"] = str(folder / "cache")
         os.environ.pop("EDGEBEE_DATA", None)
         digest = hashlib.sha256(_Zip.body).hexdigest()
         find_hymenoptera(Archive(url, len(_Zip.body), digest, photos=counts))

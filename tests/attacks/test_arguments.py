@@ -76,7 +76,7 @@ def run(tmp_path, monkeypatch, capfd):
     (here / "photos" / "hymenoptera_data").mkdir(parents=True)
     monkeypatch.chdir(here)
     monkeypatch.setenv("EDGEBEE_DATA", str(here / "photos"))
-    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nothing")
+    monkeypatch.setenv("EDGEBEE_CACHE", "/proc/nothing")
     monkeypatch.setenv("HOME", str(here / "empty"))
     monkeypatch.setenv("COLUMNS", "200")
 

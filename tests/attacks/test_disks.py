@@ -109,22 +109,22 @@ def test_a_read_only_disk_is_said_before_anything_slow(edgebee_process, disk, ph
 def test_a_full_disk_is_said(edgebee_process, disk, tmp_path):
     shutil.copy(Path(__file__).parents[2] / "edge/models/hymenoptera_int8.tflite", tmp_path)
     fill(disk)
-    done = edgebee_process("data", "check", "sample", XDG_CACHE_HOME=str(disk))
-    assert_one_line(done, str(disk), "No space left on device", "XDG_CACHE_HOME")
-    assert [path.name for path in disk.iterdir() if path.is_dir()] in ([], ["edgebee"])
-    assert not list(disk.glob("edgebee/*"))
+    done = edgebee_process("data", "check", "sample", EDGEBEE_CACHE=str(disk / "cache"))
+    assert_one_line(done, str(disk), "No space left on device", "EDGEBEE_CACHE")
+    assert [path.name for path in disk.iterdir() if path.is_dir()] in ([], ["cache"])
+    assert not list(disk.glob("cache/*"))
 
 
 def test_a_cache_that_fills_up_while_drawing_is_left_empty(edgebee_process, disk):
-    done = edgebee_process("data", "check", "sample", XDG_CACHE_HOME=str(disk))
+    done = edgebee_process("data", "check", "sample", EDGEBEE_CACHE=str(disk / "cache"))
     assert_one_line(done, "No space left on device")
-    assert list((disk / "edgebee").iterdir()) == [], "what was drawn so far is gone"
+    assert list((disk / "cache").iterdir()) == [], "what was drawn so far is gone"
 
 
 def test_a_read_only_cache_is_said(edgebee_process, disk):
     read_only(disk)
-    done = edgebee_process("data", "check", "sample", XDG_CACHE_HOME=str(disk))
-    assert_one_line(done, "Read-only file system", "XDG_CACHE_HOME")
+    done = edgebee_process("data", "check", "sample", EDGEBEE_CACHE=str(disk / "cache"))
+    assert_one_line(done, "Read-only file system", "EDGEBEE_CACHE")
 
 
 # ---------------------------------------------------------------------------- permissions
@@ -154,7 +154,7 @@ def test_what_may_not_be_read_or_written_is_said(tmp_path, photos, arguments, li
     done = subprocess.run(
         [*held_to_permissions(), sys.executable, "-m", "edgebee", *arguments],
         cwd=tmp_path,
-        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "locked")},
+        env=os.environ | {"EDGEBEE_CACHE": str(tmp_path / "locked" / "cache")},
         capture_output=True,
         text=True,
         check=False,

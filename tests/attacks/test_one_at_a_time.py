@@ -11,13 +11,19 @@ import time
 import pytest
 
 from edgebee.errors import OutputError
-from edgebee.files import atomic_write, atomic_write_all, lock_directory, output_folder
+from edgebee.files import (
+    LOCK_NAME,
+    atomic_write,
+    atomic_write_all,
+    lock_directory,
+    output_directory,
+)
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from edgebee.files import output_folder
-with output_folder(Path(sys.argv[1])):
+from edgebee.files import output_directory
+with output_directory(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -54,30 +60,51 @@ def test_the_second_run_is_told_and_writes_nothing(holder, tmp_path, arguments, 
         "Error: out: another edgebee is writing there; wait for its end, or choose another folder "
         "with --output"
     )
-    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [LOCK_NAME]
 
 
 def test_a_killed_run_holds_nothing(holder, tmp_path):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    with output_folder(tmp_path / "out"):
+    with output_directory(tmp_path / "out"):
         pass
 
 
-def test_a_claim_leaves_no_file_behind(tmp_path):
-    with lock_directory(tmp_path) as claimed:
-        assert claimed
-        assert list(tmp_path.iterdir()) == []
+def test_a_lock_leaves_no_file_behind(tmp_path):
+    with lock_directory(tmp_path) as locked:
+        assert locked
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_claim_can_be_waited_for(holder, tmp_path):
-    with lock_directory(tmp_path / "out") as claimed:
-        assert not claimed
+def test_a_lock_can_be_waited_for(holder, tmp_path, remarks):
+    with lock_directory(tmp_path / "out") as locked:
+        assert not locked
     threading.Timer(0.3, holder.kill).start()
     started = time.monotonic()
-    with lock_directory(tmp_path / "out", wait=True) as claimed:
-        assert claimed
+    with lock_directory(tmp_path / "out", wait=True) as locked:
+        assert locked
     assert time.monotonic() - started > 0.2
+    assert remarks == [f"{tmp_path / 'out'}: another edgebee is working there; waiting"]
+
+
+# Each adds 1 to a number as often as it gets the lock, which all of them remove again and again.
+COUNT_UP = """
+import sys
+from pathlib import Path
+from edgebee.files import lock_directory
+number = Path(sys.argv[1], "number")
+for _ in range(40):
+    with lock_directory(number.parent, wait=True):
+        number.write_text(str(int(number.read_text()) + 1))
+"""
+
+
+def test_runs_that_wait_for_each_other_never_hold_the_lock_together(tmp_path):
+    (tmp_path / "number").write_text("0")
+    command = [sys.executable, "-c", COUNT_UP, tmp_path]
+    for process in [subprocess.Popen(command) for _ in range(4)]:
+        assert process.wait() == 0
+    assert (tmp_path / "number").read_text() == "160"
 
 
 # ------------------------------------------------------------- files that belong together

@@ -30,7 +30,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("EDGEBEE_CACHE", str(tmp_path / "cache" / "edgebee"))
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.delenv("EDGEBEE_DATA", raising=False)
     return tmp_path / "cache" / "edgebee"

@@ -288,7 +288,7 @@ def test_the_sample_is_drawn_once_and_said_to_be_drawn(
 
 def test_a_sample_that_cannot_be_drawn(cache: Path) -> None:
     cache.parent.write_text("a file where the folder should be")
-    with pytest.raises(DataError, match=r"could not be drawn there .*XDG_CACHE_HOME") as caught:
+    with pytest.raises(DataError, match=r"could not be drawn there .*EDGEBEE_CACHE") as caught:
         load_dataset("sample")
     assert "Not a directory" in str(caught.value)
 

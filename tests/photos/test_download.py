@@ -72,9 +72,7 @@ def test_what_is_in_the_cache_is_not_fetched_again(server: Server) -> None:
     assert len(server.requests) == 1
 
 
-def test_two_that_fetch_at_once_fetch_once(
-    server: Server, cache: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_two_that_fetch_at_once_fetch_once(server: Server, cache: Path, remarks: list[str]) -> None:
     asked, may_answer = threading.Event(), threading.Event()
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -93,7 +91,7 @@ def test_two_that_fetch_at_once_fetch_once(
     assert asked.wait(10)
     second = threading.Thread(target=find)
     second.start()
-    while "another edgebee is at work there; waiting" not in capfd.readouterr().err:
+    while f"{cache}: another edgebee is working there; waiting" not in remarks:
         time.sleep(0.01)
     may_answer.set()
     first.join()

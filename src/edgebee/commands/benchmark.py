@@ -157,12 +157,12 @@ def measure_folder(
     from edgebee.benchmarks.report.page import write_page
     from edgebee.benchmarks.report.tables import print_tables, to_markdown
     from edgebee.edge.classify import silence_decoder_warnings
-    from edgebee.files import output_folder, write_checksums, write_text
+    from edgebee.files import output_directory, write_checksums, write_text
 
     silence_decoder_warnings()
     subject = _subject(folder, data)
     with (
-        output_folder(folder),
+        output_directory(folder),
         tqdm(unit="step", disable=None, bar_format="{desc} {n} [{elapsed}]") as bar,
     ):
 

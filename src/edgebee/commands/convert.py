@@ -137,12 +137,12 @@ def run(
     """
     from edgebee.convert.keras_file import check_keras_file
     from edgebee.edge.classify import silence_decoder_warnings
-    from edgebee.files import output_folder
+    from edgebee.files import output_directory
     from edgebee.tensorflow_runtime import start_tensorflow
 
     silence_decoder_warnings()
     check_keras_file(model_path)
-    with output_folder(output or model_path.parent) as folder:
+    with output_directory(output or model_path.parent) as folder:
         dataset = _photos(model_path.parent, data)
         start_tensorflow(debug=debug)
         from edgebee.convert.conversion import Settings

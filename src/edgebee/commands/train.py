@@ -114,7 +114,7 @@ def run(
         EdgebeeError: see its tree; no artifact is written then.
     """
     from edgebee.edge.classify import silence_decoder_warnings
-    from edgebee.files import output_folder
+    from edgebee.files import output_directory
     from edgebee.photos.dataset import load_dataset
     from edgebee.tensorflow_runtime import start_tensorflow
 
@@ -124,7 +124,7 @@ def run(
     dataset = load_dataset(data, val_fraction=val_fraction, seed=recipe.seed, exclude=exclude)
     kind = "drawings (not photos)" if dataset.drawn else "photos"
     labels = ", ".join(dataset.labels[:8]) + (", …" if len(dataset.labels) > 8 else "")
-    with output_folder(output):
+    with output_directory(output):
         log(
             f"{dataset.name}: {len(dataset.train)} training and {len(dataset.validation)} "
             f"validation {kind} of {labels}"

@@ -22,7 +22,13 @@ from edgebee.edge.classify import PHOTO_SUFFIXES
 from edgebee.errors import DataError, OutputError
 from edgebee.files import atomic_directory
 from edgebee.photos.exclusions import excluded_photos, ignored_patterns
-from edgebee.photos.hymenoptera import PLACEHOLDER, find_hymenoptera, is_photo, user_cache
+from edgebee.photos.hymenoptera import (
+    CACHE_VARIABLE,
+    PLACEHOLDER,
+    find_hymenoptera,
+    is_photo,
+    user_cache,
+)
 
 __all__ = ["Dataset", "Photos", "load_dataset", "sample_folder"]
 
@@ -161,7 +167,7 @@ def sample_folder() -> Path:
         cause = error if isinstance(error, OSError) else error.__cause__
         reason = (isinstance(cause, OSError) and cause.strerror) or str(error)
         raise DataError(
-            f"{folder}: the sample could not be drawn there ({reason}); set XDG_CACHE_HOME to a "
+            f"{folder}: the sample could not be drawn there ({reason}); set {CACHE_VARIABLE} to a "
             "folder that can be written"
         ) from error
     return folder

@@ -20,6 +20,7 @@ from edgebee.files import atomic_directory
 from edgebee.photos.download import FetchError, WebFile, fetch
 
 __all__ = [
+    "CACHE_VARIABLE",
     "DATA_VARIABLE",
     "HYMENOPTERA",
     "PLACEHOLDER",
@@ -31,6 +32,9 @@ __all__ = [
 
 DATA_VARIABLE = "EDGEBEE_DATA"
 """The environment variable that names the folder `hymenoptera_data` lies in."""
+
+CACHE_VARIABLE = "EDGEBEE_CACHE"
+"""The environment variable that names the cache folder, instead of the system's usual one."""
 
 PLACEHOLDER = "train/ants/imageNotFound.gif"
 """What Flickr sent in place of a deleted photo: grey, with writing on it, and no ant."""
@@ -106,10 +110,25 @@ def find_hymenoptera(
 
 
 def user_cache() -> Path:
-    """Return the folder for what can be made or fetched again (`~/.cache/edgebee` on Linux)."""
+    """Return the folder for what can be made or downloaded again.
+
+    It is what the environment variable `EDGEBEE_CACHE` names, or else the system's usual one
+    (`~/.cache/edgebee` on Linux).
+
+    Raises:
+        DataError: nobody knows where: there is neither that variable nor a home folder.
+    """
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named).absolute()
     import platformdirs
 
-    return Path(platformdirs.user_cache_path("edgebee"))
+    folder = Path(platformdirs.user_cache_path("edgebee"))
+    if not folder.is_absolute():  # "~" stays as it is where no home folder is known
+        raise DataError(
+            f"no home folder is known to keep downloads and drawings in; set {CACHE_VARIABLE} to "
+            "a folder that can be written"
+        )
+    return folder
 
 
 def is_photo(name: str) -> bool:
@@ -167,7 +186,7 @@ def _fetch(archive: Archive, target: Path, timeout_s: float, pause_s: float) -> 
     except OSError as error:
         raise DownloadError(
             f"{target}: cannot be written ({error.strerror or error}); make room there, set "
-            f"XDG_CACHE_HOME to another folder, or {WAYS_ON}"
+            f"{CACHE_VARIABLE} to another folder, or {WAYS_ON}"
         ) from error
 
 
