@@ -105,10 +105,13 @@ def everything_below(folder):
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__name__)
-def test_an_expected_failure_is_one_line_and_leaves_nothing(edgebee_process, tmp_path, failure):
+def test_an_expected_failure_is_one_line_and_leaves_nothing(
+    edgebee, tmp_path, monkeypatch, failure
+):
     arguments, named = failure(tmp_path)
     before = everything_below(tmp_path)
-    done = edgebee_process(*arguments, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = edgebee(*arguments)
     assert done.status == 1
     assert done.out == ""
     assert "Traceback" not in done.err
