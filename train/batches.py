@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.run import Phase
 from edgebee.train.features import Features
-from edgebee.train.history import Phase
 
 __all__ = ["FoldBatches", "StoredBatches", "class_weights"]
 

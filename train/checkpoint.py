@@ -24,10 +24,10 @@ import numpy.typing as npt
 from edgebee.errors import TrainingError
 from edgebee.files import write_bytes
 from edgebee.photos.dataset import Dataset
-from edgebee.train.history import Epoch
+from edgebee.run import Epoch
 from edgebee.train.recipe import Recipe
 
-__all__ = ["Checkpoint", "Checkpoints"]
+__all__ = ["Checkpoint", "Checkpoints", "clear_checkpoint", "has_checkpoint"]
 
 _FILE_NAME = ".checkpoint.npz"
 
@@ -75,7 +75,7 @@ class Checkpoints:
         Raises:
             TrainingError: there is none, or it is of another training or version of edgebee.
         """
-        again = "leave --resume out to start anew"
+        again = "leave --resume out to start again"
         try:
             with np.load(self.path, allow_pickle=False) as stored:
                 header = json.loads(str(stored["header"]))
@@ -96,9 +96,15 @@ class Checkpoints:
             )
         return Checkpoint(tuple(Epoch(**epoch) for epoch in header["epochs"]), variables)
 
-    def clear(self) -> None:
-        """Forget the state: the training is finished."""
-        self.path.unlink(missing_ok=True)
+
+def clear_checkpoint(folder: Path) -> None:
+    """Remove the state of a training in `folder`, which is finished."""
+    (folder / _FILE_NAME).unlink(missing_ok=True)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a training in `folder` that could be resumed."""
+    return (folder / _FILE_NAME).is_file()
 
 
 def _fingerprint(recipe: Recipe, dataset: Dataset) -> str:

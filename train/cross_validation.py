@@ -27,7 +27,7 @@ from edgebee.train.features import Features
 from edgebee.train.head import LinearHeads
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
 
-__all__ = ["Calibrated", "HeldOut", "calibrate", "choose_rate", "hold_out"]
+__all__ = ["Calibration", "OutOfFold", "calibrate", "choose_rate", "cross_validate"]
 
 LEARNING_RATES = (DEFAULT_LEARNING_RATE, 2e-3, 8e-3)
 """That come into question, rising. A subject far from ImageNet's needs a high one to be learned in
@@ -41,7 +41,7 @@ MOST_CLASSES_FOR_ALL_FOLDS = 40
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class OutOfFold:
     """What heads said of photos that they had not learned from."""
 
     learning_rate: float
@@ -53,7 +53,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class Calibration:
     """What held-out folds of the training photos say of the scores."""
 
     temperature: float
@@ -62,7 +62,7 @@ class Calibrated:
     """Score, 0-1, below which an answer is better withheld; None when it was not measured."""
 
 
-def hold_out(training: Features, class_count: int, recipe: Recipe) -> HeldOut | None:
+def cross_validate(training: Features, class_count: int, recipe: Recipe) -> OutOfFold | None:
     """Ask held-out photos, and choose the head's learning rate if the recipe leaves it open.
 
     Args:
@@ -91,7 +91,7 @@ def hold_out(training: Features, class_count: int, recipe: Recipe) -> HeldOut | 
         logits[own] = said.reshape(len(rows), training.views, len(rates), class_count)
     classes = training.classes[asked]
     chosen = choose_rate(_losses(logits, classes)) if len(rates) > 1 else 0
-    return HeldOut(rates[chosen], logits[:, 0, chosen], classes)
+    return OutOfFold(rates[chosen], logits[:, 0, chosen], classes)
 
 
 def _learn(
@@ -166,10 +166,10 @@ def choose_rate(losses: npt.NDArray[np.floating]) -> int:
     return int(np.flatnonzero(~(excess.mean(axis=1) > error))[0])
 
 
-def calibrate(held_out: HeldOut | None) -> Calibrated:
+def calibrate(out_of_fold: OutOfFold | None) -> Calibration:
     """Temperature and threshold from held-out folds; neither when there were too few photos."""
-    if held_out is None:
-        return Calibrated(1.0, None)
-    logits, classes = held_out.logits, held_out.classes
+    if out_of_fold is None:
+        return Calibration(1.0, None)
+    logits, classes = out_of_fold.logits, out_of_fold.classes
     temperature = fit_temperature(logits, classes)
-    return Calibrated(temperature, withholding_threshold(softmax(logits / temperature), classes))
+    return Calibration(temperature, withholding_threshold(softmax(logits / temperature), classes))

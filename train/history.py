@@ -1,34 +1,17 @@
-"""What an epoch was."""
+"""What the examples of an epoch gave."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-__all__ = ["Epoch", "Learned", "Phase"]
-
-Phase = Literal["feature_extraction", "fine_tuning"]
+__all__ = ["Learned"]
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What the examples of one epoch said while they were learned from."""
+    """Measures of one epoch while it was learned from."""
 
     loss: float
     """Mean cross-entropy, weighted."""
     accuracy: float
-    """Share that was right, not weighted, 0-1."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch did."""
-
-    epoch: int
-    """From 1, counted through both phases."""
-    phase: Phase
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    seconds: float
+    """Share that was correct, not weighted, 0-1."""

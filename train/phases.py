@@ -5,11 +5,10 @@ Imports Keras at the top: import it only where training happens.
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import math
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.errors import TrainingError
+from edgebee.progress import Progress, ProgressCallback, ignore_progress
+from edgebee.run import Epoch, Phase
 from edgebee.train.batches import StoredBatches
 from edgebee.train.calibration import cross_entropy
 from edgebee.train.checkpoint import Checkpoint
@@ -24,10 +25,11 @@ from edgebee.train.features import Features
 from edgebee.train.fine_tuning import FineTuning
 from edgebee.train.fused import multiplies_bfloat16
 from edgebee.train.head import LinearHeads
-from edgebee.train.history import Epoch, Phase
 from edgebee.train.recipe import Recipe
 
 __all__ = ["TwoPhases"]
+
+logger = logging.getLogger("edgebee.train")
 
 RUNAWAY_LOSS = 1e4
 """Guessing among a million classes costs 14; a cross-entropy this high means divergence."""
@@ -49,6 +51,7 @@ class TwoPhases:
         weight_of_class: `[classes]`, see `class_weights`; None counts every photo the same.
         save: called with the state after each epoch.
         resumed: the state to go on from.
+        progress: called with the steps of every epoch.
     """
 
     def __init__(
@@ -62,12 +65,13 @@ class TwoPhases:
         weight_of_class: npt.NDArray[np.float32] | None = None,
         save: Callable[[Checkpoint], None] = lambda checkpoint: None,
         resumed: Checkpoint | None = None,
+        progress: ProgressCallback = ignore_progress,
     ) -> None:
         self.training, self.validation = training, validation
         self.class_count, self.recipe = class_count, recipe
         self.learning_rate = learning_rate
         self.weight_of_class = weight_of_class
-        self.save, self.resumed = save, resumed
+        self.save, self.resumed, self.progress = save, resumed, progress
         self.epochs: list[Epoch] = list(resumed.epochs) if resumed else []
         self.head = self._new_head()
         """From features to one logit per class; trained in place."""
@@ -138,12 +142,11 @@ class TwoPhases:
             if _out_of_patience(self._recorded(phase), self.recipe.patience):
                 return
             started = time.perf_counter()
-            shown = _Shown(epoch, self.recipe.total_epochs, len(batches))
-            learned = learning.learn(shown.each(batches.of(epoch)), epoch)
+            learned = learning.learn(self._counted(batches, epoch), epoch)
             self.head.set_weights(learning.weights)
             logs = {"accuracy": learned.accuracy, "loss": learned.loss}
             self.record(phase, epoch, logs, started, learning.state())
-            shown.finish(logs)
+            logger.info(describe_epoch(self.epochs[-1], self.recipe.total_epochs))
 
     @property
     def logits(self) -> npt.NDArray[np.float32]:
@@ -199,6 +202,13 @@ class TwoPhases:
         self.epochs.append(Epoch(epoch=epoch + 1, phase=phase, seconds=seconds, **measured))
         self.save(Checkpoint(tuple(self.epochs), tuple(state)))
 
+    def _counted(self, batches: StoredBatches, epoch: int) -> Iterator[tuple[Any, ...]]:
+        """The batches of an epoch, each reported as progress once it was learned from."""
+        for place, batch in enumerate(batches.of(epoch)):
+            yield batch
+            task = f"epoch {epoch + 1}/{self.recipe.total_epochs}"
+            self.progress(Progress(task, place + 1, len(batches), "step"))
+
     def _batches(self, phase: Phase, batch_size: int) -> StoredBatches:
         return StoredBatches(
             self.training,
@@ -218,34 +228,9 @@ def _out_of_patience(epochs: list[Epoch], patience: int | None) -> bool:
     return len(losses) - 1 - int(np.argmin(losses)) >= patience
 
 
-def _verbosity() -> int:
-    """Keras' word for a bar on a terminal (1) or a line an epoch (2)."""
-    return 1 if sys.stderr.isatty() else 2
-
-
-class _Shown:
-    """One epoch on standard error, in Keras' own words.
-
-    Args:
-        epoch: from 0.
-        epochs: of the whole training.
-        steps: in this epoch.
-    """
-
-    def __init__(self, epoch: int, epochs: int, steps: int) -> None:
-        print(f"Epoch {epoch + 1}/{epochs}", file=sys.stderr)
-        self.steps = steps
-        self.bar = keras.utils.Progbar(steps, verbose=_verbosity(), unit_name="step")
-
-    def each(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """The batches as they are; a terminal shows how many have been learned from."""
-        for place, batch in enumerate(batches):
-            yield batch
-            if place + 1 < self.steps:
-                with contextlib.redirect_stdout(sys.stderr):
-                    self.bar.update(place + 1)
-
-    def finish(self, logs: dict[str, float]) -> None:
-        """Show what was measured."""
-        with contextlib.redirect_stdout(sys.stderr):
-            self.bar.update(self.steps, list(logs.items()), finalize=True)
+def describe_epoch(epoch: Epoch, total: int) -> str:
+    """An epoch in a line of at most 80 columns."""
+    return (
+        f"Epoch {epoch.epoch}/{total}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.3f}  "
+        f"val_loss {epoch.val_loss:.4f}  val_accuracy {epoch.val_accuracy:.3f}"
+    )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.edge.classify import read_photo
-from edgebee.train.history import Epoch
+from edgebee.run import Epoch
 
 __all__ = ["plot_confusion", "plot_mistakes", "plot_training"]
 

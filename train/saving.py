@@ -1,27 +1,166 @@
-"""Write Keras models and weights so that the same ones give the same bytes.
+"""Write what a training leaves: the model, its labels, its history, its pictures.
 
 Keras packs its `.keras` zip with the date of the day. That fails, after a whole training,
 where the clock says 1970, as it does on machines without a battery until the network tells
-them the time; and the same weights give other bytes tomorrow.
+them the time; and the same weights give other bytes tomorrow. So the zip is packed here.
 """
 
 from __future__ import annotations
 
-import io
 import json
+import logging
 import tempfile
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from edgebee.files import atomic_write_all, prepare_directory, write_checksums
+from edgebee.run import (
+    CONFUSION_PLOT_NAME,
+    HISTORY_NAME,
+    LABELS_NAME,
+    MISTAKES_PLOT_NAME,
+    MODEL_NAME,
+    PREVIOUS_NAME,
+    TRAINING_PLOT_NAME,
+    CalibrationRecord,
+    DataRecord,
+    TrainingRecord,
+    ValidationRecord,
+    encode_training_record,
+    tflite_name,
+)
 
-from edgebee.errors import TrainingError
+if TYPE_CHECKING:
+    from edgebee.train.training import Training, Validation
 
-__all__ = ["save_keras", "save_weights"]
+__all__ = ["save_keras", "save_training"]
+
+logger = logging.getLogger("edgebee.train")
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
 _METADATA = "metadata.json"
+
+
+def save_training(training: Training, folder: Path) -> Path:
+    """See `Training.save`."""
+    from edgebee.train.checkpoint import clear_checkpoint
+
+    prepare_directory(folder)
+    contents = {
+        LABELS_NAME: "".join(f"{label}\n" for label in training.dataset.labels).encode(),
+        HISTORY_NAME: encode_training_record(_record(training)),
+        **_pictures(training),
+    }
+    model = folder / MODEL_NAME
+    writes: dict[Path, Callable[[Path], object]] = {model: partial(save_keras, training.model)}
+    for name, content in contents.items():
+        writes[folder / name] = partial(Path.write_bytes, data=content)
+    with _previous_moved(folder):
+        # Together, since a model beside labels of another training would name things wrongly.
+        atomic_write_all(writes)
+    write_checksums(folder)
+    clear_checkpoint(folder)
+    return model
+
+
+@contextmanager
+def _previous_moved(folder: Path) -> Iterator[None]:
+    """Move the models of an earlier training to `previous/`; back again if the block fails."""
+    converted = sorted(folder.glob(tflite_name("*")))
+    previous = folder / PREVIOUS_NAME
+    moved: list[tuple[Path, Path]] = []
+    if converted:
+        previous.mkdir(exist_ok=True)
+        for old in (*previous.glob(tflite_name("*")), previous / MODEL_NAME):
+            old.unlink(missing_ok=True)
+    try:
+        for path in converted and (folder / MODEL_NAME, *converted):
+            if path.exists():
+                path.replace(previous / path.name)
+                moved.append((previous / path.name, path))
+        yield
+    except BaseException:
+        for there, here in moved:
+            there.replace(here)
+        raise
+    if converted:
+        names = ", ".join(path.name for path in converted)
+        logger.warning("%s: of an earlier training, moved to %s", names, previous)
+
+
+def _pictures(training: Training) -> dict[str, bytes]:
+    """File name -> PNG."""
+    from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
+
+    dataset, validation = training.dataset, training.validation
+    what = "drawings, not photos" if dataset.drawn else f"{dataset.name} validation photos"
+    correct = f"{validation.correct} of {len(validation.paths)} {what} correct"
+    return {
+        TRAINING_PLOT_NAME: plot_training(training.epochs, correct),
+        CONFUSION_PLOT_NAME: plot_confusion(validation.confusion(), dataset.labels, what),
+        MISTAKES_PLOT_NAME: plot_mistakes(
+            validation.paths, validation.classes, validation.scores, dataset.labels, what
+        ),
+    }
+
+
+def _record(training: Training) -> TrainingRecord:
+    """The content of `history.json`."""
+    dataset, validation = training.dataset, training.validation
+    packages = ("edgebee", "tensorflow", "keras", "numpy", "pillow")
+    return TrainingRecord(
+        epochs=tuple(
+            replace(
+                epoch,
+                loss=round(epoch.loss, 6),
+                accuracy=round(epoch.accuracy, 6),
+                val_loss=round(epoch.val_loss, 6),
+                val_accuracy=round(epoch.val_accuracy, 6),
+                seconds=round(epoch.seconds, 3),
+            )
+            for epoch in training.epochs
+        ),
+        validation=_validation_record(validation),
+        labels=dataset.labels,
+        data=DataRecord(
+            source=dataset.source,
+            val_fraction=dataset.val_fraction,
+            seed=dataset.seed,
+            exclude=dataset.exclude,
+            name=dataset.name,
+            drawn=dataset.drawn,
+            photos={
+                name: dict(zip(dataset.labels, photos.counts(len(dataset.labels)), strict=True))
+                for name, photos in (("train", dataset.train), ("validation", dataset.validation))
+            },
+            left_out=training.left_out,
+        ),
+        recipe=asdict(training.recipe),
+        seconds={part: round(value, 2) for part, value in training.seconds.items()},
+        versions={name: version(name) for name in packages},
+    )
+
+
+def _validation_record(validation: Validation) -> ValidationRecord:
+    calibration = validation.calibration
+    threshold = calibration.threshold
+    return ValidationRecord(
+        correct=validation.correct,
+        total=len(validation.paths),
+        confusion=tuple(tuple(row) for row in validation.confusion().tolist()),
+        calibration=CalibrationRecord(
+            temperature=round(calibration.temperature, 4),
+            threshold=None if threshold is None else round(threshold, 3),
+            expected_error_before=round(validation.error_before, 4),
+            expected_error_after=round(validation.error_after, 4),
+        ),
+    )
 
 
 def save_keras(model: Any, path: Path) -> None:
@@ -44,39 +183,3 @@ def save_keras(model: Any, path: Path) -> None:
                 if file.is_file():
                     info = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _ZIP_EPOCH)
                     archive.writestr(info, file.read_bytes())
-
-
-def save_weights(model: Any, path: Path) -> None:
-    """Write a model's weights, rounded to `float16`, in the format of `model.load_weights`.
-
-    A weight loses less than a thousandth of itself, and the file half its bytes.
-
-    Raises:
-        OSError: it could not be written.
-        TrainingError: a weight is too large for `float16`, or no number.
-    """
-    import h5py
-
-    with tempfile.TemporaryDirectory(prefix="edgebee-keras-") as temporary:
-        whole = Path(temporary, "model.weights.h5")
-        model.save_weights(whole)
-        content = io.BytesIO()  # a full disk is then met by one plain write
-        with h5py.File(whole) as source, h5py.File(content, "w") as target:
-
-            def copy(name: str, item: Any) -> None:
-                if isinstance(item, h5py.Group):
-                    copied = target.require_group(name)
-                else:
-                    with np.errstate(over="ignore"):  # refused below
-                        rounded = item[()].astype(np.float16)
-                    if not np.isfinite(rounded).all():
-                        raise TrainingError(
-                            f"{path}: not written: {name} holds a weight too large for float16, or "
-                            "no number; start from other weights or photos"
-                        )
-                    copied = target.create_dataset(name, data=rounded)
-                copied.attrs.update(item.attrs)
-
-            source.visititems(copy)
-            target.attrs.update(source.attrs)
-    path.write_bytes(content.getvalue())

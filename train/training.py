@@ -1,77 +1,75 @@
-"""A whole training: photos to a Keras model, its history and its picture."""
+"""A whole training: photos to a calibrated Keras model, with its history."""
 
 from __future__ import annotations
 
+import logging
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from edgebee.errors import TrainingError
-from edgebee.files import atomic_write_all, encode_json, write_checksums
 from edgebee.photos.dataset import Dataset, Photos
-from edgebee.train.augmentation import View, make_views
-from edgebee.train.backbone import build_backbone, build_classifier, cut_below, layers_above
-from edgebee.train.batches import class_weights
+from edgebee.progress import Progress, ProgressCallback, ignore_progress
+from edgebee.run import Epoch
 from edgebee.train.calibration import expected_calibration_error, softmax
-from edgebee.train.checkpoint import Checkpoints
-from edgebee.train.cross_validation import Calibrated, HeldOut, calibrate, hold_out
-from edgebee.train.features import Features, FrozenBase, extract_features, freeze_base
-from edgebee.train.history import Epoch
-from edgebee.train.phases import TwoPhases
-from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
+from edgebee.train.cross_validation import Calibration, OutOfFold, calibrate, cross_validate
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
-from edgebee.train.saving import save_keras
 
-__all__ = ["Training", "Validation", "train", "write_training"]
+if TYPE_CHECKING:
+    from edgebee.train.features import Features, FrozenBase
+
+__all__ = ["Training", "Validation", "train_classifier"]
+
+logger = logging.getLogger("edgebee.train")
 
 UNBALANCED_RATIO = 2.0
 """Classes are weighted when the largest has more than this many times the smallest's photos."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Validation:
-    """What the finished model says of the validation photos."""
+    """What the finished model predicts for the validation photos."""
 
     paths: tuple[Path, ...]
     """Those that could be read."""
     classes: npt.NDArray[np.int64]
-    """`[photos]`, the right ones."""
+    """`[photos]`, the true ones."""
     scores: npt.NDArray[np.float32]
-    """`[photos, classes]`"""
-    calibrated: Calibrated
+    """`[photos, classes]`, calibrated, 0-1."""
+    calibration: Calibration
     error_before: float
     """Expected calibration error without the temperature, 0-1."""
     error_after: float
     """Expected calibration error with it."""
 
+    def __repr__(self) -> str:
+        return f"<Validation: {self.correct} of {len(self.paths)} correct>"
+
     @property
-    def answers(self) -> npt.NDArray[np.int64]:
+    def predictions(self) -> npt.NDArray[np.int64]:
         """`[photos]`, the classes with the best scores."""
         return np.asarray(self.scores.argmax(axis=1), np.int64)
 
     @property
     def correct(self) -> int:
-        """How many are right."""
-        return int((self.answers == self.classes).sum())
+        """How many predictions are correct."""
+        return int((self.predictions == self.classes).sum())
 
     def confusion(self) -> npt.NDArray[np.int64]:
-        """`[classes, classes]`: photos of the row's class that were taken for the column's."""
+        """`[classes, classes]`: photos of the row's class that were predicted as the column's."""
         matrix = np.zeros((self.scores.shape[1],) * 2, np.int64)
-        np.add.at(matrix, (self.classes, self.answers), 1)
+        np.add.at(matrix, (self.classes, self.predictions), 1)
         return matrix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Training:
     """A finished training."""
 
@@ -82,79 +80,138 @@ class Training:
     """With the learning rate that was chosen and the weights that it began with."""
     epochs: tuple[Epoch, ...]
     validation: Validation
-    left_out: dict[str, str]
+    left_out: dict[str, str] = field(default_factory=dict)
     """Photo, relative to the data set -> why it was not used."""
-    seconds: dict[str, float]
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Part of the training -> wall-clock time."""
+
+    def __repr__(self) -> str:
+        validation = self.validation
+        return (
+            f"<Training on {self.dataset.name}: {', '.join(self.dataset.labels)}; "
+            f"{len(self.epochs)} epochs; {validation.correct} of {len(validation.paths)} "
+            "validation photos correct>"
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `model.keras`, `labels.txt`, `history.json`, the pictures and `SHA256SUMS`.
+
+        Models of an earlier training in the folder are moved to `previous/` in it, since they
+        would answer differently.
+
+        Args:
+            folder: made if it is missing.
+
+        Returns:
+            The path of `model.keras`.
+
+        Raises:
+            OutputError: something could not be written.
+        """
+        from edgebee.train.saving import save_training
+
+        return save_training(self, Path(folder))
 
 
-def train(
+def train_classifier(
     dataset: Dataset,
-    recipe: Recipe,
-    output: Path,
+    recipe: Recipe = Recipe(),
     *,
-    resume: bool = False,
-    say: Callable[[str], None],
+    checkpoints: str | Path | None = None,
+    resume_from: str | Path | None = None,
+    progress: ProgressCallback = ignore_progress,
 ) -> Training:
     """Train a classifier on a data set.
 
     Args:
         dataset: the photos.
         recipe: the settings.
-        output: an existing folder, for checkpoints and for activations that do not fit the
-            memory budget.
-        resume: go on where an interrupted training with the same settings and photos was.
-        say: takes one line at a time on what is going on.
+        checkpoints: an existing folder where the state is written after every epoch;
+            activations that do not fit into memory go there, too. None: no checkpoints.
+        resume_from: the folder of an interrupted training with the same settings and photos,
+            to continue it.
+        progress: called with the photos that were read, and the steps of every epoch.
 
     Raises:
-        TrainingError: a class has no readable photo.
+        TrainingError: a class has no readable photo, or there is nothing to resume.
         WeightsError: the backbone's weights cannot be had.
     """
+    if checkpoints is not None:
+        return _train(dataset, recipe, Path(checkpoints), checkpoints, resume_from, progress)
+    with tempfile.TemporaryDirectory(prefix="edgebee-train-") as scratch:
+        return _train(dataset, recipe, Path(scratch), None, resume_from, progress)
+
+
+def _train(
+    dataset: Dataset,
+    recipe: Recipe,
+    scratch: Path,
+    checkpoints: str | Path | None,
+    resume_from: str | Path | None,
+    progress: ProgressCallback,
+) -> Training:
+    import keras
+
+    from edgebee.train.backbone import build_backbone, build_classifier, layers_above
+    from edgebee.train.checkpoint import Checkpoint, Checkpoints
+    from edgebee.train.features import freeze_base
+    from edgebee.train.phases import TwoPhases
+
+    def save(checkpoint: Checkpoint) -> None:
+        if checkpoints is not None:
+            Checkpoints(Path(checkpoints), recipe, dataset).save(checkpoint)
+
     keras.utils.set_random_seed(recipe.seed)
-    checkpoints = Checkpoints(output, recipe, dataset)
-    resumed = checkpoints.load() if resume else None
+    resumed = None
+    if resume_from is not None:
+        resumed = Checkpoints(Path(resume_from), recipe, dataset).load()
     clock = _Clock()
     with clock.part("prepare"):
         backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.starting_weights)
         cut = _cut(backbone, recipe)
         base = freeze_base(backbone, cut)
     with clock.part("extract"):
-        training = _extract(base, dataset.train, recipe, recipe.views, output, "training photos")
-        validation = _extract(base, dataset.validation, recipe, 1, output, "validation photos")
+        training = _extract(base, dataset.train, recipe, "training", scratch, progress)
+        validation = _extract(
+            base, dataset.validation, replace(recipe, views=1), "validation", scratch, progress
+        )
     left_out = {
-        **_left_out(dataset, dataset.train, training, say),
-        **_left_out(dataset, dataset.validation, validation, say),
+        **_left_out(dataset, dataset.train, training),
+        **_left_out(dataset, dataset.validation, validation),
     }
-    with clock.part("hold_out"):
-        held_out = hold_out(training, len(dataset.labels), recipe)
+    with clock.part("cross_validate"):
+        out_of_fold = cross_validate(training, len(dataset.labels), recipe)
     phases = TwoPhases(
         training,
         validation,
         len(dataset.labels),
         recipe,
-        learning_rate=_learning_rate(held_out, recipe, say),
-        weight_of_class=_balance(dataset, training, say),
-        save=checkpoints.save,
+        learning_rate=_learning_rate(out_of_fold, recipe),
+        weight_of_class=_balance(dataset, training),
+        save=save,
         resumed=resumed,
+        progress=progress,
     )
     with clock.part("feature_extraction"):
-        say(f"Phase 1, feature extraction: the base is frozen, {_epochs(recipe.epochs)}")
+        logger.info("Phase 1, feature extraction: the base is frozen, %s", _epochs(recipe.epochs))
         phases.extract_head()
     if recipe.fine_tune_epochs:
         with clock.part("fine_tuning"):
-            _release(backbone, recipe, say)
+            _release(backbone, recipe)
             phases.fine_tune(layers_above(backbone, cut))
     with clock.part("calibrate"):
-        calibrated = calibrate(held_out)
-        validated = _validate(phases, dataset.validation, validation, calibrated)
-        _divide_logits(phases.head, calibrated.temperature)
+        calibration = calibrate(out_of_fold)
+        validated = _validate(phases.logits, dataset.validation, validation, calibration)
+        _divide_logits(phases.head, calibration.temperature)
     model = build_classifier(backbone, phases.head)
-    epochs = tuple(phases.epochs)
     used = replace(recipe, learning_rate=phases.learning_rate, weights=recipe.starting_weights)
-    return Training(model, dataset, used, epochs, validated, left_out, clock.seconds)
+    return Training(model, dataset, used, tuple(phases.epochs), validated, left_out, clock.seconds)
 
 
 def _cut(backbone: Any, recipe: Recipe) -> int:
     """Where the stored activations are taken; refuses to release nothing."""
+    from edgebee.train.backbone import cut_below
+
     count = len(backbone.layers)
     if recipe.fine_tune_epochs and recipe.fine_tune_at >= count:
         raise TrainingError(
@@ -165,30 +222,30 @@ def _cut(backbone: Any, recipe: Recipe) -> int:
 
 
 def _validate(
-    phases: TwoPhases, photos: Photos, features: Features, calibrated: Calibrated
+    logits: npt.NDArray[np.float32], photos: Photos, features: Features, calibration: Calibration
 ) -> Validation:
-    """What the trained model, its logits divided by the temperature, says of the photos."""
-    logits = phases.logits
-    scores = softmax(logits / calibrated.temperature).astype(np.float32)
+    """The predictions for the validation photos, logits `[photos, classes]` calibrated."""
+    scores = softmax(logits / calibration.temperature).astype(np.float32)
     classes = features.classes[features.photos]
     return Validation(
         paths=tuple(photos.paths[photo] for photo in features.photos),
         classes=classes,
         scores=scores,
-        calibrated=calibrated,
+        calibration=calibration,
         error_before=expected_calibration_error(softmax(logits), classes),
         error_after=expected_calibration_error(scores, classes),
     )
 
 
-def _release(backbone: Any, recipe: Recipe, say: Callable[[str], None]) -> None:
+def _release(backbone: Any, recipe: Recipe) -> None:
     """Make the layers from `fine_tune_at` on trainable, and those below not."""
     for place, layer in enumerate(backbone.layers):
         layer.trainable = place >= recipe.fine_tune_at
-    released = max(0, len(backbone.layers) - recipe.fine_tune_at)
-    say(
-        f"Phase 2, fine-tuning: {released} of {len(backbone.layers)} base layers released, "
-        f"{_epochs(recipe.fine_tune_epochs)}"
+    logger.info(
+        "Phase 2, fine-tuning: %d of %d base layers released, %s",
+        max(0, len(backbone.layers) - recipe.fine_tune_at),
+        len(backbone.layers),
+        _epochs(recipe.fine_tune_epochs),
     )
 
 
@@ -196,18 +253,20 @@ def _epochs(count: int) -> str:
     return "1 epoch" if count == 1 else f"{count} epochs"
 
 
-def _learning_rate(held_out: HeldOut | None, recipe: Recipe, say: Callable[[str], None]) -> float:
-    """The head's: what the recipe says, else what held-out photos chose, said aloud."""
+def _learning_rate(out_of_fold: OutOfFold | None, recipe: Recipe) -> float:
+    """The head's: what the recipe gives, else what cross-validation chose."""
     if recipe.learning_rate is not None:
         return recipe.learning_rate
-    if held_out is None:
+    if out_of_fold is None:
         return DEFAULT_LEARNING_RATE
-    right = int((held_out.logits.argmax(axis=1) == held_out.classes).sum())
-    say(
-        f"Learning rate {held_out.learning_rate:g} suits these photos "
-        f"({right} of {len(held_out.classes)} held-out training photos right without fine-tuning)"
+    correct = int((out_of_fold.logits.argmax(axis=1) == out_of_fold.classes).sum())
+    logger.info(
+        "Learning rate %g chosen by cross-validation (%d of %d training photos correct)",
+        out_of_fold.learning_rate,
+        correct,
+        len(out_of_fold.classes),
     )
-    return held_out.learning_rate
+    return out_of_fold.learning_rate
 
 
 def _divide_logits(head: Any, temperature: float) -> None:
@@ -215,105 +274,38 @@ def _divide_logits(head: Any, temperature: float) -> None:
     head.set_weights([weights / temperature for weights in head.get_weights()])
 
 
-def write_training(training: Training, output: Path, split: dict[str, Any]) -> None:
-    """Write `model.keras`, `labels.txt`, `history.json`, the pictures and `SHA256SUMS`.
-
-    Args:
-        training: from `train`.
-        output: an existing folder.
-        split: the settings that load the same photos again.
-
-    Raises:
-        OutputError: something could not be written.
-    """
-    dataset, validation = training.dataset, training.validation
-    right = f"{validation.correct} of {len(validation.paths)}"
-    what = "drawings, not photos" if dataset.drawn else f"{dataset.name} validation photos"
-    labels = "".join(f"{label}\n" for label in dataset.labels)
-    pictures = {
-        "training.png": plot_training(training.epochs, f"{right} {what} right"),
-        "confusion.png": plot_confusion(validation.confusion(), dataset.labels, what),
-        "mistakes.png": plot_mistakes(
-            validation.paths, validation.classes, validation.scores, dataset.labels, what
-        ),
-    }
-    contents = {
-        "labels.txt": labels.encode(),
-        "history.json": encode_json(_describe(training, split)),
-        **pictures,
-    }
-    # Together, since a model beside the labels of an earlier training would name things wrongly.
-    atomic_write_all(
-        {
-            output / "model.keras": lambda part: save_keras(training.model, part),
-            **{output / name: partial(Path.write_bytes, data=of) for name, of in contents.items()},
-        }
-    )
-    write_checksums(output)
-    Checkpoints(output, training.recipe, dataset).clear()
-
-
-def _describe(training: Training, split: dict[str, Any]) -> dict[str, Any]:
-    """The content of `history.json`."""
-    dataset, validation = training.dataset, training.validation
-    calibrated, threshold = validation.calibrated, validation.calibrated.threshold
-    counts = {
-        name: dict(zip(dataset.labels, photos.counts(len(dataset.labels)), strict=True))
-        for name, photos in (("train", dataset.train), ("validation", dataset.validation))
-    }
-    packages = ("edgebee", "tensorflow", "keras", "numpy", "pillow")
-    return {
-        "epochs": [
-            {key: round(value, 6) if isinstance(value, float) else value for key, value in row}
-            for row in (asdict(epoch).items() for epoch in training.epochs)
-        ],
-        "validation": {
-            "correct": validation.correct,
-            "total": len(validation.paths),
-            "confusion": validation.confusion().tolist(),
-            "calibration": {
-                "temperature": round(calibrated.temperature, 4),
-                "threshold": None if threshold is None else round(threshold, 3),
-                "expected_error_before": round(validation.error_before, 4),
-                "expected_error_after": round(validation.error_after, 4),
-            },
-        },
-        "labels": list(dataset.labels),
-        "data": {
-            "name": dataset.name,
-            "source": dataset.source,
-            "drawn": dataset.drawn,
-            **split,
-            "photos": counts,
-            "left_out": training.left_out,
-        },
-        "recipe": asdict(training.recipe),
-        "seconds": {part: round(value, 2) for part, value in training.seconds.items()},
-        "versions": {name: version(name) for name in packages},
-    }
-
-
 def _extract(
-    base: FrozenBase, photos: Photos, recipe: Recipe, views: int, scratch: Path, what: str
+    base: FrozenBase,
+    photos: Photos,
+    recipe: Recipe,
+    half: str,
+    scratch: Path,
+    progress: ProgressCallback,
 ) -> Features:
-    """Extract features with a progress bar; each photo's views follow from the seed."""
+    """Extract features; each photo's augmented images follow from the seed."""
+    from edgebee.train.augmentation import View, make_views
+    from edgebee.train.features import extract_features
+
+    done = 0
 
     def views_of(path: Path, photo: int) -> Iterator[View]:
         rng = np.random.default_rng([recipe.seed, photo])
-        return make_views(path, recipe.image_size, views, rng)
+        return make_views(path, recipe.image_size, recipe.views, rng)
 
-    with tqdm(total=len(photos), desc=f"reading {what}", unit="photo", disable=None) as bar:
-        return extract_features(
-            base, photos.paths, photos.classes, views_of, views, scratch, progress=bar.update
-        )
+    def count() -> None:
+        nonlocal done
+        done += 1
+        progress(Progress(f"reading {half} photos", done, len(photos)))
+
+    return extract_features(
+        base, photos.paths, photos.classes, views_of, recipe.views, scratch, progress=count
+    )
 
 
-def _left_out(
-    dataset: Dataset, photos: Photos, features: Features, say: Callable[[str], None]
-) -> dict[str, str]:
-    """Say which photos could not be read; refuse when a class has none left."""
+def _left_out(dataset: Dataset, photos: Photos, features: Features) -> dict[str, str]:
+    """Log which photos could not be read; refuse when a class has none left."""
     for message in features.unreadable.values():
-        say(f"warning: {message}; left out")
+        logger.warning("%s; left out", message)
     remaining = np.bincount(features.classes[features.photos], minlength=len(dataset.labels))
     for label, count in zip(dataset.labels, remaining, strict=True):
         if count == 0:
@@ -327,18 +319,20 @@ def _left_out(
     }
 
 
-def _balance(
-    dataset: Dataset, training: Features, say: Callable[[str], None]
-) -> npt.NDArray[np.float32] | None:
-    """Weights for unbalanced classes, said aloud; None when they are balanced enough."""
+def _balance(dataset: Dataset, training: Features) -> npt.NDArray[np.float32] | None:
+    """Weights `[classes]` for unbalanced classes; None when they are balanced enough."""
+    from edgebee.train.batches import class_weights
+
     classes = training.classes[training.photos]
     counts = np.bincount(classes)
     if counts.max() <= UNBALANCED_RATIO * counts.min():
         return None
-    most, least = dataset.labels[counts.argmax()], dataset.labels[counts.argmin()]
-    say(
-        f"Unbalanced: {counts.max()} photos of '{most}', {counts.min()} of '{least}'; "
-        "every class counts the same in the loss"
+    logger.info(
+        "Unbalanced: %d photos of '%s', %d of '%s'; every class counts the same in the loss",
+        counts.max(),
+        dataset.labels[counts.argmax()],
+        counts.min(),
+        dataset.labels[counts.argmin()],
     )
     return class_weights(classes, len(dataset.labels))
 

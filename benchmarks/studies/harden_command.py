@@ -46,7 +46,6 @@ def harden(
     start_tensorflow()
     from edgebee.benchmarks.studies import distillation
     from edgebee.train.backbone import build_backbone
-    from edgebee.train.saving import save_weights
 
     epochs = distillation.EPOCHS if epochs is None else epochs
     backbone = build_backbone(image_size, 1.0, "imagenet")
@@ -59,5 +58,5 @@ def harden(
                 bar.update()
 
             distillation.harden(backbone, photos, epochs=epochs, seed=seed, progress=show)
-        atomic_write_all({output: lambda part: save_weights(backbone, part)})
+        atomic_write_all({output: lambda part: distillation.save_weights(backbone, part)})
     log(f"{output}: hardened on {len(photos)} photos of {data}, {epochs} epochs")

@@ -11,8 +11,8 @@ import pytest
 
 from edgebee.errors import TrainingError
 from edgebee.photos.dataset import load_dataset
-from edgebee.train.checkpoint import Checkpoint, Checkpoints
-from edgebee.train.history import Epoch
+from edgebee.run import Epoch
+from edgebee.train.checkpoint import Checkpoint, Checkpoints, clear_checkpoint
 from edgebee.train.recipe import Recipe
 
 EPOCH = Epoch(
@@ -23,8 +23,12 @@ STATE = Checkpoint((EPOCH,), (np.arange(6, dtype=np.float32).reshape(2, 3), np.a
 
 
 @pytest.fixture
-def dataset(drawn):
-    return load_dataset(str(drawn))
+def dataset(tmp_path):
+    for name in ("ants/1.jpg", "ants/2.jpg", "bees/1.jpg", "bees/2.jpg"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"only its name and size count here")
+    return load_dataset(str(tmp_path / "photos"))
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def test_what_was_kept_comes_back(checkpoints):
 
 
 def test_once_forgotten_there_is_none(checkpoints):
-    checkpoints.clear()
+    clear_checkpoint(checkpoints.path.parent)
     with pytest.raises(TrainingError, match="no interrupted training there; leave --resume out"):
         checkpoints.load()
 

@@ -10,10 +10,10 @@ import pytest
 from edgebee.train.cross_validation import (
     LEARNING_RATES,
     LEAST_PHOTOS,
-    Calibrated,
+    Calibration,
     calibrate,
     choose_rate,
-    hold_out,
+    cross_validate,
 )
 from edgebee.train.features import Activations, Features
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
@@ -49,19 +49,23 @@ def clustered(class_count: int, photos: int, spread: float, noise: float, folder
 
 
 def test_faint_differences_of_many_classes_need_a_high_rate(tmp_path):
-    held_out = hold_out(clustered(8, 80, spread=0.1, noise=0.05, folder=tmp_path), 8, RECIPE)
-    assert held_out.learning_rate >= 4 * DEFAULT_LEARNING_RATE
+    out_of_fold = cross_validate(
+        clustered(8, 80, spread=0.1, noise=0.05, folder=tmp_path), 8, RECIPE
+    )
+    assert out_of_fold.learning_rate >= 4 * DEFAULT_LEARNING_RATE
 
 
 def test_a_rate_that_would_learn_the_photos_by_heart_is_not_taken(tmp_path):
-    held_out = hold_out(clustered(2, 120, spread=0.15, noise=1, folder=tmp_path), 2, RECIPE)
-    assert held_out.learning_rate == DEFAULT_LEARNING_RATE
+    out_of_fold = cross_validate(
+        clustered(2, 120, spread=0.15, noise=1, folder=tmp_path), 2, RECIPE
+    )
+    assert out_of_fold.learning_rate == DEFAULT_LEARNING_RATE
 
 
 def test_the_rate_that_was_given_is_taken(tmp_path):
     photos = clustered(8, 80, spread=0.1, noise=0.05, folder=tmp_path)
     given = Recipe(views=VIEWS, learning_rate=3e-4)
-    assert hold_out(photos, 8, given).learning_rate == 3e-4
+    assert cross_validate(photos, 8, given).learning_rate == 3e-4
 
 
 def test_no_head_has_seen_the_photos_that_it_is_asked_of(tmp_path):
@@ -70,22 +74,26 @@ def test_no_head_has_seen_the_photos_that_it_is_asked_of(tmp_path):
     rng = np.random.default_rng(3)
     pooled = rng.normal(0, 1, (FEATURES, FEATURES))
     classes = rng.permutation(np.arange(FEATURES) % 2)
-    held_out = hold_out(stored(classes, pooled, tmp_path), 2, Recipe(views=VIEWS, epochs=40))
-    np.testing.assert_array_equal(held_out.classes, classes)
-    right = (held_out.logits.argmax(axis=1) == classes).mean()
+    out_of_fold = cross_validate(
+        stored(classes, pooled, tmp_path), 2, Recipe(views=VIEWS, epochs=40)
+    )
+    np.testing.assert_array_equal(out_of_fold.classes, classes)
+    right = (out_of_fold.logits.argmax(axis=1) == classes).mean()
     assert right < 0.69  # chance is 0.5 and its standard deviation over 64 photos 0.0625
 
 
 def test_with_many_classes_one_fold_is_asked(tmp_path):
-    held_out = hold_out(clustered(50, 200, spread=1, noise=0.1, folder=tmp_path), 50, RECIPE)
-    assert held_out.logits.shape == (50, 50)
-    assert len(set(held_out.classes.tolist())) == 50  # folds are spread over the classes
+    out_of_fold = cross_validate(
+        clustered(50, 200, spread=1, noise=0.1, folder=tmp_path), 50, RECIPE
+    )
+    assert out_of_fold.logits.shape == (50, 50)
+    assert len(set(out_of_fold.classes.tolist())) == 50  # folds are spread over the classes
 
 
 def test_too_few_photos_say_nothing(tmp_path):
     few = clustered(2, LEAST_PHOTOS - 1, spread=1, noise=0.1, folder=tmp_path)
-    assert hold_out(few, 2, RECIPE) is None
-    assert calibrate(None) == Calibrated(1.0, None)
+    assert cross_validate(few, 2, RECIPE) is None
+    assert calibrate(None) == Calibration(1.0, None)
 
 
 def test_rates_are_tried_from_the_usual_one_up():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import replace
 
@@ -16,9 +17,10 @@ from edgebee.errors import TrainingError
 from edgebee.photos.dataset import load_dataset
 from edgebee.photos.sample import draw_photo
 from edgebee.train.batches import StoredBatches, class_weights
+from edgebee.train.checkpoint import Checkpoints
 from edgebee.train.cross_validation import LEARNING_RATES
 from edgebee.train.recipe import Recipe
-from edgebee.train.training import train, write_training
+from edgebee.train.training import train_classifier
 
 RECIPE = Recipe(epochs=2, fine_tune_epochs=2, image_size=96, views=3, seed=5)
 SMALL = replace(RECIPE, image_size=32, alpha=0.35, weights="none", views=1)
@@ -47,16 +49,39 @@ def dataset(tmp_path_factory):
     return load_dataset(str(folder))
 
 
+class Lines(logging.Handler):
+    """Keeps what the library logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.levelname}: {record.getMessage()}")
+
+
 @pytest.fixture(scope="module")
-def said():
+def logged():
+    logger, handler = logging.getLogger("edgebee"), Lines()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler.lines
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def reported():
     return []
 
 
 @pytest.fixture(scope="module")
-def training(dataset, tmp_path_factory, said):
+def training(dataset, tmp_path_factory, logged, reported):
     output = tmp_path_factory.mktemp("artifacts")
-    result = train(dataset, RECIPE, output, say=said.append)
-    write_training(result, output, {"val_fraction": 0.2, "seed": 5, "exclude": []})
+    result = train_classifier(dataset, RECIPE, checkpoints=output, progress=reported.append)
+    assert [path.name for path in output.iterdir()] == [".checkpoint.npz"]
+    result.save(output)
     return result, output
 
 
@@ -68,6 +93,32 @@ def test_both_phases_are_counted_through(training):
         (3, "fine_tuning"),
         (4, "fine_tuning"),
     ]
+
+
+def test_epochs_are_lines_that_fit_a_terminal(training, logged):
+    lines = [line.removeprefix("INFO: ") for line in logged if line.startswith("INFO: Epoch")]
+    assert [line.split()[1] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
+    for line in lines:
+        assert len(line) <= 80
+        assert all(f" {name} " in line for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
+
+
+def test_progress_counts_photos_and_steps_to_their_totals(training, reported):
+    last = {progress.task: progress for progress in reported}
+    assert list(last) == [
+        "reading training photos", "reading validation photos",
+        "epoch 1/4", "epoch 2/4", "epoch 3/4", "epoch 4/4",
+    ]  # fmt: skip
+    assert all(progress.done == progress.total for progress in last.values())
+
+
+def test_a_training_describes_itself(training):
+    result, _ = training
+    of = f"{result.validation.correct} of {len(result.validation.paths)}"
+    assert repr(result) == (
+        f"<Training on field: ants, bees, noise; 4 epochs; {of} validation photos correct>"
+    )
+    assert repr(result.validation) == f"<Validation: {of} correct>"
 
 
 def test_any_number_of_classes_by_their_folders(training):
@@ -83,15 +134,15 @@ def test_noise_is_told_from_drawings(training):
     assert matrix.sum() == len(result.validation.paths)
 
 
-def test_what_could_not_be_read_is_said_and_recorded(training, said):
+def test_what_could_not_be_read_is_said_and_recorded(training, logged):
     _, output = training
     history = json.loads((output / "history.json").read_text())
     assert list(history["data"]["left_out"]) == ["ants/broken.jpg"]
-    assert any("broken.jpg" in line and line.startswith("warning:") for line in said)
+    assert any(line.startswith("WARNING: ") and "broken.jpg" in line for line in logged)
 
 
-def test_unbalanced_classes_are_weighted_and_said_aloud(training, said):
-    assert any(line.startswith("Unbalanced:") and "'noise'" in line for line in said)
+def test_unbalanced_classes_are_weighted_and_said_aloud(training, logged):
+    assert any(line.startswith("INFO: Unbalanced:") and "'noise'" in line for line in logged)
     weights = class_weights(np.array([0, 0, 0, 1]), 2)
     np.testing.assert_allclose(weights, [2 / 3, 2])
     assert weights[[0, 0, 0, 1]].mean() == pytest.approx(1)
@@ -140,7 +191,7 @@ def test_the_written_model_is_the_trained_one(training):
 @pytest.mark.slow  # the resumed training below does all of it again, too
 def test_the_same_seed_gives_the_same_weights(dataset, training, tmp_path):
     result, _ = training
-    again = train(dataset, RECIPE, tmp_path, say=str)
+    again = train_classifier(dataset, RECIPE, checkpoints=tmp_path)
     for one, other in zip(result.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -148,7 +199,7 @@ def test_the_same_seed_gives_the_same_weights(dataset, training, tmp_path):
 @pytest.mark.slow
 def test_another_seed_gives_other_weights(dataset, training, tmp_path):
     result, _ = training
-    other = train(dataset, replace(RECIPE, seed=6), tmp_path, say=str)
+    other = train_classifier(dataset, replace(RECIPE, seed=6))
     assert not np.array_equal(result.model.get_weights()[-2], other.model.get_weights()[-2])
 
 
@@ -160,23 +211,21 @@ def test_a_resumed_training_ends_with_the_same_weights(dataset, training, tmp_pa
     class PulledPlug(Exception):  # noqa: N818
         pass
 
-    from edgebee.train import training as room
-
     result, _ = training
-    save = room.Checkpoints.save
+    save = Checkpoints.save
 
     def save_then_stop(self, checkpoint):
         save(self, checkpoint)
         if len(checkpoint.epochs) == whole_epochs:
             raise PulledPlug
 
-    room.Checkpoints.save = save_then_stop
+    Checkpoints.save = save_then_stop
     try:
         with pytest.raises(PulledPlug):
-            train(dataset, RECIPE, tmp_path, say=str)
+            train_classifier(dataset, RECIPE, checkpoints=tmp_path)
     finally:
-        room.Checkpoints.save = save
-    resumed = train(dataset, RECIPE, tmp_path, resume=True, say=str)
+        Checkpoints.save = save
+    resumed = train_classifier(dataset, RECIPE, resume_from=tmp_path)
     assert [epoch.epoch for epoch in resumed.epochs] == [1, 2, 3, 4]
     for one, other in zip(result.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -184,16 +233,16 @@ def test_a_resumed_training_ends_with_the_same_weights(dataset, training, tmp_pa
 
 def test_resuming_nothing_or_something_else_is_refused(dataset, tmp_path):
     with pytest.raises(TrainingError, match="no interrupted training there"):
-        train(dataset, RECIPE, tmp_path, resume=True, say=str)
+        train_classifier(dataset, RECIPE, resume_from=tmp_path)
 
 
-def test_the_learning_rate_that_was_chosen_is_said_and_recorded(training, said):
+def test_the_learning_rate_that_was_chosen_is_said_and_recorded(training, logged):
     result, output = training
     chosen = json.loads((output / "history.json").read_text())["recipe"]["learning_rate"]
     assert RECIPE.learning_rate is None
     assert chosen == result.recipe.learning_rate
     assert chosen in LEARNING_RATES
-    assert any(line.startswith(f"Learning rate {chosen:g} suits these photos") for line in said)
+    assert any(f"Learning rate {chosen:g} chosen by cross-validation" in line for line in logged)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +268,7 @@ def test_the_weights_it_started_from_are_recorded(training):
 def test_patience_ends_a_phase(dataset, tmp_path):
     # A rate this small changes no loss that float32 could tell, so no epoch is better.
     still = replace(SMALL, epochs=9, fine_tune_epochs=0, learning_rate=1e-30, patience=2)
-    assert len(train(dataset, still, tmp_path, say=str).epochs) == 3
+    assert len(train_classifier(dataset, still).epochs) == 3
 
 
 @pytest.mark.parametrize(
@@ -228,7 +277,7 @@ def test_patience_ends_a_phase(dataset, tmp_path):
 )
 def test_a_training_that_cannot_work_says_which_option(dataset, tmp_path, change, option):
     with pytest.raises(TrainingError, match=option):
-        train(dataset, replace(SMALL, **change), tmp_path, say=str)
+        train_classifier(dataset, replace(SMALL, **change))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +305,7 @@ def test_a_class_without_a_readable_photo_is_refused(dataset, tmp_path):
     for path in (folder / "noise").iterdir():
         path.write_bytes(b"not a photo")
     with pytest.raises(TrainingError, match="no readable photo of 'noise'"):
-        train(load_dataset(str(folder)), SMALL, tmp_path, say=str)
+        train_classifier(load_dataset(str(folder)), SMALL)
 
 
 def test_epochs_show_what_their_phase_needs(dataset, tmp_path):

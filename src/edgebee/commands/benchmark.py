@@ -215,10 +215,10 @@ def _subject(folder: Path, data: str | None) -> Subject:
     """
     from edgebee.benchmarks.measure.plan import Subject
     from edgebee.benchmarks.measure.results import Data
-    from edgebee.commands.model_photos import photos_of_model
     from edgebee.convert.keras_file import check_keras_file
     from edgebee.edge.tflite.model_file import check_model_file
     from edgebee.errors import BenchmarkError
+    from edgebee.run import load_training_photos
 
     keras = folder / KERAS_NAME
     files = sorted(folder.glob("*.tflite"), key=lambda path: path.stat().st_size, reverse=True)
@@ -231,7 +231,7 @@ def _subject(folder: Path, data: str | None) -> Subject:
         check_keras_file(keras)
     for file in files:
         check_model_file(file)
-    dataset: Dataset = photos_of_model(folder, data)
+    dataset: Dataset = load_training_photos(folder, data)
     described = Data(
         dataset.name, dataset.source, str(dataset.root), dataset.drawn, dataset.labels, (), ()
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,8 +163,8 @@ def _photos(folder: Path, data: str | None) -> Dataset:
     Raises:
         EdgebeeError: there are none, or they do not belong to the model.
     """
-    from edgebee.commands.model_photos import photos_of_model, read_label_file
     from edgebee.errors import ConversionError
+    from edgebee.run import load_training_photos, read_label_file
 
     labels = read_label_file(folder / "labels.txt")
     if labels is None and data is None and not (folder / "history.json").is_file():
@@ -174,7 +172,7 @@ def _photos(folder: Path, data: str | None) -> Dataset:
             f"{folder / 'labels.txt'}: missing, so the scores have no names; write them there, "
             "one a line, in the order of the scores"
         )
-    return photos_of_model(folder, data)
+    return load_training_photos(folder, data)
 
 
 def _prepare(
@@ -189,6 +187,7 @@ def _prepare(
     from edgebee.convert.manifest_records import hash_photo_list
     from edgebee.convert.quantize import CALIBRATED_FORMATS
     from edgebee.errors import ConversionError
+    from edgebee.run import TrainingRecord, ValidationRecord, read_training_record
 
     model, labels = load_keras(model_path), dataset.labels
     if model.output_shape[1] != len(labels):
@@ -197,7 +196,11 @@ def _prepare(
             f"{len(labels)} labels ({', '.join(labels[:8])}); put the labels.txt that belongs "
             "to it beside it"
         )
-    record = _read_training_record(model_path.parent / "history.json", dataset)
+    record = read_training_record(model_path.parent, or_none=True) or TrainingRecord()
+    validation = record.validation or ValidationRecord()
+    recorded = None
+    if validation.total and record.data is not None and record.data.source == dataset.source:
+        recorded = (validation.correct, validation.total)
     photos, size = dataset.train, model.input_shape[1:3]
     count = samples or max(DEFAULT_SAMPLES, 2 * len(labels))
     calibration = None
@@ -217,11 +220,11 @@ def _prepare(
             keras_sha256=hashlib.sha256(model_path.read_bytes()).hexdigest(),
             data_sha256=hash_photo_list(dataset.root, [*photos.paths, *dataset.validation.paths]),
             data_root=dataset.root,
-            temperature=record.temperature,
-            threshold=record.threshold,
+            temperature=validation.calibration.temperature,
+            threshold=validation.calibration.threshold,
         ),
         settings=settings,
-        held_out=_hold_out(dataset, model, settings.seed, record.result),
+        held_out=_hold_out(dataset, model, settings.seed, recorded),
         calibration=calibration,
         read_more=read_more,
         say=log,
@@ -254,41 +257,6 @@ def _write_all(conversion: Conversion, formats: Sequence[Format], folder: Path) 
     if refused:
         raise ConversionError("; ".join(refused) + remedy)
     return written
-
-
-@dataclass(frozen=True)
-class _TrainingRecord:
-    """What `history.json` says of a training's end."""
-
-    temperature: float | None = None
-    threshold: float | None = None
-    result: tuple[int, int] | None = None
-    """Right ones among how many validation photos, when it was these same photos."""
-
-
-def _read_training_record(path: Path, dataset: Dataset) -> _TrainingRecord:
-    """Read `history.json`; what is missing or damaged in it is left open."""
-    try:
-        history = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return _TrainingRecord()
-    validation = _part(history, "validation")
-    scores = _part(validation, "calibration")
-    numbers = {name: scores.get(name) for name in ("temperature", "threshold")}
-    correct, total = validation.get("correct"), validation.get("total")
-    result = None
-    same = _part(history, "data").get("source") == dataset.source
-    if same and isinstance(correct, int) and isinstance(total, int):
-        result = (correct, total)
-    return _TrainingRecord(
-        **{name: float(one) for name, one in numbers.items() if isinstance(one, (int, float))},
-        result=result,
-    )
-
-
-def _part(record: Any, name: str) -> dict[str, Any]:
-    found = record.get(name) if isinstance(record, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _calibrate(

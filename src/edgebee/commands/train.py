@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebee.console import echo, log
+from edgebee.console import ProgressBars, echo, log, show_log_records
 from edgebee.errors import TrainingError
+from edgebee.progress import Progress
 
 if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset
     from edgebee.train.recipe import Recipe
 
-MOST_FINDINGS_SHOWN = 8
+MOST_PROBLEMS_SHOWN = 8
 
 
 @click.command("train", short_help="Photos in folders -> a Keras model.")
@@ -94,7 +96,7 @@ def command(
     run(
         data, output, recipe, val_fraction=val_fraction, exclude=exclude, resume=resume, debug=debug
     )
-    model = "" if output == Path("artifacts") else f"{output / 'model.keras'} "
+    model = "" if output == Path("artifacts") else f"{shlex.quote(str(output / 'model.keras'))} "
     log(f"Next: edgebee convert {model}--quantize int8")
 
 
@@ -108,7 +110,7 @@ def run(
     resume: bool = False,
     debug: bool = False,
 ) -> None:
-    """Load the photos, train and write the artifacts.
+    """Load the photos, check them, train and save.
 
     Raises:
         EdgebeeError: see its tree; no artifact is written then.
@@ -119,54 +121,68 @@ def run(
     from edgebee.tensorflow_runtime import start_tensorflow
 
     silence_decoder_warnings()
+    show_log_records()
     if data == "sample":
         log("sample: drawings made on the spot, once")
     dataset = load_dataset(data, val_fraction=val_fraction, seed=recipe.seed, exclude=exclude)
     kind = "drawings (not photos)" if dataset.drawn else "photos"
     labels = ", ".join(dataset.labels[:8]) + (", …" if len(dataset.labels) > 8 else "")
-    with output_directory(output):
+    with output_directory(output), ProgressBars() as bars:
         log(
             f"{dataset.name}: {len(dataset.train)} training and {len(dataset.validation)} "
             f"validation {kind} of {labels}"
         )
         if not dataset.drawn:
-            _look_at(dataset)
+            _print_problems(dataset, bars)
         start_tensorflow(debug=debug)
-        from edgebee.train.training import train, write_training
+        from edgebee.train.checkpoint import has_checkpoint
+        from edgebee.train.training import train_classifier
 
         try:
-            training = train(dataset, recipe, output, resume=resume, say=log)
+            training = train_classifier(
+                dataset,
+                recipe,
+                checkpoints=output,
+                resume_from=output if resume else None,
+                progress=bars,
+            )
         except KeyboardInterrupt:
-            click.echo(err=True)  # leaves the line of the progress bar
-            log("Interrupted. The same command with --resume goes on from the last whole epoch.")
+            bars.close()
+            if has_checkpoint(output):
+                log("Interrupted. The same command with --resume continues after the last epoch.")
             raise
-        split = {"val_fraction": val_fraction, "seed": recipe.seed, "exclude": list(exclude)}
-        write_training(training, output, split)
+        model = training.save(output)
     validation = training.validation
-    said = f"{validation.correct} of {len(validation.paths)} validation {kind} right"
-    echo(f"{output / 'model.keras'}: {said}")
+    echo(f"{model}: {validation.correct} of {len(validation.paths)} validation {kind} correct")
 
 
-def _look_at(dataset: Dataset) -> None:
-    """Say briefly what is wrong with the photos; unreadable ones are named when left out."""
-    from tqdm import tqdm
-
+def _print_problems(dataset: Dataset, bars: ProgressBars) -> None:
+    """Print the worst problems of the photos; unreadable ones are named when left out."""
     from edgebee.photos.checks import audit_dataset
 
-    count = len(dataset.train) + len(dataset.validation)
-    with tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar:
-        audit = audit_dataset(dataset, progress=bar.update)
+    count, done = len(dataset.train) + len(dataset.validation), 0
+
+    def progress() -> None:
+        nonlocal done
+        done += 1
+        bars(Progress("checking the photos", done, count))
+
+    audit = audit_dataset(dataset, progress=progress)
     named_later = {"unreadable", "truncated"}
-    findings = [
-        finding
-        for finding in audit.findings
-        if finding.severity != "note" and finding.kind not in named_later
+    problems = [
+        problem
+        for problem in audit.findings
+        if problem.severity != "note" and problem.kind not in named_later
     ]
-    for finding in findings[:MOST_FINDINGS_SHOWN]:
-        log(f"{finding.severity}: {finding.kind}: {', '.join(finding.paths)}: {finding.message}")
-    if len(findings) > MOST_FINDINGS_SHOWN:
+    for problem in problems[:MOST_PROBLEMS_SHOWN]:
+        log(f"{problem.severity}: {problem.kind}: {', '.join(problem.paths)}: {problem.message}")
+    if len(problems) > MOST_PROBLEMS_SHOWN:
         log(
-            f"… and {len(findings) - MOST_FINDINGS_SHOWN} more: edgebee data check {dataset.source}"
+            f"… and {len(problems) - MOST_PROBLEMS_SHOWN} more: "
+            f"edgebee data check {shlex.quote(dataset.source)}"
         )
     if audit.corrupts:
-        log("The result will look better than it is: mend this, or leave photos out: --exclude")
+        log(
+            "These problems inflate the measured accuracy. Fix them, or exclude the photos "
+            "with --exclude."
+        )

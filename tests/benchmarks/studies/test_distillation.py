@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgebee.benchmarks.studies.distillation import STUDENT_SHARE, harden, make_distillation_example
+from edgebee.benchmarks.studies.distillation import (
+    STUDENT_SHARE,
+    harden,
+    make_distillation_example,
+    save_weights,
+)
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.errors import TrainingError
 from edgebee.photos.sample import LABELS, draw_photo
 from edgebee.train.augmentation import FIELD_VIEWS
 from edgebee.train.backbone import build_backbone
-from edgebee.train.saving import save_weights
 
 SIDE_PX = 64
 
