@@ -117,7 +117,7 @@ def verification_record(verification: Verification, max_drop: float) -> dict[str
         "lost": seen.lost,
         "gained": seen.gained,
         "drop_points": round(seen.drop, 2),
-        "drop_interval_95": [round(end, 2) for end in seen.interval],
+        "drop_interval_95": [round(seen.interval.low, 2), round(seen.interval.high, 2)],
         "mcnemar_p": round(seen.p, 4),
         "max_drop": max_drop,
     }

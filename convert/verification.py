@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.convert.paired import PairedComparison, compare
 from edgebee.convert.representative import draw_order
 from edgebee.edge.classify import ModelError, PhotoError, invoke, make_interpreter, read_photo
 from edgebee.errors import ConversionError, OutputError
+from edgebee.stats import PairedComparison, compare_paired
 
 __all__ = [
     "MAX_DROP_POINTS",
@@ -83,12 +83,12 @@ class Verification:
     """Of any score to Keras' score, 0-1."""
 
     def __str__(self) -> str:
-        seen, (low, high) = self.comparison, self.comparison.interval
+        seen, interval = self.comparison, self.comparison.interval
         return (
             f"{seen.correct} of {seen.total} correct (Keras {seen.reference_correct}), the same "
             f"label on {self.agreement}, largest score difference {self.largest_difference:.3f}; "
-            f"{seen.drop:.1f} points lost (95 % interval {low:.1f} to {high:.1f}, exact McNemar "
-            f"p = {seen.p:.2g})"
+            f"{seen.drop:.1f} points lost (95 % interval {interval.low:.1f} to "
+            f"{interval.high:.1f}, exact McNemar p = {seen.p:.2g})"
         )
 
     @property
@@ -235,7 +235,7 @@ def _check_labels(held_out: HeldOut, labels: Sequence[str]) -> None:
     }
     exchanged = [one for one, answer in often.items() if one != answer]
     renamed = np.array([often[int(one)] for one in held_out.classes]) == said
-    seen = compare(renamed, right)
+    seen = compare_paired(renamed, right)
     # A model that is no good gives other answers by chance: as many more as fewer are right.
     if exchanged and len(set(often.values())) == len(often) and seen.drop > 0 and seen.p < 0.01:
         names = ", ".join(labels[one] for one in exchanged)
@@ -305,7 +305,7 @@ def verify(content: bytes, held_out: HeldOut) -> Verification:
     scores = run_model(content, held_out.pixels)
     said = scores.argmax(axis=1)
     return Verification(
-        comparison=compare(held_out.reference_right, said == held_out.classes),
+        comparison=compare_paired(held_out.reference_right, said == held_out.classes),
         agreement=int((said == held_out.reference.argmax(axis=1)).sum()),
         largest_difference=float(np.abs(scores - held_out.reference).max()),
     )

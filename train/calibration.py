@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 __all__ = [
     "cross_entropy",
-    "expected_calibration_error",
     "fit_temperature",
     "log_losses",
     "softmax",
@@ -28,9 +27,6 @@ _TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(5.0), 321))
 
 WITHHELD_SHARE = 0.01
 """Share of right answers that the threshold turns into `unknown`."""
-
-_BINS = 15
-"""As in Guo et al."""
 
 
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -79,25 +75,6 @@ def fit_temperature(logits: npt.NDArray[np.floating], classes: npt.NDArray[np.in
         )
         low, high = (low, middle) if here <= above else (middle + 1, high)
     return float(_TEMPERATURES[low])
-
-
-def expected_calibration_error(
-    scores: npt.NDArray[np.floating], classes: npt.NDArray[np.int64]
-) -> float:
-    """How far the best scores are from the share that is right, on average over bins.
-
-    Args:
-        scores: `[n, classes]`, rows adding up to 1.
-        classes: `[n]`, the right classes.
-
-    Returns:
-        0 (calibrated) to 1.
-    """
-    best = scores.max(axis=1)
-    right = scores.argmax(axis=1) == classes
-    bins = np.minimum((best * _BINS).astype(int), _BINS - 1)
-    error = sum(abs(best[bins == one].sum() - right[bins == one].sum()) for one in np.unique(bins))
-    return float(error / len(classes))
 
 
 def withholding_threshold(

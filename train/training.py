@@ -18,7 +18,8 @@ from edgebee.errors import TrainingError
 from edgebee.photos.dataset import Dataset, Photos
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
 from edgebee.run import Epoch
-from edgebee.train.calibration import expected_calibration_error, softmax
+from edgebee.stats import confusion_matrix, expected_calibration_error
+from edgebee.train.calibration import softmax
 from edgebee.train.cross_validation import Calibration, OutOfFold, calibrate, cross_validate
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
 
@@ -64,9 +65,7 @@ class Validation:
 
     def confusion(self) -> npt.NDArray[np.int64]:
         """`[classes, classes]`: photos of the row's class that were predicted as the column's."""
-        matrix = np.zeros((self.scores.shape[1],) * 2, np.int64)
-        np.add.at(matrix, (self.classes, self.predictions), 1)
-        return matrix
+        return confusion_matrix(self.classes, self.predictions, self.scores.shape[1])
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgebee.benchmarks.measure.devices import Device
+from edgebee.stats import Interval, ReliabilityBin
 
 __all__ = [
     "FORMAT_VERSION",
     "Accuracy",
-    "Bin",
     "ClassFigures",
     "Data",
-    "Interval",
     "PairedTest",
     "Photo",
     "Results",
@@ -31,19 +30,6 @@ __all__ = [
 ]
 
 FORMAT_VERSION: Literal[1] = 1
-
-
-@dataclass(frozen=True)
-class Interval:
-    """The ends of a confidence interval.
-
-    Attributes:
-        low: lower end, 0-1.
-        high: upper end, 0-1.
-    """
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -100,25 +86,6 @@ class ClassFigures:
 
 
 @dataclass(frozen=True)
-class Bin:
-    """Photos whose best score lies in one range, for the reliability curve.
-
-    Attributes:
-        low: lower end of the range.
-        high: upper end.
-        photos: how many; empty bins are listed too.
-        score: mean best score; null when empty.
-        right: share that was right; null when empty.
-    """
-
-    low: float
-    high: float
-    photos: int
-    score: float | None
-    right: float | None
-
-
-@dataclass(frozen=True)
 class PairedTest:
     """A variant held against the reference on the same photos.
 
@@ -157,7 +124,7 @@ class Accuracy:
     confusion: tuple[tuple[int, ...], ...]
     classes: tuple[ClassFigures, ...]
     calibration_error: float
-    bins: tuple[Bin, ...]
+    bins: tuple[ReliabilityBin, ...]
     against: PairedTest | None
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.benchmarks.measure.accuracy import wilson
 from edgebee.benchmarks.measure.results import Results, Variant
 from edgebee.benchmarks.report.charts import (
     ACCENT,
@@ -23,6 +22,7 @@ from edgebee.benchmarks.report.charts import (
     draw,
 )
 from edgebee.benchmarks.report.summary import choose, clip, percent, short_names
+from edgebee.stats import wilson_interval
 
 __all__ = ["Curves", "plot_confusions", "plot_reliability", "plot_training", "plot_worst_pairs"]
 
@@ -237,7 +237,7 @@ def _draw_points(
     """One curve, each point with Wilson's interval of its own photos."""
     at = [100 * point.score + shift for point in points]
     for place, point in zip(at, points, strict=True):
-        interval = wilson(round(point.right * point.photos), point.photos)
+        interval = wilson_interval(round(point.right * point.photos), point.photos)
         axes.plot([place] * 2, [100 * interval.low, 100 * interval.high], "_-", color=colour,
                   linewidth=1, markersize=5, alpha=0.75)  # fmt: skip
     axes.plot(at, [100 * point.right for point in points], marker + "-", color=colour,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgebee.benchmarks.measure.accuracy import SIGNIFICANT_P
 from edgebee.benchmarks.measure.devices import Device, Run
 from edgebee.benchmarks.measure.latency import spell_ms
 from edgebee.benchmarks.measure.results import Results, Variant
+from edgebee.stats import SIGNIFICANT_P
 
 __all__ = [
     "NOTHING",

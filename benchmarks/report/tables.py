@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgebee.benchmarks.measure.accuracy import SIGNIFICANT_P
 from edgebee.benchmarks.measure.devices import Device, Run
 from edgebee.benchmarks.measure.latency import spell_ms
 from edgebee.benchmarks.measure.results import PairedTest, Results, Variant
 from edgebee.benchmarks.report.conditions import spell_conditions
 from edgebee.benchmarks.report.summary import verdict
+from edgebee.stats import SIGNIFICANT_P
 
 __all__ = ["Table", "print_tables", "tables", "to_markdown"]
 

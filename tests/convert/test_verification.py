@@ -13,8 +13,8 @@ pytest.importorskip("keras", reason="needs edgebee[train]")
 from fragile_models import LABELS, red_or_blue, write_photos
 
 from edgebee.convert import conversion, representative, verification
-from edgebee.convert.paired import compare
 from edgebee.convert.verification import MAX_DROP_POINTS, HeldOut, Verification, check_reference
+from edgebee.stats import compare_paired
 
 
 def seen(total, lost, gained=0, *, wrong=0, agreement=None, difference=0.1):
@@ -23,7 +23,7 @@ def seen(total, lost, gained=0, *, wrong=0, agreement=None, difference=0.1):
     other = np.where(np.arange(total) < lost, False, reference)
     other[total - gained :] = True if gained else other[total - gained :]
     agreed = total - lost - gained if agreement is None else agreement
-    return Verification(compare(reference, other), agreed, difference)
+    return Verification(compare_paired(reference, other), agreed, difference)
 
 
 # ------------------------------------------------------------------ how much may be lost
@@ -58,7 +58,9 @@ def test_another_limit():
 def test_a_model_no_better_than_chance_can_lose_everything_and_no_accuracy():
     reference = np.tile([True, False], 50)
     other = ~reference
-    verification_ = Verification(compare(reference, other), agreement=0, largest_difference=0.9)
+    verification_ = Verification(
+        compare_paired(reference, other), agreement=0, largest_difference=0.9
+    )
     assert verification_.comparison.drop == 0
     assert "another model" in verification_.problem(2.0)
 

@@ -12,6 +12,7 @@ from edgebee.benchmarks.measure.results import PairedTest
 from edgebee.benchmarks.report.conditions import spell_conditions
 from edgebee.benchmarks.report.summary import verdict
 from edgebee.benchmarks.report.tables import print_tables, spell_against, tables, to_markdown
+from edgebee.stats import mcnemar_p
 
 
 def cells(text: str) -> list[list[str]]:
@@ -41,9 +42,7 @@ def test_one_photo_is_not_printed_as_a_loss(example):
     ],
 )
 def test_a_difference_is_one_where_chance_does_not_explain_it(gained, lost, words):
-    from edgebee.benchmarks.measure.accuracy import mcnemar
-
-    assert spell_against(PairedTest(0.9, gained, lost, mcnemar(gained, lost))) == words
+    assert spell_against(PairedTest(0.9, gained, lost, mcnemar_p(gained, lost))) == words
 
 
 def test_each_machine_has_its_table_and_all_have_one_side_by_side(example):

@@ -1,0 +1,203 @@
+"""Statistics against published figures, hand-made examples and their definitions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from edgebee.stats import (
+    auroc,
+    compare_paired,
+    confusion_matrix,
+    expected_calibration_error,
+    fpr95,
+    mcnemar_p,
+    newcombe_interval,
+    reliability_bins,
+    wilson_interval,
+)
+
+
+# ------------------------------------------------------------------ intervals and paired tests
+@pytest.mark.parametrize(
+    ("correct", "total", "low", "high"),
+    [
+        # Newcombe, "Two-sided confidence intervals for the single proportion" (Statistics in
+        # Medicine 17, 1998), table I, method 3: 81/263, 15/148, 0/20, 1/29. Four digits there.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_is_as_published(correct, total, low, high):
+    interval = wilson_interval(correct, total)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize("total", [1, 3, 153, 10_000])
+def test_wilson_holds_the_share_and_stays_within_0_and_1(total):
+    for correct in {0, 1, total // 2, total}:
+        interval = wilson_interval(correct, total)
+        assert 0 <= interval.low <= correct / total <= interval.high <= 1
+    assert wilson_interval(0, total).low == 0
+    assert wilson_interval(total, total).high == 1
+    assert wilson_interval(total, total).low == pytest.approx(1 - wilson_interval(0, total).high)
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "p"),
+    [
+        (0, 0, 1.0),
+        (0, 1, 1.0),  # a single photo is never a difference
+        (1, 0, 1.0),
+        (0, 5, 2 / 2**5),
+        (0, 6, 2 / 2**6),
+        (3, 3, 1.0),
+        (2, 8, 2 * (1 + 10 + 45) / 2**10),
+        (0, 2000, 0.0),  # too small for a float, and no error
+    ],
+)
+def test_mcnemar_is_the_binomial_tail(gained, lost, p):
+    assert mcnemar_p(gained, lost) == pytest.approx(p)
+    assert mcnemar_p(lost, gained) == mcnemar_p(gained, lost)
+
+
+@pytest.mark.parametrize("changed", range(1, 11))
+def test_mcnemar_is_the_share_of_coin_tosses_that_are_as_uneven(changed):
+    heads = [toss.bit_count() for toss in range(2**changed)]  # of every way they may fall
+    for lost in range(changed + 1):
+        uneven = [abs(2 * one - changed) >= abs(2 * lost - changed) for one in heads]
+        assert mcnemar_p(changed - lost, lost) == pytest.approx(sum(uneven) / len(heads))
+
+
+def test_newcombe_is_as_published():
+    # Newcombe, Statistics in Medicine 17 (1998), table: 36 both, 12 and 2 in one alone, of 50.
+    interval = newcombe_interval(36, 12, 2, 0)
+    assert (round(interval.low, 4), round(interval.high, 4)) == (0.0569, 0.3404)
+
+
+@pytest.mark.parametrize("both", [0, 3, 140])
+@pytest.mark.parametrize("lost", [0, 1, 9])
+@pytest.mark.parametrize("gained", [0, 2])
+@pytest.mark.parametrize("neither", [0, 5])
+def test_the_interval_holds_the_difference_and_turns_with_it(both, lost, gained, neither):
+    if both + lost + gained + neither == 0:
+        return
+    total = both + lost + gained + neither
+    there = newcombe_interval(both, lost, gained, neither)
+    # 1e-9: rounding where the interval touches an end.
+    assert -1 - 1e-9 <= there.low <= (lost - gained) / total <= there.high <= 1 + 1e-9
+    back = newcombe_interval(both, gained, lost, neither)
+    assert (back.low, back.high) == pytest.approx((-there.high, -there.low), abs=1e-12)
+
+
+def test_the_interval_keeps_its_promise():
+    # 40 photos, of which 10 % are lost and 5 % gained: the true difference is 5 points.
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(40, [0.75, 0.10, 0.05, 0.10], size=2000)
+    intervals = [newcombe_interval(*map(int, row)) for row in counts]
+    covered = np.mean([one.low <= 0.05 <= one.high for one in intervals])
+    # 2000 draws know a share of 95 % to within 1 %; the method is known to be a little wide.
+    assert 0.94 <= covered <= 0.985
+
+
+def test_what_is_counted():
+    reference = np.array([True] * 6 + [False] * 4)
+    other = np.array([True] * 3 + [False] * 3 + [True] * 1 + [False] * 3)
+    seen = compare_paired(reference, other)
+    assert (seen.total, seen.reference_correct, seen.correct) == (10, 6, 4)
+    assert (seen.lost, seen.gained) == (3, 1)
+    assert seen.drop == pytest.approx(20)
+    assert seen.p == pytest.approx(2 * (1 + 4) / 2**4)
+    assert seen.interval.low < 20 < seen.interval.high
+
+
+def test_a_thousand_photos_do_not_overflow():
+    assert 0 <= mcnemar_p(700, 300) < 1e-30
+    assert math.isfinite(newcombe_interval(100_000, 700, 300, 5).low)
+
+
+# ------------------------------------------------------------------ calibration
+@pytest.fixture
+def scores():
+    """Six photos of three classes; four right, one class never said."""
+    said = [0, 0, 1, 0, 1, 1]
+    best = [0.9, 0.8, 0.7, 0.6, 0.95, 0.5]
+    rows = np.full((6, 3), 0.0)
+    for row, (label, score) in enumerate(zip(said, best, strict=True)):
+        rows[row] = (1 - score) / 2
+        rows[row, label] = score
+    return rows, np.array([0, 0, 0, 0, 1, 2])
+
+
+def test_bins_cover_every_photo_once(scores):
+    bins = reliability_bins(*scores)
+    assert bins[0].low == 0
+    assert bins[-1].high == 1
+    assert [one.high for one in bins[:-1]] == [one.low for one in bins[1:]]
+    assert sum(one.photos for one in bins) == 6
+    for one in bins:
+        assert (one.score is None) == (one.right is None) == (one.photos == 0)
+        if one.score is not None:
+            assert one.low <= one.score <= one.high
+
+
+def test_a_score_of_one_is_in_the_last_bin():
+    (*others, last) = reliability_bins(np.array([[1.0, 0.0]]), np.array([0]))
+    assert (last.photos, last.right) == (1, 1.0)
+    assert not any(one.photos for one in others)
+
+
+def test_calibrated_scores_have_no_error():
+    # Correct as often as the score says: 0.75 of those with 0.75, which binary fractions hold.
+    scores = np.tile([0.75, 0.25], (400, 1))
+    assert expected_calibration_error(scores, np.array([0] * 300 + [1] * 100)) == 0
+
+
+def test_calibration_error_by_hand():
+    scores = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
+    classes = np.array([0, 1, 1, 1])
+    # Bin of 0.9: scores 1.8, correct 1. Bin of 0.6: scores 1.2, correct 2. (0.8 + 0.8) / 4.
+    assert expected_calibration_error(scores, classes) == pytest.approx(0.4)
+
+
+# ------------------------------------------------------------------ confusion and separation
+def test_confusion_has_the_class_in_its_row_and_the_prediction_in_its_column():
+    matrix = confusion_matrix(np.array([0, 0, 0, 1, 2]), np.array([0, 1, 1, 1, 0]), 3)
+    assert matrix.tolist() == [[1, 2, 0], [0, 1, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("known", "other", "area"),
+    [
+        ([0.9, 0.8], [0.1, 0.2], 1.0),
+        ([0.1, 0.2], [0.9, 0.8], 0.0),
+        ([0.5, 0.5], [0.5], 0.5),
+        # 6 pairs: 0.8 is above both, 0.4 above one and equal to one, 0.3 above one.
+        ([0.8, 0.4, 0.3], [0.4, 0.1], 4.5 / 6),
+    ],
+)
+def test_auroc_by_hand(known, other, area):
+    assert auroc(np.array(known), np.array(other)) == pytest.approx(area)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_auroc_and_fpr95_are_what_their_definitions_say_pair_by_pair(seed):
+    rng = np.random.default_rng(seed)
+    # Few different scores, so that there are ties.
+    known = rng.integers(3, 12, rng.integers(1, 60)) / 12
+    other = rng.integers(0, 9, rng.integers(1, 60)) / 12
+    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in known for b in other]
+    assert auroc(known, other) == pytest.approx(sum(pairs) / len(pairs))
+    accepting = [t for t in known if np.mean(known >= t) >= 0.95]
+    assert fpr95(known, other) == np.mean(other >= max(accepting))
+
+
+def test_fpr95_lets_one_known_photo_in_twenty_go():
+    known = np.array([0.1, *[0.9] * 19])
+    assert fpr95(known, np.array([0.5, 0.95])) == 0.5
+    # Of nineteen none can be let go: 18 of 19 is less than 95 %.
+    assert fpr95(known[:19], np.array([0.5, 0.95])) == 1.0
