@@ -1,8 +1,8 @@
 """Golden samples: small pictures with the scores that a model gives for them.
 
-They travel inside the model file, and tell on any machine within a second whether it computes
-there what it computed here. They are patterns and no photos, so that nobody's pictures travel
-along, and few pixels wide, so that they weigh nothing.
+They travel inside the model file, and show on any machine within a second whether it computes
+there what it computed here. They are patterns, not photos, so that nobody's pictures travel
+along, and a few pixels wide, so that they take no room.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def draw_pictures() -> list[GoldenPicture]:
 
 
 def enlarge(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Blow a picture up to the model's input by repeating its pixels.
+    """Enlarge a picture to the model's input by repeating its pixels.
 
     Args:
         pixels: `[h, w, 3]`.
@@ -70,10 +70,10 @@ def enlarge(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray
 def choose_pictures(
     pictures: Sequence[GoldenPicture], scores: npt.NDArray[np.float32]
 ) -> list[GoldenPicture]:
-    """Choose the pictures that tell most.
+    """Choose the pictures that reveal most.
 
-    A score near 1 stays there whatever goes wrong. The least certain ones are taken, but for
-    those that are undecided, and a label that is not there yet before one that is.
+    A score near 1 stays there whatever goes wrong. The least certain ones are taken, except
+    undecided ones, and a label that is not there yet before one that is.
 
     Args:
         pictures: the candidates.
@@ -81,11 +81,12 @@ def choose_pictures(
     """
     ordered = np.sort(scores, axis=1)
     lead = ordered[:, -1] - ordered[:, -2] if scores.shape[1] > 1 else ordered[:, -1]
-    answers = scores.argmax(axis=1)
-    turn: dict[int, int] = {}
+    predicted = scores.argmax(axis=1)
+    rank_of_label: dict[int, int] = {}
     ranked: list[tuple[bool, int, int, int]] = []
-    for place in np.lexsort((lead, lead < _MIN_LEAD)):
-        answer = int(answers[place])
-        turn[answer] = turn.get(answer, -1) + 1
-        ranked.append((bool(lead[place] < _MIN_LEAD), turn[answer], len(ranked), int(place)))
-    return [pictures[place] for *_, place in sorted(ranked)[:_CHOSEN]]
+    for index in np.lexsort((lead, lead < _MIN_LEAD)):
+        label = int(predicted[index])
+        rank_of_label[label] = rank_of_label.get(label, -1) + 1
+        undecided = bool(lead[index] < _MIN_LEAD)
+        ranked.append((undecided, rank_of_label[label], len(ranked), int(index)))
+    return [pictures[index] for *_, index in sorted(ranked)[:_CHOSEN]]

@@ -1,69 +1,47 @@
-"""The representative data set: the photos that tell the quantizer which values to expect."""
+"""The representative dataset: the training photos that int8's value ranges are measured on."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.convert.representative_checks import CalibrationAudit, audit_calibration
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.errors import ConversionError
 
-__all__ = ["Calibration", "draw_order", "photo_name", "read_calibration"]
+__all__ = ["RepresentativeDataset", "draw_order", "photo_name", "read_representative_dataset"]
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Photos for calibration, read as the runner reads them."""
+class RepresentativeDataset:
+    """Training photos as the runner reads them."""
 
     pixels: npt.NDArray[np.uint8]
-    """`[samples, H, W, 3]`, RGB, 0-255, with both 0 and 255 in it."""
-    paths: tuple[Path, ...]
-    """Where they come from, in the same order."""
+    """`[photos, H, W, 3]`, RGB, 0-255, with both 0 and 255 in it."""
+    names: tuple[str, ...]
+    """Where they come from, in the same order: their place below the dataset's folder."""
     classes: tuple[int, ...]
     """The class of each."""
-    skipped: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
     """What could not be read, one message each."""
-    audit: CalibrationAudit | None = None
-    """What was seen in them, once somebody has looked."""
 
-    def audited(self, root: Path, labels: Sequence[str]) -> Calibration:
-        """Itself with an audit.
-
-        Args:
-            root: the data set's folder; photos are named by their place below it.
-            labels: names of all classes.
-
-        Raises:
-            ConversionError: these photos would ruin the model.
-        """
-        if self.audit is not None:
-            return self
-        names = self.names(root)
-        return replace(self, audit=audit_calibration(self.pixels, names, self.classes, labels))
-
-    def names(self, root: Path) -> tuple[str, ...]:
-        """The photos by their place below the data set's folder, with `/`."""
-        return tuple(photo_name(root, path) for path in self.paths)
-
-    def representative_dataset(self) -> Iterator[list[npt.NDArray[np.float32]]]:
+    def samples(self) -> Iterator[list[npt.NDArray[np.float32]]]:
         """What the TFLite converter asks for: one `float32 [1, H, W, 3]` at a time."""
-        for picture in self.pixels:
-            yield [picture[np.newaxis].astype(np.float32)]
+        for photo in self.pixels:
+            yield [photo[np.newaxis].astype(np.float32)]
 
 
 def photo_name(root: Path, path: Path) -> str:
-    """A photo's name below its data set's folder, with `/`."""
+    """A photo's name below its dataset's folder, with `/`."""
     return (path.relative_to(root) if path.is_relative_to(root) else Path(path.name)).as_posix()
 
 
 def draw_order(classes: Sequence[int], seed: int) -> list[int]:
-    """Places of all photos in the order in which they are drawn: class by class in turn.
+    """Indices of all photos in the order in which they are drawn: one of each class, repeatedly.
 
     Whatever number is taken from its start, every class has its share, and a class with
     few photos gives all it has before the others go on alone.
@@ -74,24 +52,25 @@ def draw_order(classes: Sequence[int], seed: int) -> list[int]:
     """
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(classes))
-    turn_of_class: Counter[int] = Counter()
-    turns = {}
-    for place in shuffled:
-        turns[int(place)] = (turn_of_class[classes[place]], classes[place])
-        turn_of_class[classes[place]] += 1
-    return sorted(turns, key=turns.__getitem__)
+    drawn: Counter[int] = Counter()
+    rounds = {}
+    for index in shuffled:
+        rounds[int(index)] = (drawn[classes[index]], classes[index])
+        drawn[classes[index]] += 1
+    return sorted(rounds, key=rounds.__getitem__)
 
 
-def read_calibration(
+def read_representative_dataset(
     paths: Sequence[Path],
     classes: Sequence[int],
     *,
+    root: Path,
     samples: int,
     size: tuple[int, int],
     seed: int,
-    progress: Callable[[], object] = lambda: None,
-) -> Calibration:
-    """Draw and read the representative data set, from training photos only.
+    progress: Callable[[int], object] = lambda done: None,
+) -> RepresentativeDataset:
+    """Choose and read the representative dataset, from training photos only.
 
     Two pixels in the corner of the first photo are set to 0 and 255: the quantizer maps the
     smallest and the largest input it sees to the ends of the byte, and only if those are 0
@@ -100,10 +79,11 @@ def read_calibration(
     Args:
         paths: training photos.
         classes: class index of each.
-        samples: how many to draw; all, when there are fewer.
+        root: the dataset's folder; photos are named by their place below it.
+        samples: how many to choose; all, when there are fewer.
         size: height and width of the model's input, in pixels.
         seed: which photos.
-        progress: called after each photo that is used.
+        progress: called with the number of photos read so far.
 
     Raises:
         ConversionError: no photo could be read.
@@ -111,23 +91,26 @@ def read_calibration(
     read: list[npt.NDArray[np.uint8]] = []
     used: list[int] = []
     skipped: list[str] = []
-    for place in draw_order(classes, seed):
+    for index in draw_order(classes, seed):
         if len(read) == samples:
             break
         try:
-            read.append(read_photo(paths[place], size))
+            read.append(read_photo(paths[index], size))
         except PhotoError as error:
             skipped.append(str(error))
             continue
-        used.append(place)
-        progress()
+        used.append(index)
+        progress(len(used))
     if not read:
-        raise ConversionError("there are no training photos to calibrate on; name them with --data")
+        raise ConversionError(
+            "there are no readable training photos for the representative dataset; name them with "
+            "--data"
+        )
     pixels = np.stack(read)
     pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255
-    return Calibration(
+    return RepresentativeDataset(
         pixels,
-        tuple(paths[place] for place in used),
-        tuple(classes[place] for place in used),
+        tuple(photo_name(root, paths[index]) for index in used),
+        tuple(classes[index] for index in used),
         tuple(skipped),
     )

@@ -1,7 +1,7 @@
-"""A look at the representative data set before a model is bent to it.
+"""Check the representative dataset before a model is quantized with it.
 
-int8 maps the range of every layer that it sees here to 256 steps. Too few photos, a missing
-class, noise or pixels of another range give a model that loads, answers, and is wrong.
+int8 maps the value range that every layer has on these photos to 256 steps. Too few photos, a
+missing class, noise or pixels of another range give a model that loads, predicts, and is wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgebee.errors import ConversionError
 
-__all__ = ["MIN_SAMPLES", "CalibrationAudit", "audit_calibration", "neighbour_correlation"]
+__all__ = ["MIN_SAMPLES", "RepresentativeSummary", "check_representative", "neighbour_correlation"]
 
 MIN_SAMPLES = 8
 """Fewer photos than this do not show a layer's range."""
@@ -37,8 +37,8 @@ _MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
-class CalibrationAudit:
-    """What was found in a representative data set that can be used."""
+class RepresentativeSummary:
+    """What was found in a representative dataset that can be used."""
 
     samples: int
     distinct: int
@@ -47,14 +47,14 @@ class CalibrationAudit:
     """Photos of each class, in the order of the labels."""
     level_range: tuple[int, int]
     """The 1st and the 99th percentile of all values, 0-255."""
-    remarks: tuple[str, ...]
-    """What is odd and can be lived with, each with its remedy."""
+    warnings: tuple[str, ...]
+    """Problems that do not prevent its use, each with its remedy."""
 
 
-def audit_calibration(
+def check_representative(
     pictures: npt.NDArray[Any], names: Sequence[str], classes: Sequence[int], labels: Sequence[str]
-) -> CalibrationAudit:
-    """Audit the photos that int8 will be calibrated on.
+) -> RepresentativeSummary:
+    """Check the photos that int8's value ranges will be measured on.
 
     Args:
         pictures: `[samples, H, W, 3]`; they should be RGB, 0-255.
@@ -76,12 +76,12 @@ def audit_calibration(
     ]
     _check_pictures(len(pictures), distinct, constant, noise)
     low, high = (int(level) for level in np.percentile(pictures, (1, 99)))
-    return CalibrationAudit(
+    return RepresentativeSummary(
         samples=len(pictures),
         distinct=distinct,
         of_class=tuple(Counter(classes)[index] for index in range(len(labels))),
         level_range=(low, high),
-        remarks=tuple(_remarks(len(pictures), distinct, constant, noise, (low, high))),
+        warnings=tuple(_warnings(len(pictures), distinct, constant, noise, (low, high))),
     )
 
 
@@ -105,20 +105,23 @@ def _correlation(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -
 def _check_values(pictures: npt.NDArray[Any]) -> None:
     """Refuse values that are not pixels 0-255."""
     if not len(pictures):
-        raise ConversionError("there are no training photos to calibrate on; name them with --data")
+        raise ConversionError(
+            "there are no readable training photos for the representative dataset; name them with "
+            "--data"
+        )
     if not np.isfinite(pictures).all():
         raise ConversionError(
-            "the calibration photos have values that are no numbers (NaN or infinite); "
+            "the representative photos have NaN or infinite values; "
             "hand over pixels 0-255 as read_photo gives them"
         )
     low, high = float(pictures.min()), float(pictures.max())
-    # The representative data set carries a black and a white pixel to set its range.
+    # The representative dataset carries a black and a white pixel to set its range.
     most = float(np.percentile(pictures, 99))
     if low < 0 or high > 255 or most <= 1:
         raise ConversionError(
-            f"the calibration photos have values from {low:g} to {high if high > 255 else most:g}, "
-            "not 0 to 255; hand over pixels as read_photo gives them, the model rescales them "
-            "itself"
+            f"the representative photos have values from {low:g} to "
+            f"{high if high > 255 else most:g}, not 0 to 255; hand over pixels as read_photo gives "
+            "them, the model rescales them itself"
         )
 
 
@@ -128,60 +131,62 @@ def _check_coverage(classes: Sequence[int], labels: Sequence[str]) -> None:
     needed = max(MIN_SAMPLES, len(labels))
     if len(classes) < needed:
         raise ConversionError(
-            f"{len(classes)} photos are too few to calibrate int8 on: it takes {needed} at least, "
-            "100 are better; raise --samples, or add training photos"
+            f"{len(classes)} photos are too few for the representative dataset: it takes {needed} "
+            "at least, 100 are better; raise --samples, or add training photos"
         )
     if missing:
         raise ConversionError(
-            f"no photo of {', '.join(missing[:_MAX_NAMED])} is among the {len(classes)} to "
-            "calibrate int8 on; raise --samples, or add training photos of it that can be read"
+            f"no photo of {', '.join(missing[:_MAX_NAMED])} is among the {len(classes)} "
+            "representative photos; raise --samples, or add training photos of it that can be read"
         )
 
 
 def _check_pictures(
     samples: int, distinct: int, constant: Sequence[str], noise: Sequence[str]
 ) -> None:
-    """Refuse when too little of it is photos."""
+    """Refuse when too few of them are real, different photos."""
     if len(constant) > MAX_CONSTANT_SHARE * samples:
         raise ConversionError(
-            f"{len(constant)} of {samples} calibration photos are of a single colour "
+            f"{len(constant)} of {samples} representative photos are of a single colour "
             f"({_named(constant)}); they show the model nothing: give it real photos"
         )
     if len(noise) > MAX_NOISE_SHARE * samples:
         raise ConversionError(
-            f"{len(noise)} of {samples} calibration photos are random noise ({_named(noise)}); "
+            f"{len(noise)} of {samples} representative photos are random noise ({_named(noise)}); "
             "its layers would be scaled for what no camera sees: give it real photos"
         )
     if distinct < MIN_SAMPLES:
         raise ConversionError(
-            f"only {distinct} of {samples} calibration photos differ from each other; remove the "
-            "duplicates (edgebee data check names them) and add photos"
+            f"only {distinct} of {samples} representative photos differ from each other; remove "
+            "the duplicates (edgebee data check names them) and add photos"
         )
 
 
-def _remarks(
+def _warnings(
     samples: int,
     distinct: int,
     constant: Sequence[str],
     noise: Sequence[str],
     levels: tuple[int, int],
 ) -> list[str]:
-    remarks = []
+    warnings = []
     if samples > distinct:
-        remarks.append(
-            f"{samples - distinct} of {samples} calibration photos are duplicates; remove them "
+        warnings.append(
+            f"{samples - distinct} of {samples} representative photos are duplicates; remove them "
             "(edgebee data check names them)"
         )
     if constant:
-        remarks.append(f"of a single colour, so no help in calibrating: {_named(constant)}")
-    if noise:
-        remarks.append(f"random noise among the calibration photos: {_named(noise)}; remove it")
-    if levels[1] - levels[0] < MIN_SPREAD:
-        remarks.append(
-            f"the calibration photos use levels {levels[0]} to {levels[1]} of 0 to 255 only; add "
-            "photos in other light, or int8 will be wrong in it"
+        warnings.append(
+            f"representative photos of a single colour, which show nothing: {_named(constant)}"
         )
-    return remarks
+    if noise:
+        warnings.append(f"random noise among the representative photos: {_named(noise)}; remove it")
+    if levels[1] - levels[0] < MIN_SPREAD:
+        warnings.append(
+            f"the representative photos use levels {levels[0]} to {levels[1]} of 0 to 255 only; "
+            "add photos in other light, or int8 will be wrong in it"
+        )
+    return warnings
 
 
 def _named(names: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ TENSORFLOW_LOG = "TF_CPP_MIN_LOG_LEVEL"
 os.environ.setdefault(TENSORFLOW_LOG, "2")  # read when TensorFlow loads, once
 
 CALIBRATION_SAMPLES = 24
-"""Enough for the promises that are tested, a quarter of the default's time."""
+"""Representative photos: enough for what is tested, a quarter of the default's time."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -98,13 +98,20 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None
 
 
 def _train_and_convert(folder: Path) -> None:
-    from edgebee.commands import convert, train
+    from edgebee.commands import train
+    from edgebee.convert.conversion import convert_model
+    from edgebee.convert.formats import PROCESSOR_FORMATS
     from edgebee.train.recipe import Recipe
 
     train.run("sample", folder, Recipe(epochs=2, fine_tune_epochs=1, image_size=96, views=2))
     # Three epochs leave many answers near one half, and int8 turns some of them, more or fewer as
     # the processor rounds in training: how much a real model may lose is tested elsewhere.
-    convert.run(folder / "model.keras", convert.FORMATS, samples=CALIBRATION_SAMPLES, max_drop=10.0)
+    convert_model(
+        folder / "model.keras",
+        formats=PROCESSOR_FORMATS,
+        samples=CALIBRATION_SAMPLES,
+        max_drop=10.0,
+    )
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def load(engine: str, path: str, threads: int | None) -> Engine:
     """
     import tensorflow as tf
 
-    from edgebee.convert.conversion import load_keras
+    from edgebee.convert.keras_model import load_keras
 
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -67,7 +67,7 @@ def _compare(dataset: Dataset, data: str, seed: int) -> dict[str, Any]:
 
     from edgebee.benchmarks.studies.plain_recipe import answer_plainly, train_plainly
     from edgebee.benchmarks.studies.robustness import measure_robustness
-    from edgebee.convert.conversion import load_keras
+    from edgebee.convert.keras_model import load_keras
     from edgebee.edge.classify import read_photo
     from edgebee.train.backbone import bundled_weights
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, field
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgebee.errors import DataError
 
 if TYPE_CHECKING:
-    from edgebee.photos.dataset import Dataset
+    from edgebee.photos.dataset import Dataset, Photos
 
 __all__ = [
     "ARTIFACT_PATTERNS",
@@ -36,6 +39,7 @@ __all__ = [
     "TrainingRecord",
     "ValidationRecord",
     "encode_training_record",
+    "in_label_order",
     "load_training_photos",
     "read_label_file",
     "read_training_record",
@@ -77,6 +81,8 @@ ARTIFACT_PATTERNS = (
 
 SCHEMA_VERSION = 1
 """Of `history.json`. Files of edgebee 0.1 before it had a number count as 0."""
+
+_NUMBERED_LABEL = re.compile(r"(\d+)[ :\t]\s*(\S.*)")
 
 Phase = Literal["feature_extraction", "fine_tuning"]
 
@@ -195,21 +201,63 @@ def read_training_record(folder: Path, *, or_none: bool = False) -> TrainingReco
 
 
 def read_label_file(path: Path) -> tuple[str, ...] | None:
-    """The names in `labels.txt`, one a line; None when there is no such file.
+    """The label names in a file, one a line; None when there is no such file.
+
+    A byte-order mark, blank lines and spaces around names are ignored, and so are numbers in
+    front of the names (`0 ants`, `1 bees`), as Teachable Machine writes them, where they count
+    the lines.
 
     Raises:
         DataError: it is no text or has no names in it.
     """
     try:
-        labels = tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line)
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise DataError(f"{path}: cannot be read as label names, one a line ({reason})") from error
+    labels = tuple(unicodedata.normalize("NFC", line.strip()) for line in lines if line.strip())
     if not labels:
         raise DataError(f"{path}: is empty; write the label names there, one a line")
+    numbered = [_NUMBERED_LABEL.fullmatch(label) for label in labels]
+    for first in (0, 1):
+        if all(match and int(match[1]) == index for index, match in enumerate(numbered, first)):
+            return tuple(match[2] for match in numbered if match)
     return labels
+
+
+def in_label_order(dataset: Dataset, labels: Sequence[str], source: Path) -> Dataset:
+    """The dataset with its classes in the order of a model's labels.
+
+    Args:
+        dataset: its classes are in the order of their names.
+        labels: the model's, in the order of its scores.
+        source: where they were read, for the message.
+
+    Raises:
+        DataError: the dataset has other classes.
+    """
+    if sorted(labels) != sorted(dataset.labels):
+        raise DataError(
+            f"{dataset.source}: has the classes {', '.join(dataset.labels)}, but "
+            f"{source} has {', '.join(labels)}; name the photos that the model "
+            "was trained on with --data"
+        )
+    from edgebee.photos.dataset import Photos
+
+    index_of = {label: index for index, label in enumerate(labels)}
+    new = [index_of[label] for label in dataset.labels]
+
+    def renumbered(photos: Photos) -> Photos:
+        return Photos(photos.paths, tuple(new[index] for index in photos.classes))
+
+    return replace(
+        dataset,
+        labels=tuple(labels),
+        train=renumbered(dataset.train),
+        validation=renumbered(dataset.validation),
+    )
 
 
 def load_training_photos(folder: Path, data: str | None = None) -> Dataset:
@@ -232,13 +280,7 @@ def load_training_photos(folder: Path, data: str | None = None) -> Dataset:
     dataset = load_dataset(
         record.source, val_fraction=record.val_fraction, seed=record.seed, exclude=record.exclude
     )
-    if labels is not None and labels != dataset.labels:
-        raise DataError(
-            f"{dataset.source}: has the classes {', '.join(dataset.labels)}, but "
-            f"{folder / LABELS_NAME} lists {', '.join(labels)}; name the photos that the model "
-            "was trained on with --data"
-        )
-    return dataset
+    return dataset if labels is None else in_label_order(dataset, labels, folder / LABELS_NAME)
 
 
 def _photos_to_load(folder: Path, data: str | None, labels: tuple[str, ...] | None) -> DataRecord:

@@ -55,9 +55,9 @@ def prepare_trained(folder: Path) -> None:
 
 
 def _convert(folder: Path) -> None:
-    from edgebee.commands import convert
+    from edgebee.convert.conversion import convert_model
 
-    convert.run(Path("out/model.keras"), ("float32", "int8"), samples=8)
+    convert_model("out/model.keras", formats=("float32", "int8"), samples=8)
 
 
 def prepare_converted(folder: Path) -> None:

@@ -155,3 +155,34 @@ def test_a_damaged_photo_is_left_out_aloud(edgebee, folder, photos):
     warnings = [line for line in done.errors if line.startswith("warning: ")]
     assert len(warnings) == 7  # 1 and 10 to 15, for calibration or for verification
     assert all("dark" in line and line.endswith("left out") for line in warnings)
+
+
+# ------------------------------------------------------------------ labels
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xef\xbb\xbfdark\r\n\r\nlight \r\n", b"0 dark\n1 light\n", b"1: dark\n2: light\n"],
+    ids=["BOM, CRLF, blank lines", "numbered from 0", "numbered from 1"],
+)
+def test_labels_as_other_programs_write_them(edgebee, folder, content):
+    (folder / "labels.txt").write_bytes(content)
+    done = edgebee("convert", folder / "model.keras", "--quantize", "float32")
+    assert done.status == 0, done.err
+    assert "8 of 8 correct" in done.out
+    assert manifest(folder / "model_float32.tflite")["labels"] == ["dark", "light"]
+
+
+def test_the_order_of_the_scores_is_that_of_the_labels(edgebee, folder):
+    # Class folders are in the order of their names; the model's scores need not be.
+    import keras
+
+    model = keras.models.load_model(folder / "model.keras")
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([kernel[:, ::-1], bias[::-1]])
+    model.save(folder / "model.keras")
+    (folder / "labels.txt").write_text("light\ndark\n")
+    done = edgebee("convert", folder / "model.keras")
+    assert done.status == 0, done.err
+    assert "8 of 8 correct" in done.out
+    assert manifest(folder / "model_int8.tflite")["labels"] == ["light", "dark"]

@@ -118,9 +118,9 @@ def test_a_missing_model_names_the_command_that_makes_one(edgebee, tmp_path):
     [
         (b"", "empty"),
         (b"dark\n\xff\n", "UTF-8"),
-        (b"dark\n", "says dark;"),
+        (b"dark\n", "has dark;"),
         (b"dark\nlight\nmiddling\n", "middling"),
-        (b"light\ndark\n", "says light, dark;"),
+        (b"light\ndark\n", "light, dark are swapped"),
     ],
 )
 def test_labels_that_do_not_fit(edgebee, folder, content, word):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from edgebee.convert.gptq import (
     round_with_feedback,
 )
 from edgebee.convert.quantize import quantize_float, trace
-from edgebee.convert.representative import read_calibration
+from edgebee.convert.representative import read_representative_dataset
 from edgebee.edge.classify import read_manifest
 from edgebee.photos.dataset import load_dataset
 
@@ -119,8 +121,8 @@ def test_the_quantizer_finds_nothing_left_to_round(artifacts):
     before = kernels(network)
     train = load_dataset("sample").train
     drawn = read_manifest(artifacts / "model_int8.tflite")["provenance"]["calibration"]["files"]
-    photos = read_calibration(
-        train.paths, train.classes, samples=len(drawn), size=(96, 96), seed=0
+    photos = read_representative_dataset(
+        train.paths, train.classes, root=Path(), samples=len(drawn), size=(96, 96), seed=0
     ).pixels
     rounded = kernels(round_kernels(network, photos[:32]))
     assert len(int8) == len(before) == len(rounded) == 52

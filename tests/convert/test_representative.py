@@ -1,4 +1,4 @@
-"""The representative data set: drawn class by class, from training photos, read as the Pi reads."""
+"""The representative dataset: drawn class by class, from training photos, read as the Pi reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgebee.convert.representative import draw_order, read_calibration
+from edgebee.convert.representative import draw_order, read_representative_dataset
 from edgebee.edge.classify import read_photo
 from edgebee.errors import ConversionError
 
@@ -69,40 +69,40 @@ def photos(tmp_path):
     return paths
 
 
-def calibrate(paths, **settings):
-    defaults = {"samples": 4, "size": SIZE, "seed": 0}
-    return read_calibration(paths, [0, 0, 0, 1, 1, 1], **(defaults | settings))
+def read(paths, **settings):
+    defaults = {"samples": 4, "size": SIZE, "seed": 0, "root": paths[0].parent}
+    return read_representative_dataset(paths, [0, 0, 0, 1, 1, 1], **(defaults | settings))
 
 
 def test_pixels_are_those_the_runner_would_see_but_for_two(photos):
-    calibration = calibrate(photos)
-    expected = np.stack([read_photo(path, SIZE) for path in calibration.paths])
-    differing = np.argwhere((calibration.pixels != expected).any(axis=-1)).tolist()
+    chosen = read(photos)
+    expected = np.stack([read_photo(photos[0].parent / name, SIZE) for name in chosen.names])
+    differing = np.argwhere((chosen.pixels != expected).any(axis=-1)).tolist()
     assert differing == [[0, 0, 0], [0, 0, 1]]
-    assert calibration.pixels[0, 0, 0].tolist() == [0, 0, 0]
-    assert calibration.pixels[0, 0, 1].tolist() == [255, 255, 255]
+    assert chosen.pixels[0, 0, 0].tolist() == [0, 0, 0]
+    assert chosen.pixels[0, 0, 1].tolist() == [255, 255, 255]
 
 
 def test_the_converter_is_given_one_photo_at_a_time(photos):
-    calibration = calibrate(photos)
-    given = list(calibration.representative_dataset())
+    chosen = read(photos)
+    given = list(chosen.samples())
     assert [(one.shape, one.dtype) for (one,) in given] == [((1, *SIZE, 3), np.float32)] * 4
-    assert np.array_equal(np.concatenate([one for (one,) in given]), calibration.pixels)
+    assert np.array_equal(np.concatenate([one for (one,) in given]), chosen.pixels)
 
 
 @pytest.mark.parametrize(("samples", "drawn"), [(1, 1), (2, 2), (6, 6), (100, 6)])
 def test_as_many_as_asked_or_all_there_are(photos, samples, drawn):
-    calibration = calibrate(photos, samples=samples)
-    assert len(calibration.paths) == len(set(calibration.paths)) == drawn == len(calibration.pixels)
+    chosen = read(photos, samples=samples)
+    assert len(chosen.names) == len(set(chosen.names)) == drawn == len(chosen.pixels)
 
 
 def test_a_damaged_photo_is_replaced_by_the_next(photos):
-    damaged = calibrate(photos).paths[0]
+    damaged = photos[0].parent / read(photos).names[0]
     damaged.write_bytes(damaged.read_bytes()[:60])
-    calibration = calibrate(photos)
-    assert len(calibration.paths) == 4
-    assert damaged not in calibration.paths
-    (message,) = calibration.skipped
+    chosen = read(photos)
+    assert len(chosen.names) == 4
+    assert damaged.name not in chosen.names
+    (message,) = chosen.skipped
     assert str(damaged) in message
 
 
@@ -110,11 +110,11 @@ def test_without_a_readable_photo_there_is_no_int8(photos):
     for path in photos:
         path.write_text("no photo")
     with pytest.raises(ConversionError, match="--data"):
-        calibrate(photos)
+        read(photos)
 
 
 def test_progress_counts_no_more_than_the_samples(photos):
     steps = []
     photos[0].write_text("no photo")
-    calibrate(photos, progress=lambda: steps.append(1))
-    assert len(steps) == 4
+    read(photos, progress=steps.append)
+    assert steps == [1, 2, 3, 4]

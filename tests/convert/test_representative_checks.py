@@ -1,4 +1,4 @@
-"""What would ruin int8 is refused before it is used; what is merely odd is said."""
+"""A representative dataset that would ruin int8 is refused; lesser problems are warned of."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fragile_models import smooth_picture
 from edgebee.convert.representative_checks import (
     MIN_CORRELATION,
     MIN_SAMPLES,
-    audit_calibration,
+    check_representative,
     neighbour_correlation,
 )
 from edgebee.edge.classify import read_photo
@@ -32,20 +32,20 @@ def good(count=20):
     )
 
 
-def audit(pictures, classes=None, labels=LABELS):
+def check(pictures, classes=None, labels=LABELS):
     names = [f"{number}.jpg" for number in range(len(pictures))]
     if classes is None:
         classes = [number % len(labels) for number in range(len(pictures))]
-    return audit_calibration(pictures, names, classes, labels)
+    return check_representative(pictures, names, classes, labels)
 
 
 def noise(count=20):
     return np.random.default_rng(1).integers(0, 256, (count, 40, 50, 3), np.uint8)
 
 
-def test_good_photos_pass_without_remark():
-    seen = audit(good())
-    assert seen.remarks == ()
+def test_good_photos_pass_without_a_warning():
+    seen = check(good())
+    assert seen.warnings == ()
     assert (seen.samples, seen.distinct, seen.of_class) == (20, 20, (10, 10))
     assert 0 <= seen.level_range[0] < seen.level_range[1] <= 255
 
@@ -58,7 +58,7 @@ RUINOUS = {
     "scaled to -1-1": (lambda: (good() / 127.5 - 1, None), "not 0 to 255"),
     "black or nearly": (lambda: (np.minimum(good(), 1), None), "not 0 to 255"),
     "sixteen bits": (lambda: (good().astype(np.uint16) * 257, None), "not 0 to 255"),
-    "not a number": (lambda: (np.where(good() > 200, np.nan, good()), None), "no numbers"),
+    "not a number": (lambda: (np.where(good() > 200, np.nan, good()), None), "NaN or infinite"),
     "random noise": (lambda: (noise(), None), "random noise"),
     "a quarter noise": (lambda: (np.concatenate([good(15), noise(5)]), None), "5 of 20.*noise"),
     "one colour each": (
@@ -77,15 +77,15 @@ def test_what_would_ruin_the_model_is_refused(case):
     make, words = RUINOUS[case]
     pictures, classes = make()
     with pytest.raises(ConversionError, match=words) as refusal:
-        audit(pictures, classes)
+        check(pictures, classes)
     assert "\n" not in str(refusal.value)
 
 
 def test_as_many_photos_as_classes_at_least():
     labels = [f"class {number}" for number in range(MIN_SAMPLES + 4)]
     with pytest.raises(ConversionError, match="too few"):
-        audit(good(MIN_SAMPLES + 3), labels=labels)
-    assert audit(good(MIN_SAMPLES + 4), labels=labels).of_class == (1,) * (MIN_SAMPLES + 4)
+        check(good(MIN_SAMPLES + 3), labels=labels)
+    assert check(good(MIN_SAMPLES + 4), labels=labels).of_class == (1,) * (MIN_SAMPLES + 4)
 
 
 ODD = {
@@ -100,10 +100,10 @@ ODD = {
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_what_is_odd_is_said(case):
+def test_a_problem_that_can_be_lived_with_is_a_warning(case):
     make, words = ODD[case]
-    (remark,) = audit(make()).remarks
-    assert re.search(words, remark)
+    (warning,) = check(make()).warnings
+    assert re.search(words, warning)
 
 
 @pytest.mark.parametrize("stored_px", [(224, 224), (300, 400), (1000, 1500)])

@@ -17,6 +17,7 @@ from PIL import Image
 pytest.importorskip("keras", reason="needs edgebee[train]")
 from fragile_models import LABELS, red_or_blue, write_photos
 
+from edgebee.convert.conversion import convert_model
 from edgebee.convert.golden import GoldenPicture, choose_pictures, draw_pictures, enlarge
 from edgebee.convert.verification import run_model
 from edgebee.edge.classify import read_labels, read_manifest, selftest
@@ -47,10 +48,8 @@ def source(tmp_path_factory, photos):
 @pytest.fixture(scope="module")
 def made(source, tmp_path_factory):
     """Every format of it."""
-    from edgebee.commands.convert import run
-
     folder = tmp_path_factory.mktemp("described") / "made"
-    run(source / "model.keras", FORMATS, samples=20, seed=5, output=folder)
+    convert_model(source / "model.keras", formats=FORMATS, samples=20, seed=5, output=folder)
     return folder
 
 
@@ -216,12 +215,17 @@ def test_pictures_that_tell_most_are_chosen():
 
 @pytest.fixture(scope="module")
 def typed(source, made, tmp_path_factory):
-    from edgebee.commands.convert import run
-
     folders = {"uint8": made}
     for io_ in ("int8", "float32"):
         folders[io_] = tmp_path_factory.mktemp("typed") / io_
-        run(source / "model.keras", ["int8"], samples=20, seed=5, output=folders[io_], io=io_)
+        convert_model(
+            source / "model.keras",
+            formats=["int8"],
+            samples=20,
+            seed=5,
+            output=folders[io_],
+            io=io_,
+        )
     return {io_: file(folder, "int8") for io_, folder in folders.items()}
 
 

@@ -12,8 +12,11 @@ import pytest
 pytest.importorskip("keras", reason="needs edgebee[train]")
 from fragile_models import LABELS, red_or_blue, write_photos
 
-from edgebee.convert import conversion, representative, verification
-from edgebee.convert.verification import MAX_DROP_POINTS, HeldOut, Verification, check_reference
+from edgebee.convert import model_builder, packing, representative, validation_set, verification
+from edgebee.convert.formats import MAX_DROP_POINTS
+from edgebee.convert.reference_checks import check_reference
+from edgebee.convert.validation_set import ValidationSet
+from edgebee.convert.verification import Verification
 from edgebee.stats import compare_paired
 
 
@@ -55,18 +58,18 @@ def test_another_limit():
     assert seen(100, 1).problem(0) is None  # one photo tells nothing
 
 
-def test_a_model_no_better_than_chance_can_lose_everything_and_no_accuracy():
+def test_a_model_no_better_than_chance_could_change_every_prediction_and_lose_no_accuracy():
     reference = np.tile([True, False], 50)
     other = ~reference
     verification_ = Verification(
         compare_paired(reference, other), agreement=0, largest_difference=0.9
     )
     assert verification_.comparison.drop == 0
-    assert "another model" in verification_.problem(2.0)
+    assert "other labels than Keras" in verification_.problem(2.0)
 
 
-def test_scores_that_are_no_numbers_are_refused():
-    assert "no numbers" in seen(100, 0, difference=math.nan).problem(2.0)
+def test_nan_scores_are_refused():
+    assert "NaN" in seen(100, 0, difference=math.nan).problem(2.0)
 
 
 def refusals(total, p_lost, p_gained):
@@ -99,9 +102,9 @@ def test_the_report_says_what_was_seen():
     for part in (
         "145 of 153 correct",
         "Keras 149",
-        "on 147",
+        "same label as Keras for 147",
         "2.6 points lost",
-        "95 %",
+        "95 % confidence interval",
         "p = 0.22",
     ):
         assert part in said
@@ -110,9 +113,9 @@ def test_the_report_says_what_was_seen():
 # ------------------------------------------------------------------ the Keras model itself
 
 
-def held_out(scores, classes):
+def validation(scores, classes):
     pixels = np.zeros((len(classes), 4, 4, 3), np.uint8)
-    return HeldOut(pixels, np.array(classes), np.array(scores, np.float32), ())
+    return ValidationSet(pixels, np.array(classes), np.array(scores, np.float32))
 
 
 def sharp(answers, labels=2):
@@ -123,41 +126,41 @@ CLASSES = [0] * 10 + [1] * 10
 
 
 def test_a_good_model_passes_without_a_word():
-    assert check_reference(held_out(sharp(CLASSES), CLASSES), ("a", "b"), (20, 20)) is None
-    assert check_reference(held_out(sharp(CLASSES), CLASSES), ("a", "b"), None) is None
+    assert check_reference(validation(sharp(CLASSES), CLASSES), ("a", "b"), (20, 20)) is None
+    assert check_reference(validation(sharp(CLASSES), CLASSES), ("a", "b"), None) is None
 
 
 def test_labels_in_another_order_are_found():
     answers = [1 - one for one in CLASSES]
-    with pytest.raises(Exception, match="a, b are exchanged: as they stand 0 of 20"):
-        check_reference(held_out(sharp(answers), CLASSES), ("a", "b"), None)
+    with pytest.raises(Exception, match="a, b are swapped: as they stand 0 of 20"):
+        check_reference(validation(sharp(answers), CLASSES), ("a", "b"), None)
 
 
-def test_two_exchanged_labels_of_many_are_named():
+def test_two_swapped_labels_of_many_are_named():
     classes = [number // 6 for number in range(30)]
     answers = [{1: 3, 3: 1}.get(one, one) for one in classes]
-    with pytest.raises(Exception, match="the labels b, d are exchanged"):
-        check_reference(held_out(sharp(answers, 5), classes), tuple("abcde"), None)
+    with pytest.raises(Exception, match="the labels b, d are swapped"):
+        check_reference(validation(sharp(answers, 5), classes), tuple("abcde"), None)
 
 
-def test_a_poor_model_is_not_taken_for_exchanged_labels():
+def test_a_poor_model_is_not_taken_for_swapped_labels():
     answers = [one ^ (number % 2) for number, one in enumerate(CLASSES)]
-    warning = check_reference(held_out(sharp(answers), CLASSES), ("a", "b"), None)
-    assert "always saying the commonest label 10" in warning
+    warning = check_reference(validation(sharp(answers), CLASSES), ("a", "b"), None)
+    assert "always predicting the most frequent label gives 10" in warning
 
 
 def test_logits_are_no_scores():
     with pytest.raises(Exception, match="softmax"):
-        check_reference(held_out(sharp(CLASSES) * 9 - 4, CLASSES), ("a", "b"), None)
+        check_reference(validation(sharp(CLASSES) * 9 - 4, CLASSES), ("a", "b"), None)
 
 
 def test_a_model_that_was_better_when_it_was_trained():
     answers = [1, 1, 1, *CLASSES[3:]]
-    check_reference(held_out(sharp(answers), CLASSES), ("a", "b"), (18, 20))
+    check_reference(validation(sharp(answers), CLASSES), ("a", "b"), (18, 20))
     with pytest.raises(Exception, match=r"17 of 20 .*, but 20 when it was trained"):
-        check_reference(held_out(sharp(answers), CLASSES), ("a", "b"), (20, 20))
+        check_reference(validation(sharp(answers), CLASSES), ("a", "b"), (20, 20))
     # Of other photos nothing is known.
-    check_reference(held_out(sharp(answers), CLASSES), ("a", "b"), (40, 40))
+    check_reference(validation(sharp(answers), CLASSES), ("a", "b"), (40, 40))
 
 
 # ------------------------------------------------------------------ sabotage
@@ -203,12 +206,12 @@ def test_calibration_of_another_range(edgebee, folder, monkeypatch):
     assert_red(convert(edgebee, folder), folder, "from 0 to 0, not 0 to 255")
 
 
-def test_calibration_of_another_range_past_the_audit(edgebee, folder, monkeypatch):
+def test_calibration_of_another_range_past_the_checks(edgebee, folder, monkeypatch):
     # Were nobody to look at the photos: the input would not take pixels as they are.
-    real = representative.Calibration.representative_dataset
+    real = representative.RepresentativeDataset.samples
     monkeypatch.setattr(
-        representative.Calibration,
-        "representative_dataset",
+        representative.RepresentativeDataset,
+        "samples",
         lambda self: ([one / 255] for (one,) in real(self)),
     )
     assert_red(convert(edgebee, folder), folder, "input scale of 0.0039", "not 1")
@@ -246,13 +249,13 @@ def test_labels_shuffled(edgebee, folder, tmp_path):
     (photos / "red").rename(photos / "other")
     (photos / "blue").rename(photos / "red")
     (photos / "other").rename(photos / "blue")
-    assert_red(convert(edgebee, folder), folder, "blue, red are exchanged")
+    assert_red(convert(edgebee, folder), folder, "blue, red are swapped")
 
 
 def test_labels_shuffled_while_packing(edgebee, folder, monkeypatch):
-    real = conversion.pack_metadata
+    real = packing.pack_metadata
     monkeypatch.setattr(
-        conversion,
+        packing,
         "pack_metadata",
         lambda content, labels, **rest: real(content, labels[::-1], **rest),
     )
@@ -270,22 +273,20 @@ def test_preprocessing_broken_in_the_runner(edgebee, folder, monkeypatch):
 
 def test_preprocessing_that_is_not_that_of_the_training(edgebee, folder, monkeypatch):
     # Both Keras and int8 would see blue for red, and agree.
-    real = verification.read_photo
+    real = validation_set.read_photo
     monkeypatch.setattr(
-        verification, "read_photo", lambda path, size: real(path, size)[..., ::-1].copy()
+        validation_set, "read_photo", lambda path, size: real(path, size)[..., ::-1].copy()
     )
-    assert_red(convert(edgebee, folder), folder, "exchanged")
+    assert_red(convert(edgebee, folder), folder, "swapped")
     monkeypatch.setattr(
-        verification, "read_photo", lambda path, size: real(path, size)[..., [1, 1, 1]].copy()
+        validation_set, "read_photo", lambda path, size: real(path, size)[..., [1, 1, 1]].copy()
     )
     assert_red(convert(edgebee, folder), folder, "when it was trained")
 
 
 def test_a_zip_cut_short(edgebee, folder, monkeypatch):
-    real = conversion.pack_metadata
-    monkeypatch.setattr(
-        conversion, "pack_metadata", lambda *given, **rest: real(*given, **rest)[:-30]
-    )
+    real = packing.pack_metadata
+    monkeypatch.setattr(packing, "pack_metadata", lambda *given, **rest: real(*given, **rest)[:-30])
     assert_red(convert(edgebee, folder), folder, "not written whole")
 
 
@@ -295,8 +296,8 @@ def test_a_zip_with_a_wrong_byte(edgebee, folder, monkeypatch):
         place = content.rindex(b'"format_version"')
         return content[: place + 1] + b"F" + content[place + 2 :]
 
-    real = conversion.pack_metadata
-    monkeypatch.setattr(conversion, "pack_metadata", damaged)
+    real = packing.pack_metadata
+    monkeypatch.setattr(packing, "pack_metadata", damaged)
     assert_red(convert(edgebee, folder), folder, "not written whole")
 
 
@@ -306,8 +307,8 @@ def test_another_model_in_the_file_than_was_verified(edgebee, folder, monkeypatc
 
         return real(quantize_float(trace(red_or_blue(loud=9)), "float32"), labels, **rest)
 
-    real = conversion.pack_metadata
-    monkeypatch.setattr(conversion, "pack_metadata", exchanged)
+    real = packing.pack_metadata
+    monkeypatch.setattr(packing, "pack_metadata", exchanged)
     assert_red(convert(edgebee, folder), folder, "golden samples", "away")
 
 
@@ -321,7 +322,7 @@ def test_an_operator_too_new_for_a_runtime(edgebee, folder, monkeypatch):
         return bytes(converter.convert())
 
     red_or_blue(wide=True).save(folder / "model.keras")
-    monkeypatch.setattr(conversion, "quantize_float", plain_dynamic)
+    monkeypatch.setattr(model_builder, "quantize_float", plain_dynamic)
     command = ("convert", folder / "model.keras", "--quantize", "dynamic")
     for runtimes in (("--target-runtime", "tflite-runtime==2.14"), ()):
         done = edgebee(*command, *runtimes)
@@ -342,7 +343,13 @@ def test_the_refused_one_is_absent_the_others_stay(edgebee, folder):
     done = edgebee("convert", folder / "model.keras", "--quantize", "all")
     assert done.status == 1
     assert done.errors[-1].startswith(f"Error: {folder / 'model_int8.tflite'}: not written: ")
-    for word in ("12 of 24 correct (Keras 24)", "50.0 points", "95 %", "McNemar", "--recover"):
+    for word in (
+        "12 of 24 correct (Keras 24)",
+        "50.0 points",
+        "95 %",
+        "McNemar",
+        "take float16, or dynamic",
+    ):
         assert word in done.errors[-1]
     names = sorted(path.name for path in folder.glob("*.tflite"))
     assert names == ["model_dynamic.tflite", "model_float16.tflite", "model_float32.tflite"]
@@ -360,7 +367,7 @@ def test_an_older_file_stays_as_it_was(edgebee, folder):
 
 
 def test_more_validation_photos_than_are_kept(edgebee, folder, monkeypatch):
-    monkeypatch.setattr(verification, "MAX_PHOTOS", 10)
+    monkeypatch.setattr(validation_set, "MAX_PHOTOS", 10)
     assert "10 of 10 correct" in convert(edgebee, folder).out
     with zipfile.ZipFile(folder / "model_int8.tflite") as archive:
         assert json.loads(archive.read("edgebee.json"))["verification"]["total"] == 10

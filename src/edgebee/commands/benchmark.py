@@ -192,7 +192,7 @@ def _load_keras(path: Path) -> Any:
     from edgebee.tensorflow_runtime import start_tensorflow
 
     start_tensorflow()
-    from edgebee.convert.conversion import load_keras
+    from edgebee.convert.keras_model import load_keras
 
     return load_keras(path)
 

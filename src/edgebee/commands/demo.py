@@ -31,7 +31,7 @@ def command(ctx: click.Context, *, output: Path) -> None:
     step(1, "edgebee train --data sample")
     train.run("sample", output, Recipe(), debug=debug)
     step(2, "edgebee convert --quantize all")
-    convert.run(output / "model.keras", convert.FORMATS, debug=debug)
+    ctx.invoke(convert.command, model=output / "model.keras", formats=("all",))
     step(3, "edgebee benchmark")
     benchmark.run(output)
     step(4, "edgebee classify")

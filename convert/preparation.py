@@ -1,0 +1,195 @@
+"""Everything that is read and checked before a conversion makes its first format.
+
+Imports Keras when `prepare` is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgebee.convert.formats import CALIBRATED_FORMATS, DEFAULT_SAMPLES, Format, InputType
+from edgebee.convert.reference_checks import check_reference
+from edgebee.convert.representative import RepresentativeDataset, read_representative_dataset
+from edgebee.convert.representative_checks import check_representative
+from edgebee.convert.validation_set import MAX_PHOTOS, ValidationSet, read_validation_set
+from edgebee.errors import ConversionError
+from edgebee.manifest import ScoreSettings
+from edgebee.progress import Progress, ProgressCallback
+from edgebee.run import (
+    HISTORY_NAME,
+    LABELS_NAME,
+    TrainingRecord,
+    ValidationRecord,
+    in_label_order,
+    load_training_photos,
+    read_label_file,
+    read_training_record,
+)
+
+if TYPE_CHECKING:
+    from edgebee.convert.model_builder import ModelBuilder
+    from edgebee.convert.packing import ModelPacker
+    from edgebee.photos.dataset import Dataset
+
+__all__ = ["Preparation", "prepare"]
+
+_log = logging.getLogger("edgebee.convert")
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A loaded model and the photos that its formats are made from and verified on."""
+
+    builder: ModelBuilder
+    packer: ModelPacker
+    validation: ValidationSet
+
+
+def prepare(
+    path: Path,
+    dataset: Dataset | None,
+    *,
+    formats: Sequence[Format],
+    samples: int | None,
+    seed: int,
+    io: InputType,
+    max_drop: float,
+    progress: ProgressCallback,
+) -> Preparation:
+    """Load a Keras model and read its photos; see `edgebee.convert_model` for the arguments.
+
+    Raises:
+        ConversionError: the model, its labels or the photos cannot be used.
+        EdgebeeError: the photos cannot be found.
+    """
+    from edgebee.tensorflow_runtime import start_tensorflow
+
+    photos = _photos(path.parent, dataset)
+    start_tensorflow()
+    from edgebee.convert.keras_model import load_keras
+    from edgebee.convert.model_builder import ModelBuilder
+    from edgebee.convert.packing import (
+        ModelPacker,
+        ModelSource,
+        describe_representative,
+        hash_photo_list,
+    )
+
+    model = load_keras(path)
+    _check_labels(path, model, photos.labels)
+    record = read_training_record(path.parent, or_none=True) or TrainingRecord()
+    validation = record.validation or ValidationRecord()
+    recorded = None
+    if validation.total and record.data is not None and record.data.source == photos.source:
+        recorded = (validation.correct, validation.total)
+    representative = described = None
+    calibrated = [one for one in ("int8", *CALIBRATED_FORMATS) if one in formats]
+    if calibrated:
+        representative = _read_representative(photos, model, samples, seed, progress)
+        summary = check_representative(
+            representative.pixels, representative.names, representative.classes, photos.labels
+        )
+        _log_all(summary.warnings)
+        described = describe_representative(representative, summary, photos.labels)
+        kind = "drawings" if photos.drawn else "photos"
+        _log.info(
+            "%s is calibrated on %d training %s", calibrated[0], len(representative.names), kind
+        )
+    source = ModelSource(
+        labels=photos.labels,
+        keras_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        data_sha256=hash_photo_list(photos.root, [*photos.train.paths, *photos.validation.paths]),
+        scores=ScoreSettings(validation.calibration.temperature, validation.calibration.threshold),
+        seed=seed,
+        max_drop=max_drop,
+        io=io,
+    )
+    return Preparation(
+        builder=ModelBuilder(model, representative, io),
+        packer=ModelPacker(model, source, described),
+        validation=_read_validation(photos, model, seed, recorded, progress),
+    )
+
+
+def _photos(folder: Path, dataset: Dataset | None) -> Dataset:
+    """The photos of a model, their classes in the order of its scores.
+
+    Raises:
+        EdgebeeError: they are unknown, gone, or of other classes than the model.
+    """
+    path = folder / LABELS_NAME
+    labels = read_label_file(path)
+    if dataset is not None:
+        return dataset if labels is None else in_label_order(dataset, labels, path)
+    if labels is None and not (folder / HISTORY_NAME).is_file():
+        raise ConversionError(
+            f"{path}: missing, so the scores have no names; write them there, "
+            "one a line, in the order of the scores"
+        )
+    return load_training_photos(folder)
+
+
+def _check_labels(path: Path, model: Any, labels: Sequence[str]) -> None:
+    """Refuse a model with another number of scores than there are labels."""
+    if model.output_shape[1] != len(labels):
+        raise ConversionError(
+            f"{path}: gives {model.output_shape[1]} scores, but there are "
+            f"{len(labels)} labels ({', '.join(labels[:8])}); put the labels.txt that belongs "
+            "to it beside it"
+        )
+
+
+def _read_representative(
+    photos: Dataset, model: Any, samples: int | None, seed: int, progress: ProgressCallback
+) -> RepresentativeDataset:
+    """Read the representative dataset, and log what could not be read."""
+    wanted = samples or max(DEFAULT_SAMPLES, 2 * len(photos.labels))
+    train = photos.train
+    representative = read_representative_dataset(
+        train.paths,
+        train.classes,
+        root=photos.root,
+        samples=wanted,
+        size=model.input_shape[1:3],
+        seed=seed,
+        progress=_report("reading training photos", min(wanted, len(train)), progress),
+    )
+    _log_all(f"{message}; left out" for message in representative.skipped)
+    return representative
+
+
+def _read_validation(
+    photos: Dataset,
+    model: Any,
+    seed: int,
+    recorded: tuple[int, int] | None,
+    progress: ProgressCallback,
+) -> ValidationSet:
+    """Read the validation photos, and check the Keras model on them."""
+    total = min(MAX_PHOTOS, len(photos.validation))
+    validation = read_validation_set(
+        photos.validation.paths,
+        photos.validation.classes,
+        model,
+        seed=seed,
+        progress=_report("reading validation photos", total, progress),
+    )
+    _log_all(f"{message}; left out" for message in validation.skipped)
+    warning = check_reference(validation, photos.labels, recorded)
+    if warning is not None:
+        _log.warning("%s", warning)
+    return validation
+
+
+def _log_all(messages: Iterable[str]) -> None:
+    for message in messages:
+        _log.warning("%s", message)
+
+
+def _report(task: str, total: int, progress: ProgressCallback) -> Callable[[int], object]:
+    return lambda done: progress(Progress(task, done, total))

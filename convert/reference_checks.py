@@ -1,0 +1,108 @@
+"""Check the Keras model itself on the validation photos, before anything is compared with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgebee.convert.validation_set import ValidationSet
+from edgebee.errors import ConversionError
+from edgebee.stats import compare_paired
+
+__all__ = ["chance_p", "check_reference"]
+
+_SIGNIFICANT = 0.01
+
+
+def check_reference(
+    photos: ValidationSet, labels: Sequence[str], recorded: tuple[int, int] | None
+) -> str | None:
+    """Refuse a Keras model that is not what its training recorded, or whose labels are swapped.
+
+    Args:
+        photos: validation photos with Keras' scores.
+        labels: one name per score.
+        recorded: how many of how many validation photos its training had correct, where that is
+            known and was on these same photos.
+
+    Returns:
+        A warning, or None.
+
+    Raises:
+        ConversionError: its scores do not sum to 1, its labels are swapped, or it is less
+            accurate here than its training recorded.
+    """
+    _check_scores(photos)
+    _check_labels(photos, labels)
+    correct, total = int(photos.reference_correct.sum()), len(photos.classes)
+    # A score near one half may fall to the other side on another processor.
+    leeway = max(1, total // 100)
+    if recorded is not None and recorded[1] == total and abs(correct - recorded[0]) > leeway:
+        raise ConversionError(
+            f"the Keras model has {correct} of {total} validation photos correct, but "
+            f"{recorded[0]} when it was trained: the model, the photos or the way they are "
+            "read have changed; train again"
+        )
+    most_frequent = int(np.bincount(photos.classes).max())
+    if chance_p(correct, total, most_frequent / total) >= _SIGNIFICANT:
+        return (
+            f"the Keras model itself is not better than chance: {correct} of {total} validation "
+            f"photos correct, where always predicting the most frequent label gives "
+            f"{most_frequent}; it is fed pixels 0-255: is its preprocessing (a Rescaling layer) "
+            "part of the model?"
+        )
+    return None
+
+
+def chance_p(correct: int, total: int, share: float) -> float:
+    """Exact one-sided binomial test: how often guessing gets as many correct.
+
+    Args:
+        correct: photos predicted correctly.
+        total: photos.
+        share: how often guessing is correct, 0-1.
+    """
+    if share in (0.0, 1.0):
+        return 1.0
+    logs = (
+        math.lgamma(total + 1) - math.lgamma(hits + 1) - math.lgamma(total - hits + 1)
+        + hits * math.log(share) + (total - hits) * math.log1p(-share)
+        for hits in range(correct, total + 1)
+    )  # fmt: skip
+    return min(1.0, sum(map(math.exp, logs)))
+
+
+def _check_scores(photos: ValidationSet) -> None:
+    scores = photos.reference
+    if scores.min() < 0 or np.abs(scores.sum(axis=1) - 1).max() > 0.01:
+        raise ConversionError(
+            f"the Keras model's scores go from {scores.min():.3g} to {scores.max():.3g} and do not "
+            "sum to 1; end it with a softmax, so that a score means something"
+        )
+
+
+def _check_labels(photos: ValidationSet, labels: Sequence[str]) -> None:
+    """Refuse labels in another order than the scores'.
+
+    Then each class gets its predictions under another name: the label predicted most often
+    differs from class to class, as it should, but is not the class itself.
+    """
+    predicted, correct = photos.reference.argmax(axis=1), photos.reference_correct
+    most_often = {
+        int(one): int(np.bincount(predicted[photos.classes == one]).argmax())
+        for one in np.unique(photos.classes)
+    }
+    swapped = [one for one, label in most_often.items() if one != label]
+    renamed = np.array([most_often[int(one)] for one in photos.classes]) == predicted
+    seen = compare_paired(renamed, correct)
+    # A poor model predicts other labels by chance: as many more as fewer are correct.
+    distinct = len(set(most_often.values())) == len(most_often)
+    if swapped and distinct and seen.drop > 0 and seen.p < _SIGNIFICANT:
+        names = ", ".join(labels[one] for one in swapped)
+        raise ConversionError(
+            f"the labels {names} are swapped: as they stand {seen.correct} of {seen.total} "
+            f"validation photos are correct, in the order of the predictions "
+            f"{seen.reference_correct}; put the labels.txt that belongs to the model beside it"
+        )
