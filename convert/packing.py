@@ -19,8 +19,7 @@ import numpy.typing as npt
 from edgebee.convert.formats import CALIBRATED_FORMATS, Format, InputType
 from edgebee.convert.golden import TOLERANCE, GoldenPicture, choose_pictures, draw_pictures, enlarge
 from edgebee.convert.metadata import pack_metadata
-from edgebee.convert.representative import RepresentativeDataset, photo_name
-from edgebee.convert.representative_checks import RepresentativeSummary
+from edgebee.convert.representative import photo_name
 from edgebee.convert.validation_set import score_keras
 from edgebee.convert.verification import Verification, run_model
 from edgebee.edge.tflite.runtimes import list_operators
@@ -41,7 +40,7 @@ from edgebee.manifest import (
     write_manifest,
 )
 
-__all__ = ["ModelPacker", "ModelSource", "describe_representative", "hash_photo_list"]
+__all__ = ["ModelPacker", "ModelSource", "hash_photo_list"]
 
 _PACKAGES = ("edgebee", "tensorflow", "keras", "numpy", "pillow", "ai-edge-litert")
 _MIN_RUNTIME_NAME = b"min_runtime_version"
@@ -136,19 +135,6 @@ class ModelPacker:
         size = self.model.input_shape[1:3]
         pixels = np.stack([enlarge(one.pixels, size) for one in candidates])
         return choose_pictures(candidates, score_keras(self.model, pixels))
-
-
-def describe_representative(
-    photos: RepresentativeDataset, summary: RepresentativeSummary, labels: Sequence[str]
-) -> RepresentativePhotos:
-    """The representative dataset as the manifest records it."""
-    return RepresentativePhotos(
-        files=photos.names,
-        distinct=summary.distinct,
-        of_class=dict(zip(labels, summary.of_class, strict=True)),
-        level_range=summary.level_range,
-        remarks=summary.warnings,
-    )
 
 
 def _hash_weights(model: Any) -> str:

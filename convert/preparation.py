@@ -18,7 +18,7 @@ from edgebee.convert.representative import RepresentativeDataset, read_represent
 from edgebee.convert.representative_checks import check_representative
 from edgebee.convert.validation_set import MAX_PHOTOS, ValidationSet, read_validation_set
 from edgebee.errors import ConversionError
-from edgebee.manifest import ScoreSettings
+from edgebee.manifest import RepresentativePhotos, ScoreSettings
 from edgebee.progress import Progress, ProgressCallback
 from edgebee.run import (
     HISTORY_NAME,
@@ -73,38 +73,24 @@ def prepare(
     start_tensorflow()
     from edgebee.convert.keras_model import load_keras
     from edgebee.convert.model_builder import ModelBuilder
-    from edgebee.convert.packing import (
-        ModelPacker,
-        ModelSource,
-        describe_representative,
-        hash_photo_list,
-    )
+    from edgebee.convert.packing import ModelPacker, ModelSource, hash_photo_list
 
     model = load_keras(path)
     _check_labels(path, model, photos.labels)
     record = read_training_record(path.parent, or_none=True) or TrainingRecord()
-    validation = record.validation or ValidationRecord()
-    recorded = None
-    if validation.total and record.data is not None and record.data.source == photos.source:
-        recorded = (validation.correct, validation.total)
+    trained = record.validation or ValidationRecord()
+    same_photos = record.data is not None and record.data.source == photos.source
+    recorded = (trained.correct, trained.total) if trained.total and same_photos else None
     representative = described = None
     calibrated = [one for one in ("int8", *CALIBRATED_FORMATS) if one in formats]
     if calibrated:
         representative = _read_representative(photos, model, samples, seed, progress)
-        summary = check_representative(
-            representative.pixels, representative.names, representative.classes, photos.labels
-        )
-        _log_all(summary.warnings)
-        described = describe_representative(representative, summary, photos.labels)
-        kind = "drawings" if photos.drawn else "photos"
-        _log.info(
-            "%s is calibrated on %d training %s", calibrated[0], len(representative.names), kind
-        )
+        described = _check_representative(representative, photos, calibrated[0])
     source = ModelSource(
         labels=photos.labels,
         keras_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         data_sha256=hash_photo_list(photos.root, [*photos.train.paths, *photos.validation.paths]),
-        scores=ScoreSettings(validation.calibration.temperature, validation.calibration.threshold),
+        scores=ScoreSettings(trained.calibration.temperature, trained.calibration.threshold),
         seed=seed,
         max_drop=max_drop,
         io=io,
@@ -161,6 +147,25 @@ def _read_representative(
     )
     _log_all(f"{message}; left out" for message in representative.skipped)
     return representative
+
+
+def _check_representative(
+    representative: RepresentativeDataset, photos: Dataset, format_: Format
+) -> RepresentativePhotos:
+    """Refuse a representative dataset that would ruin the model; log lesser problems."""
+    summary = check_representative(
+        representative.pixels, representative.names, representative.classes, photos.labels
+    )
+    _log_all(summary.warnings)
+    kind = "drawings" if photos.drawn else "photos"
+    _log.info("%s is calibrated on %d training %s", format_, summary.samples, kind)
+    return RepresentativePhotos(
+        files=representative.names,
+        distinct=summary.distinct,
+        of_class=dict(zip(photos.labels, summary.of_class, strict=True)),
+        level_range=summary.level_range,
+        remarks=summary.warnings,
+    )
 
 
 def _read_validation(

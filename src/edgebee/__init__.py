@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgebee.benchmarks.measure.measurement import benchmark as benchmark
     from edgebee.benchmarks.measure.results import Results as Results
     from edgebee.convert.conversion import ConvertedModel as ConvertedModel
+    from edgebee.convert.conversion import FormatsRefusedError as FormatsRefusedError
     from edgebee.convert.conversion import convert_model as convert_model
     from edgebee.edge.classify import Classifier as Classifier
     from edgebee.edge.classify import Prediction as Prediction
@@ -62,6 +63,7 @@ _HOME_OF = {
     "Dataset": "photos.dataset",
     "DownloadError": "errors",
     "EdgebeeError": "errors",
+    "FormatsRefusedError": "convert.conversion",
     "ModelError": "errors",
     "OutputError": "errors",
     "PhotoError": "errors",

@@ -9,6 +9,7 @@
     ├── WeightsError        backbone weights that do not fit or cannot be had
     ├── TrainingError       a training that cannot be done or carried on
     ├── ConversionError     a Keras model that does not become the asked-for TFLite file
+    │   └── FormatsRefusedError  some formats were refused; the others were written
     ├── BenchmarkError      models and photos that cannot be measured together
     └── OutputError         a result that could not be written
 

@@ -97,7 +97,7 @@ def _typed(kind: type, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 2**1000 else math.inf
     # A bool is an int to Python, and JSON's NaN is a float.
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise RecordError(f"{where or 'it'} is not {_NAMES[kind]}")
     return value
 

@@ -91,7 +91,7 @@ def command(
     Example:
         edgebee convert --quantize int8
     """  # noqa: D301
-        from edgebee.convert.conversion import FormatsRefusedError, convert_model
+    from edgebee.convert.conversion import FormatsRefusedError, convert_model
     from edgebee.convert.keras_file import check_keras_file
     from edgebee.run import load_training_photos
     from edgebee.tensorflow_runtime import start_tensorflow
