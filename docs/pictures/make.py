@@ -1,0 +1,141 @@
+"""Make the pictures of the README and the documentation again, from real output.
+
+    python docs/pictures/make.py [--demo FOLDER]
+
+Runs `edgebee demo`, renders what it printed as a terminal, photographs its report page with a
+headless Chromium, and lets the model draw its prediction on a picture of the sample. `--demo` takes
+the folder of an earlier run of this script instead of a new demo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+EDGEBEE = (sys.executable, "-m", "edgebee")
+PICTURE = "bees/bee_029.jpg"
+"""Of the sample's validation pictures: the one that the demo classifies."""
+REPORT_SIZE = (1200, 1500)
+"""Of the browser's window, in pixels: the headline and the first charts."""
+TERMINAL_COLUMNS = 120
+
+
+def run_demo(folder: Path) -> None:
+    """Run the demo in `folder`; what it prints goes to `demo.txt` there."""
+    environment = os.environ | {"EDGEBEE_CACHE": "cache", "COLUMNS": str(TERMINAL_COLUMNS)}
+    with (folder / "demo.txt").open("w") as log:
+        subprocess.run(
+            [*EDGEBEE, "demo"],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+
+
+def shorten(lines: list[str]) -> list[str]:
+    """Leave out all epochs but the first and the last of each phase, marked by `…`."""
+    headings = [i for i, line in enumerate(lines) if line.startswith(("Epoch", "Phase", "["))]
+    kept: list[str] = []
+    for before, here, after in zip(headings, headings[1:], headings[2:], strict=False):
+        if not kept:
+            kept += lines[:here]
+        inside = all(lines[heading].startswith("Epoch") for heading in (before, here, after))
+        if not inside:
+            kept += lines[here:after]
+        elif kept[-1] != "…":
+            kept.append("…")
+    return kept + lines[headings[-1] :]
+
+
+def draw_terminal(text: str, target: Path) -> None:
+    """Render terminal output as SVG, with the fonts of whoever looks at it."""
+    from rich.console import Console
+    from rich.terminal_theme import MONOKAI
+    from rich.text import Text
+
+    lines = ["$ edgebee demo", *shorten(text.strip("\n").splitlines())]
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(record=True, width=TERMINAL_COLUMNS, file=nowhere, force_terminal=True)
+        for line in lines:
+            style = "bold" if line.startswith(("$", "[", "Phase")) else ""
+            console.print(Text(line, style))
+        svg = console.export_svg(title="edgebee demo", theme=MONOKAI, unique_id="demo")
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # they would be fetched
+    svg = svg.replace("Fira Code", "DejaVu Sans Mono, Menlo, Consolas")
+    target.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n", "utf-8")
+
+
+def photograph_page(page: Path, target: Path) -> None:
+    """Save the top of the report page as PNG.
+
+    Raises:
+        SystemExit: there is no Chromium.
+    """
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        raise SystemExit("no Chromium found: apt install chromium")
+    with tempfile.TemporaryDirectory() as folder:
+        shot = Path(folder, "page.png")
+        subprocess.run(
+            [
+                browser,
+                "--headless",
+                "--no-sandbox",
+                "--hide-scrollbars",
+                f"--window-size={REPORT_SIZE[0]},{REPORT_SIZE[1]}",
+                f"--screenshot={shot}",
+                page.resolve().as_uri(),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        with Image.open(shot) as image:
+            image.convert("RGB").quantize(128).save(target, optimize=True)
+
+
+def annotate(folder: Path, target: Path) -> None:
+    """Let the demo's model draw its prediction on a picture of the sample."""
+    with tempfile.TemporaryDirectory() as drawn:
+        (photo,) = folder.glob(f"cache/sample*/val/{PICTURE}")
+        model = folder / "artifacts" / "model_int8.tflite"
+        subprocess.run(
+            [*EDGEBEE, "classify", "-m", str(model), "--annotate", drawn, str(photo)], check=True
+        )
+        (result,) = Path(drawn).rglob("*.jpg")
+        shutil.copyfile(result, target)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_formatter())
+    parser.add_argument("--demo", type=Path, metavar="FOLDER")
+    folder = parser.parse_args().demo
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="edgebee-pictures-"))
+        run_demo(folder)
+        print(f"the demo is in {folder}")
+    printed = (folder / "demo.txt").read_text("utf-8")
+    draw_terminal(printed.replace(f"{folder}/", ""), HERE / "demo.svg")
+    photograph_page(folder / "artifacts" / "report.html", HERE / "report.png")
+    annotate(folder, HERE / "annotated.jpg")
+    for name in ("demo.svg", "report.png", "annotated.jpg"):
+        print(f"{HERE / name}: {(HERE / name).stat().st_size / 1e3:.0f} kB")
+
+
+def _formatter() -> type[argparse.HelpFormatter]:
+    return argparse.RawDescriptionHelpFormatter
+
+
+if __name__ == "__main__":
+    main()
