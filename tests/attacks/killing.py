@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from edgebee.files import LOCK_NAME
+
 __all__ = ["Kill", "Target", "attack_target", "run"]
 
 EVENTS = frozenset(
@@ -116,7 +118,7 @@ def _killed_and_again(
     hidden = [
         path.relative_to(folder).as_posix()
         for path in folder.rglob(".*")
-        if path.name not in target.hidden
+        if path.name not in {*target.hidden, LOCK_NAME}
     ]
     return f"left behind for good: {', '.join(hidden)}" if hidden else ""
 

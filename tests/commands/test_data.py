@@ -1,4 +1,4 @@
-"""`edgebee data check`: exit status and output; what is found is the audit's own test."""
+"""`edgebee data check`: exit status and output; which problems is tested with `check_dataset`."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def check(*arguments: str):
 def test_a_clean_folder_is_fine(folder):
     result = check(str(folder))
     assert result.exit_code == 0
-    assert "nothing found" in result.stdout
+    assert "no problems" in result.stdout
 
 
 def test_a_leak_is_named_and_fails(folder):
     shutil.copy(folder / "train/daisy/0.jpg", folder / "val/daisy/copy.jpg")
     result = check(str(folder), "--json")
     assert result.exit_code == 1
-    (leak,) = [one for one in json.loads(result.stdout)["findings"] if one["kind"] == "leak"]
+    (leak,) = [one for one in json.loads(result.stdout)["problems"] if one["kind"] == "leak"]
     assert set(leak["paths"]) == {"train/daisy/0.jpg", "val/daisy/copy.jpg"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_a_finding_stays_one_line_whatever_a_photo_is_called(folder, encoding):
+def test_a_problem_stays_one_line_whatever_a_photo_is_called(folder, encoding):
     odd = "\x1b[2J\n\u202e\udce9.jpg"
     (folder / "train/daisy" / odd).write_bytes(b"no photo")
     command = [sys.executable, "-m", "edgebee", "data", "check", str(folder)]
@@ -56,13 +56,11 @@ def test_a_finding_stays_one_line_whatever_a_photo_is_called(folder, encoding):
     assert done.returncode == 0
     lines = done.stdout.decode(encoding).splitlines()
     assert all(line.isprintable() for line in lines)
-    assert (
-        sum(r"error: unreadable: train/daisy/\x1b[2J\n\u202e\udce9.jpg: " in line for line in lines)
-        == 1
-    )
+    shown = r"error: unreadable: train/daisy/\x1b[2J\n\u202e\udce9.jpg: "
+    assert sum(shown in line for line in lines) == 1
     done = subprocess.run([*command, "--json"], capture_output=True, env=environment, check=False)
-    (finding,) = (one for one in json.loads(done.stdout)["findings"] if one["kind"] == "unreadable")
-    assert finding["paths"] == [f"train/daisy/{odd}"]
+    (problem,) = (one for one in json.loads(done.stdout)["problems"] if one["kind"] == "unreadable")
+    assert problem["paths"] == [f"train/daisy/{odd}"]
 
 
 def test_what_is_excluded_leaks_nothing(folder):

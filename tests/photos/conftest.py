@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from audits import PER_CLASS
+from checked import PER_CLASS
 from zip_server import Server
 
 from edgebee.photos.sample import LABELS, draw_photo

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from audits import PER_CLASS, audit, found, picture  # beside this file
+from checked import PER_CLASS, check, found, picture  # beside this file
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from edgebee.edge.classify import PHOTO_SUFFIXES, PhotoError, read_photo
-from edgebee.photos.checks import KINDS, SUFFIX_FORMATS, audit_dataset, render_text, to_json
+from edgebee.photos.checks import KINDS, SUFFIX_FORMATS, check_dataset
 from edgebee.photos.dataset import load_dataset
+from edgebee.progress import Progress
 
 
 def test_nothing_is_found_where_nothing_is_wrong(clean):
-    result = audit(clean)
-    assert result.findings == ()
-    assert not result.corrupts
+    result = check(clean)
+    assert result.problems == ()
+    assert not result.inflates_accuracy
     assert result.train_counts == result.validation_counts == (PER_CLASS, PER_CLASS)
 
 
@@ -89,11 +90,11 @@ DEFECTS = {
 @pytest.mark.parametrize(("kind", "name"), DEFECTS)
 def test_a_defect_is_named_with_its_file(clean, kind, name):
     DEFECTS[kind, name](clean / "train" / "ants" / name)
-    result = audit(clean)
-    assert (kind, (f"train/ants/{name}",)) in [(f.kind, f.paths) for f in result.findings]
-    assert {f.paths for f in result.findings} == {(f"train/ants/{name}",)}, "nothing else is wrong"
-    assert {f.severity for f in result.findings if f.kind == kind} == {KINDS[kind]}
-    assert not result.corrupts
+    result = check(clean)
+    assert (kind, (f"train/ants/{name}",)) in [(f.kind, f.paths) for f in result.problems]
+    assert {f.paths for f in result.problems} == {(f"train/ants/{name}",)}, "nothing else is wrong"
+    assert {f.severity for f in result.problems if f.kind == kind} == {KINDS[kind]}
+    assert not result.inflates_accuracy
 
 
 def test_every_kind_of_defect_at_once(clean):
@@ -109,11 +110,11 @@ def test_every_kind_of_defect_at_once(clean):
     (clean / "train/ants/notes.txt").write_text("field notes")
     picture(22).save(clean / "train/ants/left_out.jpg")
 
-    result = audit(clean, exclude=["left_out.jpg"])
-    assert {finding.kind for finding in result.findings} == set(KINDS)
-    order = [list(KINDS).index(finding.kind) for finding in result.findings]
+    result = check(clean, exclude=["left_out.jpg"])
+    assert {problem.kind for problem in result.problems} == set(KINDS)
+    order = [list(KINDS).index(problem.kind) for problem in result.problems]
     assert order == sorted(order)
-    assert result.corrupts
+    assert result.inflates_accuracy
 
 
 def test_many_files_with_the_same_defect_are_one_finding(clean):
@@ -149,10 +150,10 @@ def test_unusual_photos_are_no_defects(clean, image):
 def test_what_is_unreadable_here_is_what_the_runner_cannot_read(clean):
     path = clean / "train" / "ants" / "half.jpg"
     truncated(path)
-    (finding,) = audit(clean).findings
+    (problem,) = check(clean).problems
     with pytest.raises(PhotoError) as raised:
         read_photo(path)
-    assert finding.message in str(raised.value)
+    assert problem.message in str(raised.value)
 
 
 def test_every_ending_of_a_photo_has_its_formats():
@@ -166,26 +167,26 @@ def test_every_ending_of_a_photo_has_its_formats():
 def test_imbalance_is_named_from_a_ratio_above_two(clean, more, unbalanced):
     for index in range(more):
         picture(2 * index).save(clean / "train/ants" / f"more_{index}.jpg")
-    findings = audit(clean).findings
-    assert [finding.kind for finding in findings] == ["imbalance"] * unbalanced
+    problems = check(clean).problems
+    assert [problem.kind for problem in problems] == ["imbalance"] * unbalanced
     if unbalanced:
-        assert findings[0].message.startswith("ants has 9 training photos, bees has 4")
+        assert problems[0].message.startswith("ants has 9 training photos, bees has 4")
 
 
 def test_photos_left_out_are_noted_and_do_not_count_as_duplicates(clean):
     shutil.copy(clean / "train/ants/0.jpg", clean / "val/bees/0b.jpg")
     (clean / ".edgebeeignore").write_text("val/bees/0b.jpg\n")
-    result = audit(clean)
-    assert [(f.kind, f.severity, f.paths) for f in result.findings] == [
+    result = check(clean)
+    assert [(f.kind, f.severity, f.paths) for f in result.problems] == [
         ("excluded", "note", ("val/bees/0b.jpg",))
     ]
-    assert not result.corrupts
+    assert not result.inflates_accuracy
 
 
 def test_a_defect_of_a_photo_left_out_is_a_note(clean):
     placeholder(clean / "train/ants/gone.gif")
-    result = audit(clean, exclude=["gone.gif"])
-    assert {(f.kind, f.severity) for f in result.findings} == {
+    result = check(clean, exclude=["gone.gif"])
+    assert {(f.kind, f.severity) for f in result.problems} == {
         ("placeholder", "note"),
         ("excluded", "note"),
     }
@@ -210,50 +211,52 @@ def test_a_linked_class_folder_is_looked_into(clean, tmp_path):
 
 
 def test_progress_is_told_of_every_photo(clean):
-    told = []
-    audit_dataset(load_dataset(str(clean)), progress=lambda: told.append(1))
-    assert len(told) == 4 * PER_CLASS
+    reported: list[Progress] = []
+    check_dataset(load_dataset(clean), progress=reported.append)
+    total = 4 * PER_CLASS
+    expected = [Progress("checking photos", n, total) for n in range(1, total + 1)]
+    assert reported == expected
 
 
-def test_the_same_folder_gives_the_same_audit(clean):
+def test_the_same_folder_gives_the_same_check(clean):
     shutil.copy(clean / "train/ants/0.jpg", clean / "val/ants/again.jpg")
     truncated(clean / "val/ants/half.jpg")
-    assert audit(clean) == audit(clean)
+    assert check(clean) == check(clean)
 
 
 def test_text_names_counts_files_and_totals(clean):
     shutil.copy(clean / "train/ants/0.jpg", clean / "val/ants/again.jpg")
-    assert render_text(audit(clean)).splitlines() == [
+    assert check(clean).to_lines() == [
         "train: 8 photos (4 ants, 4 bees)",
         "validation: 9 photos (5 ants, 4 bees)",
-        "error: leak: train/ants/0.jpg, val/ants/again.jpg: the same file in train and "
-        "validation, which makes the score flatter; keep one",
+        "error: leak: train/ants/0.jpg, val/ants/again.jpg: the same file in both "
+        "halves, which inflates the measured accuracy; keep one",
         "1 error, 0 warnings, 0 notes",
     ]
 
 
 def test_text_of_a_clean_folder_says_so(clean):
-    assert render_text(audit(clean)).splitlines()[-1] == "nothing found"
+    assert check(clean).to_lines()[-1] == "no problems"
 
 
 def test_text_shortens_long_lists_and_json_does_not(clean):
     for index in range(10):
         picture(index).convert("CMYK").save(clean / "val/bees" / f"print_{index}.jpg")
-    result = audit(clean)
-    assert "val/bees/print_7.jpg and 2 more: " in render_text(result)
-    assert len(to_json(result)["findings"][0]["paths"]) == 10
+    result = check(clean)
+    assert "val/bees/print_7.jpg and 2 more: " in result.to_lines()[2]
+    assert len(result.to_json()["problems"][0]["paths"]) == 10
 
 
 def test_json_survives_a_round_trip(clean):
     shutil.copy(clean / "train/ants/0.jpg", clean / "val/ants/again.jpg")
-    as_json = json.loads(json.dumps(to_json(audit(clean))))
+    as_json = json.loads(json.dumps(check(clean).to_json()))
     assert as_json["counts"] == {
         "train": {"ants": 4, "bees": 4},
         "validation": {"ants": 5, "bees": 4},
     }
     assert as_json["corrupts"] is True
-    assert as_json["findings"][0]["kind"] == "leak"
-    assert as_json["findings"][0]["paths"] == ["train/ants/0.jpg", "val/ants/again.jpg"]
+    assert as_json["problems"][0]["kind"] == "leak"
+    assert as_json["problems"][0]["paths"] == ["train/ants/0.jpg", "val/ants/again.jpg"]
 
 
 # ------------------------------------------------------------------------- real photos
@@ -272,9 +275,9 @@ def photos() -> Path:
 @hymenoptera
 def test_of_the_real_files_only_the_placeholder_is_named(photos):
     """No false alarm among 397 photos; no two of them are the same, checked by eye as well."""
-    result = audit(photos)
+    result = check(photos)
     assert sum(result.train_counts) + sum(result.validation_counts) == 398
-    assert [(f.kind, f.severity, f.paths) for f in result.findings] == [
+    assert [(f.kind, f.severity, f.paths) for f in result.problems] == [
         ("placeholder", "warning", ("train/ants/imageNotFound.gif",)),
         ("palette", "note", ("train/ants/imageNotFound.gif",)),
     ]
@@ -282,8 +285,8 @@ def test_of_the_real_files_only_the_placeholder_is_named(photos):
 
 @hymenoptera
 def test_the_placeholder_is_noted_where_it_is_left_out(photos):
-    result = audit_dataset(load_dataset("hymenoptera"))
-    assert [(f.kind, f.severity, f.paths) for f in result.findings] == [
+    result = check_dataset(load_dataset("hymenoptera"))
+    assert [(f.kind, f.severity, f.paths) for f in result.problems] == [
         ("placeholder", "note", ("train/ants/imageNotFound.gif",)),
         ("excluded", "note", ("train/ants/imageNotFound.gif",)),
     ]
@@ -298,7 +301,7 @@ def test_real_photos_are_recognised_on_the_other_side(photos, tmp_path):
         with Image.open(path) as image:
             image.thumbnail((200, 200))
             ImageOps.mirror(image).save(root / "val/bees" / f"again_{path.name}", quality=50)
-    leaks = [finding.paths for finding in audit(root).findings if finding.kind == "leak"]
+    leaks = [problem.paths for problem in check(root).problems if problem.kind == "leak"]
     assert leaks == [
         (f"train/bees/{path.name}", f"val/bees/again_{path.name}") for path in originals
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from audits import audit, found, picture  # beside this file
+from checked import check, found, picture  # beside this file
 from PIL import Image, ImageEnhance, ImageOps
 
 EDITS = {
@@ -39,9 +39,9 @@ def test_the_same_picture_is_recognised(clean, edit, kind):
         kind = "duplicate" if kind == "near-duplicate" else kind
     else:
         EDITS[edit](original).save(clean / other, quality=30 if edit == "saved badly" else 80)
-    result = audit(clean)
-    assert [(f.kind, f.paths) for f in result.findings] == [(kind, (one, other))]
-    assert result.corrupts == (kind in {"leak", "two-labels"})
+    result = check(clean)
+    assert [(f.kind, f.paths) for f in result.problems] == [(kind, (one, other))]
+    assert result.inflates_accuracy == (kind in {"leak", "two-labels"})
 
 
 def test_a_picture_in_both_classes_and_on_both_sides_is_both(clean):

@@ -2,51 +2,56 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import click
 
-from edgebee.console import log
+from edgebee.console import ProgressBars, echo, log
 
 
-@click.group("data", short_help="Look at photos before they are believed.")
+@click.group("data", short_help="Check a dataset for problems.")
 def command() -> None:
-    """Look at photos before they are believed."""
+    """Check a dataset for problems."""
 
 
 @command.command("check")
 @click.argument("folder", metavar="DIR")
 @click.option(
-    "--exclude", multiple=True, metavar="PATTERN", help="Leave out photos by name (repeatable)."
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out photos by name, as 'ants/*.gif', or a class (repeatable).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json: bool) -> None:
-    """Look for what would spoil a model in DIR (a folder, hymenoptera or sample).
+    """Find what would spoil a model in DIR (a folder, hymenoptera or sample).
 
-    Exit status 1 when something would corrupt the result: the same photo in training and
-    validation, or under two labels.
+    Exit status 1 when the measured accuracy would be inflated: by the same photo in training
+    and validation, or in two classes.
 
     \b
     Example:
         edgebee data check my_photos
     """  # noqa: D301
-    import json
-
-    from tqdm import tqdm
-
     from edgebee.edge.classify import silence_decoder_warnings
-    from edgebee.photos.checks import audit_dataset, render_text, to_json
+    from edgebee.photos.checks import check_dataset
     from edgebee.photos.dataset import load_dataset
 
     silence_decoder_warnings()
     dataset = load_dataset(folder, exclude=exclude)
-    count = len(dataset.train) + len(dataset.validation)
-    with tqdm(total=count, desc="looking at the photos", unit="photo", disable=None) as bar:
-        audit = audit_dataset(dataset, progress=bar.update)
+    with ProgressBars() as bars:
+        result = check_dataset(dataset, progress=bars)
     if as_json:
-        click.echo(json.dumps(to_json(audit), indent=2))
+        click.echo(json.dumps(result.to_json(), indent=2))
     else:
-        click.echo(render_text(audit))
-    if audit.corrupts:
-        log("Mend this, or leave photos out with --exclude or .edgebeeignore")
+        for line in result.to_lines():
+            echo(line)
+    if result.inflates_accuracy:
+        log(
+            "These problems inflate the measured accuracy. Fix them, or exclude the photos with "
+            "--exclude or .edgebeeignore."
+        )
         ctx.exit(1)
-    log(f"Next: edgebee train --data {folder}")
+    log(f"Next: edgebee train --data {shlex.quote(folder)}")

@@ -10,7 +10,6 @@ import click
 
 from edgebee.console import ProgressBars, echo, log, show_log_records
 from edgebee.errors import TrainingError
-from edgebee.progress import Progress
 
 if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset
@@ -158,30 +157,23 @@ def run(
 
 def _print_problems(dataset: Dataset, bars: ProgressBars) -> None:
     """Print the worst problems of the photos; unreadable ones are named when left out."""
-    from edgebee.photos.checks import audit_dataset
+    from edgebee.photos.checks import check_dataset
 
-    count, done = len(dataset.train) + len(dataset.validation), 0
-
-    def progress() -> None:
-        nonlocal done
-        done += 1
-        bars(Progress("checking the photos", done, count))
-
-    audit = audit_dataset(dataset, progress=progress)
+    result = check_dataset(dataset, progress=bars)
     named_later = {"unreadable", "truncated"}
     problems = [
         problem
-        for problem in audit.findings
+        for problem in result
         if problem.severity != "note" and problem.kind not in named_later
     ]
     for problem in problems[:MOST_PROBLEMS_SHOWN]:
-        log(f"{problem.severity}: {problem.kind}: {', '.join(problem.paths)}: {problem.message}")
+        log(str(problem))
     if len(problems) > MOST_PROBLEMS_SHOWN:
         log(
             f"… and {len(problems) - MOST_PROBLEMS_SHOWN} more: "
             f"edgebee data check {shlex.quote(dataset.source)}"
         )
-    if audit.corrupts:
+    if result.inflates_accuracy:
         log(
             "These problems inflate the measured accuracy. Fix them, or exclude the photos "
             "with --exclude."

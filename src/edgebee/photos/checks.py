@@ -1,23 +1,23 @@
-"""Look at the photos before they are believed: what is wrong or unusual about a data set."""
+"""Check a dataset for problems: what is wrong or unusual about its photos."""
 
 from __future__ import annotations
 
-import os
-import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from edgebee.edge.classify import PHOTO_SUFFIXES, available_cpus, escape_control_chars
+from edgebee.edge.classify import PHOTO_SUFFIXES, available_cpus
 from edgebee.photos.dataset import Dataset, Photos
 from edgebee.photos.duplicates import BLOCK, Signatures, group_same_pictures
-from edgebee.photos.hymenoptera import is_photo
+from edgebee.photos.exclusions import ignored_patterns
 from edgebee.photos.image_stats import NO_THUMBNAILS, Header, ImageStats, inspect_photo
+from edgebee.photos.layout import find_layout, is_photo, walk_files
+from edgebee.progress import Progress, ProgressCallback, ignore_progress
 
-__all__ = ["KINDS", "Audit", "Problem", "Severity", "audit_dataset", "render_text", "to_json"]
+__all__ = ["KINDS", "CheckResult", "Problem", "Severity", "check_dataset"]
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -25,8 +25,8 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 KINDS: dict[str, Severity] = {
     "leak": "error",  # the same picture in training and validation
     "two-labels": "error",  # the same picture in two classes
-    "unreadable": "error",  # no picture, or a damaged one
-    "truncated": "error",  # a picture that ends too soon
+    "unreadable": "error",  # no picture, or a corrupted one
+    "truncated": "error",  # the file ends too soon
     "incomplete": "warning",  # a JPEG that can be read, but is grey from some line on
     "placeholder": "warning",  # flat and of few colours, as "image not found" is
     "uniform": "warning",  # shows nothing
@@ -41,11 +41,12 @@ KINDS: dict[str, Severity] = {
     "transparent": "note",
     "animated": "note",
     "excluded": "note",  # left out of the data set
-    "unused": "note",  # beside the photos, but none of them
+    "unused": "note",  # a file beside the photos
 }
-"""What can be found, gravest first."""
+"""The kinds of problems, gravest first."""
 
-CORRUPTING = frozenset({"leak", "two-labels"})
+INFLATING = frozenset({"leak", "two-labels"})
+"""Problems by which the measured accuracy is not that of the model."""
 
 MAX_CONTRAST_OF_NOTHING = 3.0
 """Standard deviation of the grey values, of 255, up to which a picture shows nothing: a lens
@@ -85,14 +86,14 @@ SUFFIX_FORMATS = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that was found.
+    """One problem of a dataset.
 
     Attributes:
-        kind: what it is, one of `KINDS`.
-        severity: `error` corrupts the result or stops the training, `warning` is worth a
-            look, `note` says how something is read or that it is not.
+        kind: one of `KINDS`.
+        severity: `error` falsifies the result or stops the training, `warning` is worth a
+            look, `note` tells how something is read or that it is not.
         paths: the files, relative to the data set's folder, with `/`, sorted.
-        message: what is the matter and what to do, in one line without the paths.
+        message: the problem and what to do, in one line without the paths.
     """
 
     kind: str
@@ -100,117 +101,167 @@ class Problem:
     paths: tuple[str, ...]
     message: str
 
+    def __str__(self) -> str:
+        """The problem in one line, with the first few paths."""
+        more = len(self.paths) - MAX_NAMED
+        paths = ", ".join(self.paths[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        return f"{self.severity}: {self.kind}: {f'{paths}: ' if paths else ''}{self.message}"
+
 
 @dataclass(frozen=True)
-class Audit:
-    """What a data set looks like.
+class CheckResult:
+    """The problems of a dataset, to iterate over, and its numbers of photos.
 
     Attributes:
         labels: the classes.
         train_counts: training photos of each class.
         validation_counts: validation photos of each class.
-        findings: errors first, then warnings, then notes; by path within a kind.
+        problems: errors first, then warnings, then notes; by path within a kind.
     """
 
     labels: tuple[str, ...]
     train_counts: tuple[int, ...]
     validation_counts: tuple[int, ...]
-    findings: tuple[Problem, ...]
+    problems: tuple[Problem, ...]
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self.problems)
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
+    def __repr__(self) -> str:
+        """The numbers of problems: the problems themselves are printed one by one."""
+        return f"CheckResult({self._totals()})"
 
     @property
-    def corrupts(self) -> bool:
-        """Whether a result got from these photos would be wrong, not just worse."""
-        return any(finding.kind in CORRUPTING for finding in self.findings)
+    def inflates_accuracy(self) -> bool:
+        """Whether accuracy measured on these photos would be wrong, not just worse."""
+        return any(problem.kind in INFLATING for problem in self.problems)
 
     def count(self, severity: Severity) -> int:
-        """Return the number of findings of a severity."""
-        return sum(finding.severity == severity for finding in self.findings)
+        """Return the number of problems of a severity."""
+        return sum(problem.severity == severity for problem in self.problems)
+
+    def to_lines(self) -> list[str]:
+        """Return lines for a terminal: the numbers of photos, each problem, the totals."""
+        halves = (("train", self.train_counts), ("validation", self.validation_counts))
+        lines = [
+            f"{name}: {sum(counts)} photos ({_listed(counts, self.labels)})"
+            for name, counts in halves
+        ]
+        return [*lines, *map(str, self.problems), self._totals()]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `json.dumps` takes.
+
+        `{"counts": {"train": {label: n}, "validation": {label: n}}, "corrupts", "problems":
+        [{"kind", "severity", "paths", "message"}]}`.
+        """
+        return {
+            "counts": {
+                "train": dict(zip(self.labels, self.train_counts, strict=True)),
+                "validation": dict(zip(self.labels, self.validation_counts, strict=True)),
+            },
+            "corrupts": self.inflates_accuracy,
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+    def _totals(self) -> str:
+        totals = [(self.count(severity), severity) for severity in SEVERITIES]
+        listed = ", ".join(f"{n} {name}" if n == 1 else f"{n} {name}s" for n, name in totals)
+        return listed if self.problems else "no problems"
 
 
-def audit_dataset(dataset: Dataset, *, progress: Callable[[], object] | None = None) -> Audit:
-    """Look at every photo of a data set, and at the files beside them.
+def check_dataset(dataset: Dataset, *, progress: ProgressCallback = ignore_progress) -> CheckResult:
+    """Check every photo of a dataset, and the files beside them.
 
     Photos are decoded once, small, on all cores (about 3 ms of CPU each at 500x375) and
-    compared with each other (20 s of CPU for 20,000). The order of the findings does not
+    compared with each other (20 s of CPU for 20,000). The order of the problems does not
     depend on the order in which files are found on the disk.
 
     Args:
-        dataset: the photos, as `load_dataset` gives them. Photos that it left out are looked
-            at as well and only noted.
-        progress: called once after each photo of the data set.
+        dataset: the photos, as `load_dataset` gives them. Photos that it left out are
+            checked as well and only noted.
+        progress: called after each photo of the dataset.
     """
     photos = [
-        _Photo(_name(dataset.root, path), path, split, dataset.labels[index])
-        for split, side in (("train", dataset.train), ("validation", dataset.validation))
+        _Photo(path.relative_to(dataset.root).as_posix(), path, half, dataset.labels[index])
+        for half, side in (("train", dataset.train), ("validation", dataset.validation))
         for path, index in zip(side.paths, side.classes, strict=True)
     ]
-    excluded, unused = _files_beside(dataset.root, photos)
-    looks, signatures = _look_at([photo.path for photo in photos], progress)
-    excluded_looks, _ = _look_at([dataset.root / name for name in excluded])
-    findings = [
-        *_of_single_photos(photos, looks),
-        *_of_same_pictures(photos, looks, signatures),
+    excluded, unused = _files_beside(dataset, {photo.path for photo in photos})
+    stats, signatures = _inspect([photo.path for photo in photos], progress)
+    excluded_stats, _ = _inspect([dataset.root / name for name in excluded], ignore_progress)
+    problems = [
+        *_of_single_photos(photos, stats),
+        *_of_same_pictures(photos, stats, signatures),
         *_of_balance(dataset.labels, dataset.train),
-        *_of_excluded(excluded, excluded_looks),
+        *_of_excluded(excluded, excluded_stats),
         *unused,
     ]
     order = list(KINDS)
-    findings.sort(key=lambda f: (SEVERITIES.index(f.severity), order.index(f.kind), f.paths))
-    return Audit(
+    problems.sort(key=lambda p: (SEVERITIES.index(p.severity), order.index(p.kind), p.paths))
+    return CheckResult(
         labels=dataset.labels,
         train_counts=dataset.train.counts(len(dataset.labels)),
         validation_counts=dataset.validation.counts(len(dataset.labels)),
-        findings=tuple(findings),
+        problems=tuple(problems),
     )
+
+
+def _listed(counts: Sequence[int], labels: Sequence[str]) -> str:
+    if len(labels) > MAX_NAMED:
+        return f"{len(labels)} classes of {min(counts)} to {max(counts)}"
+    return ", ".join(f"{count} {label}" for count, label in zip(counts, labels, strict=True))
 
 
 # ----------------------------------------------------------------------- photo by photo
 
 
-def _look_at(
-    paths: Sequence[Path], progress: Callable[[], object] | None = None
+def _inspect(
+    paths: Sequence[Path], progress: ProgressCallback
 ) -> tuple[list[ImageStats], Signatures]:
-    """Look at files on all cores, in order; `progress` is called once after each.
+    """Decode files on all cores, in order.
 
     A block at a time: neither tasks that wait nor thumbnails pile up with the number of photos.
 
     Returns:
-        What was seen, without the thumbnails, and these as signatures.
+        The statistics of each, without the thumbnails, and these as signatures.
     """
-    looks: list[ImageStats] = []
+    stats: list[ImageStats] = []
     signatures = Signatures(len(paths))
     with ThreadPoolExecutor(available_cpus()) as pool:
         for start in range(0, len(paths), BLOCK):
             thumbnails = []
-            for look in pool.map(inspect_photo, paths[start : start + BLOCK]):
-                thumbnails.append(look.thumbnails)
-                looks.append(replace(look, thumbnails=NO_THUMBNAILS))
-                if progress:
-                    progress()
+            for one in pool.map(inspect_photo, paths[start : start + BLOCK]):
+                thumbnails.append(one.thumbnails)
+                stats.append(replace(one, thumbnails=NO_THUMBNAILS))
+                progress(Progress("checking photos", len(stats), len(paths)))
             signatures.add(start, thumbnails)
-    return looks, signatures
+    return stats, signatures
 
 
 @dataclass(frozen=True, slots=True)
 class _Photo:
     name: str
     path: Path
-    split: str
+    half: str
     label: str
 
 
-def _remarks(look: ImageStats, suffix: str) -> Iterator[tuple[str, str]]:
+def _remarks(stats: ImageStats, suffix: str) -> Iterator[tuple[str, str]]:
     """Yield (kind, message) for what is unusual about a file ending in `suffix`."""
-    if look.fault:
-        yield ("truncated" if "truncated" in look.fault.lower() else "unreadable"), look.fault
+    if stats.fault:
+        yield ("truncated" if "truncated" in stats.fault.lower() else "unreadable"), stats.fault
         return
-    header = look.header
-    if look.contrast < MAX_CONTRAST_OF_NOTHING:
+    header = stats.header
+    if stats.contrast < MAX_CONTRAST_OF_NOTHING:
         yield "uniform", "shows nothing but one colour"
-    elif look.flat_share >= PLACEHOLDER_FLAT_SHARE and look.colours <= PLACEHOLDER_COLOURS:
+    elif stats.flat_share >= PLACEHOLDER_FLAT_SHARE and stats.colours <= PLACEHOLDER_COLOURS:
         yield "placeholder", "flat and of few colours: a placeholder or a drawing, not a photo"
-    elif look.missing_share >= MIN_MISSING_SHARE:
-        yield "incomplete", f"plain grey for the lower {look.missing_share:.0%}: data is missing"
+    elif stats.missing_share >= MIN_MISSING_SHARE:
+        yield "incomplete", f"plain grey for the lower {stats.missing_share:.0%}: data is missing"
     if header is not None:
         yield from _remarks_on_header(header, suffix)
 
@@ -232,11 +283,11 @@ def _remarks_on_header(header: Header, suffix: str) -> Iterator[tuple[str, str]]
         yield "animated", "has several frames or pages, of which the first is read"
 
 
-def _of_single_photos(photos: Sequence[_Photo], looks: Sequence[ImageStats]) -> list[Problem]:
-    """Remarks in the same words become one finding with several paths."""
+def _of_single_photos(photos: Sequence[_Photo], stats: Sequence[ImageStats]) -> list[Problem]:
+    """Remarks in the same words become one problem with several paths."""
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for photo, look in zip(photos, looks, strict=True):
-        for kind_and_message in _remarks(look, photo.path.suffix):
+    for photo, one in zip(photos, stats, strict=True):
+        for kind_and_message in _remarks(one, photo.path.suffix):
             names[kind_and_message].append(photo.name)
     return [
         Problem(kind, KINDS[kind], tuple(sorted(paths)), message)
@@ -248,19 +299,19 @@ def _of_single_photos(photos: Sequence[_Photo], looks: Sequence[ImageStats]) -> 
 
 
 def _of_same_pictures(
-    photos: Sequence[_Photo], looks: Sequence[ImageStats], signatures: Signatures
+    photos: Sequence[_Photo], stats: Sequence[ImageStats], signatures: Signatures
 ) -> Iterator[Problem]:
-    for group in group_same_pictures([look.digest for look in looks], signatures):
+    for group in group_same_pictures([one.digest for one in stats], signatures):
         members = [photos[index] for index in group.members]
         paths = tuple(sorted(photo.name for photo in members))
         labels = sorted({photo.label for photo in members})
         what = "the same file" if group.identical else f"the same picture ({group.alike:.2f} alike)"
-        leaks = len({photo.split for photo in members}) > 1
+        leaks = len({photo.half for photo in members}) > 1
         if leaks:
-            message = f"{what} in train and validation, which makes the score flatter; keep one"
+            message = f"{what} in both halves, which inflates the measured accuracy; keep one"
             yield Problem("leak", KINDS["leak"], paths, message)
         if len(labels) > 1:
-            message = f"{what} as {' and '.join(labels)}; keep the right one"
+            message = f"{what} as {' and '.join(labels)}; keep the correct one"
             yield Problem("two-labels", KINDS["two-labels"], paths, message)
         if not leaks and len(labels) == 1:
             kind = "duplicate" if group.identical else "near-duplicate"
@@ -283,112 +334,40 @@ def _of_balance(labels: Sequence[str], train: Photos) -> Iterator[Problem]:
 # ----------------------------------------------------------------------- beside the photos
 
 
-def _files_beside(root: Path, photos: Sequence[_Photo]) -> tuple[list[str], list[Problem]]:
-    """Names of the photos that were left out, and findings about what else lies around."""
-    known = {photo.name for photo in photos}
-    class_folders = _class_folders(photos)
-    found: set[str] = set()
-    # A link to a class folder is followed, as `load_dataset` does, one below it is not.
-    for top in [root, *(root / name for name in class_folders)]:
-        for parent, folders, files in os.walk(top):
-            folders[:] = [name for name in folders if name[0] != "." and name != "__MACOSX"]
-            found.update(_name(root, Path(parent, name)) for name in files if name[0] != ".")
-    excluded: list[str] = []
-    loose: list[str] = []
-    other: list[str] = []
-    for name in sorted(found - known):
-        inside = name.startswith(tuple(f"{folder}/" for folder in class_folders))
-        if is_photo(name.rpartition("/")[2]):
-            (excluded if inside else loose).append(name)
-        elif inside:
-            other.append(name)
+def _files_beside(dataset: Dataset, photos: set[Path]) -> tuple[list[str], list[Problem]]:
+    """Names of the photos that were left out, and problems about other files."""
+    layout = find_layout(dataset.root, (*dataset.exclude, *ignored_patterns(dataset.root)))
+    class_folders = [folder for half in layout.classes for folder in half.values()]
+    inside = {path for folder in class_folders for path in walk_files(folder)}
+    gone = {path for folder in layout.excluded for path in walk_files(folder)}
+    everywhere = set(walk_files(dataset.root))
+    excluded = {path for path in inside | gone if is_photo(path.name)} - photos
+    loose = {path for path in everywhere - inside - gone if is_photo(path.name)}
+    other = {path for path in inside if not is_photo(path.name)}
     endings = ", ".join(sorted(PHOTO_SUFFIXES))
     messages = (
         (loose, "not in a class folder, so not read"),
         (other, f"not read: a photo ends in {endings}"),
     )
     note = KINDS["unused"]
-    return excluded, [
-        Problem("unused", note, tuple(paths), text) for paths, text in messages if paths
+    return sorted(_names(dataset.root, excluded)), [
+        Problem("unused", note, tuple(sorted(_names(dataset.root, paths))), text)
+        for paths, text in messages
+        if paths
     ]
 
 
-def _class_folders(photos: Sequence[_Photo]) -> list[str]:
-    """Names of the class folders: `ants`, or `train/ants` and `val/ants`."""
-    parts = [photo.name.split("/") for photo in photos]
-    flat = all(
-        unicodedata.normalize("NFC", first) == photo.label
-        for (first, *_), photo in zip(parts, photos, strict=True)
-    )
-    return sorted({"/".join(names[: 1 if flat else 2]) for names in parts})
+def _names(root: Path, paths: set[Path]) -> Iterator[str]:
+    return (path.relative_to(root).as_posix() for path in paths)
 
 
-def _of_excluded(names: Sequence[str], looks: Sequence[ImageStats]) -> Iterator[Problem]:
+def _of_excluded(names: Sequence[str], stats: Sequence[ImageStats]) -> Iterator[Problem]:
     """What was left out, and why that may have been right."""
     if not names:
         return
     message = "left out, by --exclude, an ignore file or because it is known to be no photo"
     yield Problem("excluded", KINDS["excluded"], tuple(names), message)
-    for name, look in zip(names, looks, strict=True):
-        for kind, text in _remarks(look, Path(name).suffix):
+    for name, one in zip(names, stats, strict=True):
+        for kind, text in _remarks(one, Path(name).suffix):
             if KINDS[kind] != "note":
                 yield Problem(kind, "note", (name,), f"{text}; it is left out")
-
-
-def _name(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix()
-
-
-# ----------------------------------------------------------------------------- reports
-
-
-def render_text(audit: Audit) -> str:
-    """Return the audit as lines for a terminal: the photos, then each finding."""
-    lines = [
-        escape_control_chars(f"{name}: {sum(counts)} photos ({_listed(counts, audit.labels)})")
-        for name, counts in (("train", audit.train_counts), ("validation", audit.validation_counts))
-    ]
-    for finding in audit.findings:
-        more = len(finding.paths) - MAX_NAMED
-        paths = ", ".join(finding.paths[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
-        where = f"{paths}: " if paths else ""
-        lines.append(
-            escape_control_chars(f"{finding.severity}: {finding.kind}: {where}{finding.message}")
-        )
-    totals = [_counted(audit.count(severity), severity) for severity in SEVERITIES]
-    lines.append(", ".join(totals) if audit.findings else "nothing found")
-    return "\n".join(lines)
-
-
-def _listed(counts: Sequence[int], labels: Sequence[str]) -> str:
-    if len(labels) > MAX_NAMED:
-        return f"{len(labels)} classes of {min(counts)} to {max(counts)}"
-    return ", ".join(f"{count} {label}" for count, label in zip(counts, labels, strict=True))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def to_json(audit: Audit) -> dict[str, Any]:
-    """Return the audit as what `json.dumps` takes.
-
-    `{"counts": {"train": {label: n}, "validation": {label: n}}, "corrupts", "findings":
-    [{"kind", "severity", "paths", "message"}]}`.
-    """
-    return {
-        "counts": {
-            "train": dict(zip(audit.labels, audit.train_counts, strict=True)),
-            "validation": dict(zip(audit.labels, audit.validation_counts, strict=True)),
-        },
-        "corrupts": audit.corrupts,
-        "findings": [
-            {
-                "kind": finding.kind,
-                "severity": finding.severity,
-                "paths": list(finding.paths),
-                "message": finding.message,
-            }
-            for finding in audit.findings
-        ],
-    }

@@ -1,17 +1,16 @@
-"""From what `--data` was given to lists of training and validation photos.
+"""A data set: lists of training and validation photos, from what `--data` was given.
 
-A data set is a folder: either `train/` and `val/` with one folder per class in each, or the
-class folders alone, which are then split. Nothing is decoded here, only names are read.
+Nothing is decoded here, only names are read.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import logging
 import math
 import os
 import stat
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,26 +21,25 @@ from edgebee.edge.classify import PHOTO_SUFFIXES
 from edgebee.errors import DataError, OutputError
 from edgebee.files import atomic_directory
 from edgebee.photos.exclusions import excluded_photos, ignored_patterns
-from edgebee.photos.hymenoptera import (
-    CACHE_VARIABLE,
-    PLACEHOLDER,
-    find_hymenoptera,
+from edgebee.photos.hymenoptera import CACHE_VARIABLE, PLACEHOLDER, find_hymenoptera, user_cache
+from edgebee.photos.layout import (
+    Layout,
+    count_loose_photos,
+    find_layout,
     is_photo,
-    user_cache,
+    list_some,
+    walk_files,
 )
 
 __all__ = ["Dataset", "Photos", "load_dataset", "sample_folder"]
 
 HYMENOPTERA_SOURCE = "hymenoptera"
 SAMPLE_SOURCE = "sample"
-TRAIN_NAME = "train"
-VALIDATION_NAMES = ("val", "valid", "validation")
 
 SAMPLE_SEED = 0
 """The drawings do not follow `--seed`: whoever says `sample` means the same pictures."""
 
-MAX_NAMED = 5
-"""So many classes or files are named in a message; it stays one line."""
+_logger = logging.getLogger("edgebee.photos")
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,10 @@ class Photos:
 
     paths: tuple[Path, ...]
     classes: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        """The numbers: the paths would fill screens."""
+        return f"Photos({len(self)} of {len(set(self.classes))} classes)"
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -94,25 +96,37 @@ class Dataset:
     seed: int = 0
     exclude: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Name, classes and numbers: the paths would fill screens."""
+        return (
+            f"Dataset({self.name!r}, {len(self.labels)} classes ({list_some(self.labels)}), "
+            f"{len(self.train)} training and {len(self.validation)} validation "
+            f"{'drawings' if self.drawn else 'photos'}, root={str(self.root)!r})"
+        )
+
 
 def load_dataset(
-    source: str, *, val_fraction: float = 0.2, seed: int = 0, exclude: Sequence[str] = ()
+    source: str | Path, *, val_fraction: float = 0.2, seed: int = 0, exclude: Sequence[str] = ()
 ) -> Dataset:
     """Find the photos of a data set, their classes and which of them are for validation.
 
-    Photos are files with one of the runner's photo endings anywhere below a class folder.
-    Hidden files and folders are passed over. Links to folders are followed for the class
-    folders themselves and not below them.
+    Either the folder has two halves, as `train/` and `val/`, with a folder per class in each, or
+    it holds the class folders, which are then split. Photos are files with one of the runner's
+    photo endings anywhere below a class folder. Hidden files and folders and those that systems
+    leave behind are skipped; other files are counted in a warning to `logging`. Links to folders
+    are followed for the class folders themselves and not below them.
 
     Args:
-        source: `hymenoptera`, `sample` or a folder (`./sample` for a folder of that name).
+        source: `hymenoptera`, `sample` or a folder (`./sample` for a folder of that name, or
+            a `Path`).
         val_fraction: share of each class's photos that goes to validation, between 0 and 1
             exclusive, when the folder is not split already; each side gets one at least.
         seed: which photos these are. The same relative names, fraction and seed give the
             same split on every machine.
         exclude: shell patterns of photos to leave out, relative to the folder, with `/`; a
-            pattern without `/` is also tried on the bare file name. The file
-            `.edgebeeignore` in the folder can hold more, one a line, `#` for comments.
+            pattern without `/` is also tried on the bare file name. A label leaves out the
+            whole class. The file `.edgebeeignore` in the folder can hold more, one a line, `#`
+            for comments.
 
     Raises:
         DataError: the data set cannot be used as it is; the message says how to mend it.
@@ -120,8 +134,11 @@ def load_dataset(
     """
     if not 0 < val_fraction < 1:
         raise DataError(f"--val-fraction {val_fraction}: take a number between 0 and 1, as 0.2")
+    exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     built_in: tuple[str, ...] = ()
     try:
+        if isinstance(source, Path):
+            source = str(source.absolute())  # a folder, whatever its name
         if source == HYMENOPTERA_SOURCE:
             root, name, built_in = find_hymenoptera(), source, (PLACEHOLDER,)
         elif source == SAMPLE_SOURCE:
@@ -144,7 +161,7 @@ def load_dataset(
         drawn=source == SAMPLE_SOURCE,
         val_fraction=val_fraction,
         seed=seed,
-        exclude=tuple(exclude),
+        exclude=exclude,
     )
 
 
@@ -199,21 +216,39 @@ def _read(
     root: Path, val_fraction: float, seed: int, exclude: Sequence[str], built_in: Sequence[str]
 ) -> tuple[tuple[str, ...], Photos, Photos]:
     """Return labels, training photos and validation photos of the folder `root`."""
-    train_folder, val_folder = _layout(root)
-    folders = [train_folder] if val_folder is None else [train_folder, val_folder]
-    found = [_photos_by_class(folder) for folder in folders]
-    _check_classes(root, folders, found)
-    paths = chain.from_iterable(chain.from_iterable(side.values() for side in found))
-    relative = {path: _relative(root, path) for path in paths}
-    gone = excluded_photos(root, relative, exclude, (*built_in, *ignored_patterns(root)))
-    kept = [
-        {label: sorted(set(side[label]) - gone, key=relative.__getitem__) for label in side}
+    ignored = (*built_in, *ignored_patterns(root))
+    layout = find_layout(root, (*exclude, *ignored))
+    _check_classes(layout)
+    found = [
+        {label: sorted(walk_files(folder)) for label, folder in half.items()}
+        for half in layout.classes
+    ]
+    _log_unread(root, chain.from_iterable(chain.from_iterable(side.values()) for side in found))
+    photos = [
+        {label: [path for path in paths if is_photo(path.name)] for label, paths in side.items()}
         for side in found
     ]
-    _check_filled(root, folders, found, kept)
-    train, validation = kept if val_folder else _split(root, kept[0], relative, val_fraction, seed)
+    names = {path: layout.name(path) for path in _all_paths(photos)}
+    _check_files(names)
+    asked = [pattern for pattern in exclude if pattern not in layout.excluded.values()]
+    gone = excluded_photos(root, names, asked, ignored)
+    kept = [
+        {
+            label: sorted((path for path in paths if path not in gone), key=names.__getitem__)
+            for label, paths in side.items()
+        }
+        for side in photos
+    ]
+    _check_filled(layout, photos, kept)
+    train, validation = (
+        (kept[0], kept[1]) if len(kept) > 1 else _split(root, kept[0], names, val_fraction, seed)
+    )
     labels = tuple(sorted(train))
     return labels, _photos(labels, train), _photos(labels, validation)
+
+
+def _all_paths(sides: Iterable[_ByClass]) -> Iterable[Path]:
+    return chain.from_iterable(chain.from_iterable(side.values()) for side in sides)
 
 
 def _photos(labels: tuple[str, ...], by_class: _ByClass) -> Photos:
@@ -221,64 +256,21 @@ def _photos(labels: tuple[str, ...], by_class: _ByClass) -> Photos:
     return Photos(tuple(path for path, _ in pairs), tuple(index for _, index in pairs))
 
 
-def _layout(root: Path) -> tuple[Path, Path | None]:
-    """Return the training and validation folders; `root` and None when it is to be split."""
-    folders = {folder.name.lower(): folder for folder in _visible_folders(root)}
-    train = folders.get(TRAIN_NAME)
-    validation = [folders[name] for name in VALIDATION_NAMES if name in folders]
-    if train and len(validation) == 1:
-        return train, validation[0]
-    if train and validation:
-        raise DataError(
-            f"{root}: {_some(v.name + '/' for v in validation)} all look like validation photos; "
-            "keep one of them"
+def _log_unread(root: Path, files: Iterable[Path]) -> None:
+    """Log how many files of each kind are not read: pictures of another format, perhaps."""
+    kinds = Counter(path.suffix.lower() for path in files if not is_photo(path.name))
+    if kinds:
+        listed = [f"{n} {suffix or 'without an ending'}" for suffix, n in kinds.most_common()]
+        _logger.warning(
+            "%s: %d files in the class folders are not read (%s); photos end in %s",
+            root,
+            kinds.total(),
+            list_some(listed),
+            ", ".join(sorted(PHOTO_SUFFIXES)),
         )
-    for half in (train, *validation):
-        # Photos right in it make it a class that happens to be called train, as vehicles may be.
-        if half and _visible_folders(half) and not _loose_photos(half):
-            other = VALIDATION_NAMES[0] if half == train else TRAIN_NAME
-            raise DataError(
-                f"{root}: has {half.name}/ but no {other}/; add it, or have the photos split "
-                f"with --data {half}"
-            )
-    return root, None
 
 
-def _visible_folders(folder: Path) -> list[Path]:
-    # __MACOSX is what a zip packed on a Mac leaves beside the photos.
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and path.name != "__MACOSX"
-    )
-
-
-def _loose_photos(folder: Path) -> int:
-    return sum(is_photo(path.name) and path.is_file() for path in folder.iterdir())
-
-
-def _photos_by_class(folder: Path) -> _ByClass:
-    """Return the photos below each class folder, by label, in no particular order."""
-    found: _ByClass = {}
-    for class_folder in _visible_folders(folder):
-        label = unicodedata.normalize("NFC", class_folder.name)
-        if not _fits_a_line(label):
-            raise DataError(
-                f"{folder}: the class folder {class_folder.name!r} cannot be a line of labels.txt; "
-                "rename it without line breaks, control characters or spaces at its ends"
-            )
-        if label in found:
-            raise DataError(
-                f"{folder}: two class folders are called {label!r}, written in two ways of "
-                "Unicode; move their photos into one"
-            )
-        found[label] = []
-        for parent, folders, files in os.walk(class_folder, onerror=_raise):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            photos = [Path(parent, name) for name in files if is_photo(name)]
-            found[label] += photos
-            _check_files(photos)
-    return found
+# ------------------------------------------------------------------------- checks
 
 
 def _check_files(paths: Iterable[Path]) -> None:
@@ -292,80 +284,56 @@ def _check_files(paths: Iterable[Path]) -> None:
             raise DataError(f"{path}: is a pipe or a device, no photo; move it away")
 
 
-def _raise(error: OSError) -> None:
-    # os.walk passes over a folder that it cannot read unless told otherwise.
-    raise error
-
-
-def _fits_a_line(label: str) -> bool:
-    # Cc are control characters, Zl and Zp line breaks, Cs bytes that are not UTF-8.
-    unsafe = any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in label)
-    return not unsafe and label == label.strip()
-
-
-def _relative(root: Path, path: Path) -> str:
-    return unicodedata.normalize("NFC", path.relative_to(root).as_posix())
-
-
-# ------------------------------------------------------------------------- checks
-
-
-def _check_classes(root: Path, folders: list[Path], found: list[_ByClass]) -> None:
-    """Check that there are two classes at least, the same ones on both sides."""
+def _check_classes(layout: Layout) -> None:
+    """Check that there are two classes at least, the same ones in both halves."""
+    root, folders, found = layout.root, layout.halves, layout.classes
     if len(found) > 1 and found[0].keys() != found[1].keys():
         sides = [
-            f"{_some(sorted(found[i].keys() - found[1 - i].keys()))} only in {folders[i].name}/"
+            f"{list_some(sorted(found[i].keys() - found[1 - i].keys()))} only in {folders[i].name}/"
             for i in (0, 1)
             if found[i].keys() - found[1 - i].keys()
         ]
         raise DataError(
-            f"{root}: the classes differ ({', '.join(sides)}); give each class a folder in both"
+            f"{root}: the classes differ ({', '.join(sides)}); give each class a folder in both, "
+            "or leave it out with --exclude"
         )
     if not found[0]:
+        loose = count_loose_photos(folders[0])
         raise DataError(
-            f"{folders[0]}: no class folders ({_loose_photos(folders[0])} photos lie in it); put "
+            f"{folders[0]}: no class folders ({loose} photos lie in it); put "
             "the photos of each class in a folder of its name"
         )
     if len(found[0]) == 1:
-        (only,) = found[0]
-        inner = folders[0] / only
+        ((only, inner),) = found[0].items()
         remedy = "add a folder for another class"
-        if inner.is_dir() and len(_visible_folders(inner)) > 1:
+        if len([path for path in inner.iterdir() if path.is_dir()]) > 1:
             remedy = f"did you mean --data {inner}?"
         raise DataError(f"{folders[0]}: one class only ({only}); {remedy}")
 
 
-def _check_filled(
-    root: Path, folders: list[Path], found: list[_ByClass], kept: list[_ByClass]
-) -> None:
-    """Check that every class has a photo, on both sides if there are two."""
+def _check_filled(layout: Layout, photos: list[_ByClass], kept: list[_ByClass]) -> None:
+    """Check that every class has a photo, in both halves if there are two."""
     suffixes = ", ".join(sorted(PHOTO_SUFFIXES))
     for sides, fault, remedy in (
-        (found, "no photos", f"add some ({suffixes}) or remove the folder"),
-        (kept, "every photo is excluded", "exclude fewer or move the folder away"),
+        (photos, "no photos", f"add some ({suffixes}), or leave the class out with --exclude"),
+        (kept, "every photo is excluded", "exclude fewer, or the whole class with --exclude"),
     ):
-        empty = [
-            _relative(root, folder / label)
-            for folder, by_class in zip(folders, sides, strict=True)
-            for label in sorted(by_class)
-            if not by_class[label]
-        ]
+        empty: dict[str, list[str]] = {}
+        for half, side in zip(layout.classes, sides, strict=True):
+            for label, paths in side.items():
+                if not paths:
+                    empty.setdefault(label, []).append(layout.name(half[label]))
         if empty:
-            raise DataError(f"{root}: {fault} in {_some(empty)}; {remedy}")
-
-
-def _some(names: Iterable[str]) -> str:
-    """Return the first few of `names` as one piece of text."""
-    listed = list(names)
-    rest = len(listed) - MAX_NAMED
-    return ", ".join(listed[:MAX_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+            # Empty in both halves, a class is named once.
+            names = [label if len(two) > 1 else two[0] for label, two in sorted(empty.items())]
+            raise DataError(f"{layout.root}: {fault} in {list_some(names)}; {remedy} {min(empty)}")
 
 
 # ---------------------------------------------------------------------- splitting
 
 
 def _split(
-    root: Path, by_class: _ByClass, relative: dict[Path, str], val_fraction: float, seed: int
+    root: Path, by_class: _ByClass, names: dict[Path, str], val_fraction: float, seed: int
 ) -> tuple[_ByClass, _ByClass]:
     """Divide each class into training and validation photos.
 
@@ -374,12 +342,12 @@ def _split(
     """
     if single := [label for label in sorted(by_class) if len(by_class[label]) < 2]:
         raise DataError(
-            f"{root}: one photo only in {_some(single)}; a class needs two, one to learn from and "
-            "one to check with"
+            f"{root}: one photo only in {list_some(single)}; a class needs two, one to learn from "
+            "and one to check with"
         )
 
     def rank(path: Path) -> bytes:
-        return hashlib.sha256(f"{seed}\n{relative[path]}".encode(errors="surrogateescape")).digest()
+        return hashlib.sha256(f"{seed}\n{names[path]}".encode(errors="surrogateescape")).digest()
 
     train: _ByClass = {}
     validation: _ByClass = {}

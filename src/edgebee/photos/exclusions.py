@@ -24,7 +24,7 @@ def ignored_patterns(root: Path) -> list[str]:
     """
     path = root / IGNORE_FILE
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8").removeprefix("\ufeff").splitlines()
     except FileNotFoundError:
         return []
     except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ for validation. One of the "ants" is a placeholder, so 397 of them are photos.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -14,10 +15,10 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from edgebee.edge.classify import PHOTO_SUFFIXES
 from edgebee.errors import DataError, DownloadError
 from edgebee.files import atomic_directory
 from edgebee.photos.download import FetchError, WebFile, fetch
+from edgebee.photos.layout import is_photo
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -26,7 +27,6 @@ __all__ = [
     "PLACEHOLDER",
     "Archive",
     "find_hymenoptera",
-    "is_photo",
     "user_cache",
 ]
 
@@ -122,18 +122,14 @@ def user_cache() -> Path:
         return Path(named).absolute()
     import platformdirs
 
-    folder = Path(platformdirs.user_cache_path("edgebee"))
-    if not folder.is_absolute():  # "~" stays as it is where no home folder is known
-        raise DataError(
-            f"no home folder is known to keep downloads and drawings in; set {CACHE_VARIABLE} to "
-            "a folder that can be written"
-        )
-    return folder
-
-
-def is_photo(name: str) -> bool:
-    """Return whether a file of this name (no folders in it) counts as a photo."""
-    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
+    with contextlib.suppress(RuntimeError):  # no home folder is known
+        folder = Path(platformdirs.user_cache_path("edgebee"))
+        if folder.is_absolute():  # older platformdirs leave "~" as it is
+            return folder
+    raise DataError(
+        f"no home folder is known to keep downloads and drawings in; set {CACHE_VARIABLE} to "
+        "a folder that can be written"
+    )
 
 
 def _holds(folder: Path, archive: Archive) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from edgebee.photos.checks import audit_dataset
+from edgebee.photos.checks import check_dataset
 from edgebee.photos.dataset import load_dataset
 from edgebee.photos.sample import LABELS, draw_photo
 
@@ -20,9 +20,9 @@ def picture(index: int) -> Image.Image:
     return draw_photo(LABELS[index % 2], np.random.default_rng([7, index]))
 
 
-def audit(root: Path, **options):
-    return audit_dataset(load_dataset(str(root), **options))
+def check(root: Path, **options):
+    return check_dataset(load_dataset(str(root), **options))
 
 
 def found(root: Path, **options) -> list[tuple[str, tuple[str, ...]]]:
-    return [(finding.kind, finding.paths) for finding in audit(root, **options).findings]
+    return [(problem.kind, problem.paths) for problem in check(root, **options).problems]
