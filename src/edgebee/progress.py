@@ -19,9 +19,9 @@ class Progress:
 
     task: str
     """What is being done, as "reading training photos"; a new task begins when it changes."""
-    done: int
+    done: float
     """How many units are finished, 0 to `total`."""
-    total: int | None
+    total: float | None
     """How many units there are; None where nobody knows."""
     unit: str = "photo"
     """What is counted, in the singular."""

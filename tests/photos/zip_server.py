@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import socket
@@ -21,12 +20,6 @@ PHOTOS = (("train/ants", 2), ("train/bees", 2), ("val/ants", 1), ("val/bees", 1)
 
 # Long enough that a loaded machine answers in time, short enough to wait for.
 TIMEOUT_S = 0.5
-AT_ONCE = 0.0
-"""Seconds before the second try: the server is as ready as it will ever be."""
-
-PART = ".hymenoptera_data.zip.part"
-"""What has arrived of a download that broke off, in the cache."""
-
 Prediction = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -80,25 +73,6 @@ def send(body: bytes, length: int | None = None, header: str | None = None) -> P
     return answer
 
 
-def serve_ranges(body: bytes, at_most: int | None = None) -> Prediction:
-    """Answer as servers do that can resume; hang up after `at_most` bytes."""
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        asked = request.headers["Range"]
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-        if start > len(body):
-            request.send_error(416)
-            return
-        request.send_response(206 if asked else 200)
-        if asked:
-            request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        request.send_header("Content-Length", str(len(body) - start))
-        request.end_headers()
-        request.wfile.write(body[start:][:at_most])
-
-    return answer
-
-
 def raw(content: bytes) -> Prediction:
     """Answer with these bytes, which need not be HTTP."""
     return lambda request: request.wfile.write(content) and None
@@ -134,33 +108,18 @@ def reset_after(body: bytes) -> Prediction:
     return answer
 
 
-def trickle(server: Server) -> Prediction:
-    """A byte now and then, each in time to keep a plain timeout from ending it."""
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        send(b"", len(BODY))(request)
-        with contextlib.suppress(OSError):  # the other side has had enough, as it should
-            for byte in BODY:
-                server.closing.wait(TIMEOUT_S / 5)
-                request.wfile.write(bytes([byte]))
-
-    return answer
-
-
 class Server:
     """A web server in a thread, which answers every request as it was told."""
 
     def __init__(self) -> None:
         self.answer: Prediction = send(BODY)
         self.requests: list[str] = []
-        self.ranges: list[str | None] = []
         self.closing = threading.Event()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.requests.append(self.path)
-                server.ranges.append(self.headers["Range"])
                 server.answer(self)
 
             def log_message(self, *args: object) -> None:
@@ -197,6 +156,7 @@ def assert_names_the_ways_on(error: Exception, what: str, reason: str) -> None:
     assert reason in message
     assert "--data DIR" in message
     assert "--data sample" in message
+    assert "EDGEBEE_DATA" in message
     # Brief: the address, a reason and the ways on, not a library's whole chain of objects.
-    assert len(message) < 300
+    assert len(message) < 350
     assert "object at 0x" not in message

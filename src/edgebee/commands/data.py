@@ -40,8 +40,8 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json:
     from edgebee.photos.dataset import load_dataset
 
     silence_decoder_warnings()
-    dataset = load_dataset(folder, exclude=exclude)
     with ProgressBars() as bars:
+        dataset = load_dataset(folder, exclude=exclude, progress=bars)
         result = check_dataset(dataset, progress=bars)
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))

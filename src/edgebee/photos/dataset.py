@@ -30,6 +30,7 @@ from edgebee.photos.layout import (
     list_some,
     walk_files,
 )
+from edgebee.progress import ProgressCallback, ignore_progress
 
 __all__ = ["Dataset", "Photos", "load_dataset", "sample_folder"]
 
@@ -106,7 +107,12 @@ class Dataset:
 
 
 def load_dataset(
-    source: str | Path, *, val_fraction: float = 0.2, seed: int = 0, exclude: Sequence[str] = ()
+    source: str | Path,
+    *,
+    val_fraction: float = 0.2,
+    seed: int = 0,
+    exclude: Sequence[str] = (),
+    progress: ProgressCallback = ignore_progress,
 ) -> Dataset:
     """Find the photos of a data set, their classes and which of them are for validation.
 
@@ -127,6 +133,7 @@ def load_dataset(
             pattern without `/` is also tried on the bare file name. A label leaves out the
             whole class. The file `.edgebeeignore` in the folder can hold more, one a line, `#`
             for comments.
+        progress: called while hymenoptera is downloaded.
 
     Raises:
         DataError: the data set cannot be used as it is; the message says how to mend it.
@@ -140,7 +147,7 @@ def load_dataset(
         if isinstance(source, Path):
             source = str(source.absolute())  # a folder, whatever its name
         if source == HYMENOPTERA_SOURCE:
-            root, name, built_in = find_hymenoptera(), source, (PLACEHOLDER,)
+            root, name, built_in = find_hymenoptera(progress=progress), source, (PLACEHOLDER,)
         elif source == SAMPLE_SOURCE:
             root, name = sample_folder(), source
         else:

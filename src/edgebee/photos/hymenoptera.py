@@ -1,4 +1,4 @@
-"""The default data set: ants and bees, found on this machine or fetched once.
+"""The default data set: ants and bees, found on this machine or downloaded once.
 
 The 398 files of PyTorch's transfer-learning tutorial: 124 + 121 training files and 70 + 83
 for validation. One of the "ants" is a placeholder, so 397 of them are photos.
@@ -7,9 +7,10 @@ for validation. One of the "ants" is a placeholder, so 397 of them are photos.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
-import sys
+import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from pathlib import Path, PurePosixPath
 
 from edgebee.errors import DataError, DownloadError
 from edgebee.files import atomic_directory
-from edgebee.photos.download import FetchError, WebFile, fetch
+from edgebee.photos.download import download_file
 from edgebee.photos.layout import is_photo
+from edgebee.progress import ProgressCallback, ignore_progress
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -43,7 +45,12 @@ MAX_ENTRIES = 10_000
 MAX_UNPACKED_BYTES = 500_000_000
 """Ten times the real archive; a zip that unpacks to more is not what we asked for."""
 
-WAYS_ON = "use your own photos with --data DIR or the drawn ones with --data sample"
+REMEDY = (
+    "use your own photos with --data DIR or the drawn ones with --data sample, or name the folder "
+    f"that holds hymenoptera_data in {DATA_VARIABLE}"
+)
+
+_logger = logging.getLogger("edgebee.photos")
 
 
 @dataclass(frozen=True)
@@ -74,24 +81,25 @@ HYMENOPTERA = Archive()
 
 
 def find_hymenoptera(
-    archive: Archive = HYMENOPTERA, *, timeout_s: float = 30.0, pause_s: float = 1.0
+    archive: Archive = HYMENOPTERA,
+    *,
+    timeout_s: float = 30.0,
+    progress: ProgressCallback = ignore_progress,
 ) -> Path:
     """Return the folder of ants and bees, which holds `train/` and `val/`.
 
     Looks in the folder that the environment variable `EDGEBEE_DATA` names (the folder that
     holds `hymenoptera_data`, or that folder itself), then in the user's cache folder, and
-    downloads it there if it is in neither, with a progress bar when standard error is a
-    terminal.
+    downloads it there if it is in neither.
 
     Args:
-        archive: what to look for and to fetch.
+        archive: what to look for and to download.
         timeout_s: seconds of silence after which a server counts as not answering.
-        pause_s: seconds before the second try; doubled before each further one.
+        progress: called with the megabytes that have arrived.
 
     Raises:
         DataError: the folder is there, but photos are missing from it.
-        DownloadError: it is nowhere and could not be fetched. Of what may be the right file,
-            the part that has arrived stays in the cache, hidden, for the next try.
+        DownloadError: it is nowhere and could not be downloaded.
     """
     cached = user_cache() / archive.folder
     named = os.environ.get(DATA_VARIABLE)
@@ -101,11 +109,10 @@ def find_hymenoptera(
             _check_complete(folder, archive)
             return folder.resolve()
     if named:
-        print(
-            f"{DATA_VARIABLE}={named} holds no {archive.folder}; fetching it to {cached}",
-            file=sys.stderr,
+        _logger.info(
+            "%s=%s holds no %s; downloading it to %s", DATA_VARIABLE, named, archive.folder, cached
         )
-    _fetch(archive, cached, timeout_s, pause_s)
+    _download(archive, cached, timeout_s, progress)
     return cached
 
 
@@ -160,47 +167,42 @@ def _check_complete(folder: Path, archive: Archive) -> None:
     if missing := _missing(folder, archive):
         raise DataError(
             f"{folder}: not the whole hymenoptera set ({missing}); use it as it is with --data "
-            f"{folder}, or move it away to have the set fetched anew"
+            f"{folder}, or move it away to have the set downloaded again"
         )
 
 
 # ------------------------------------------------------------------- web -> zip
 
 
-def _fetch(archive: Archive, target: Path, timeout_s: float, pause_s: float) -> None:
+def _download(archive: Archive, target: Path, timeout_s: float, progress: ProgressCallback) -> None:
     """Download, check and unpack `archive` to the folder `target`, whole or not at all."""
     try:
         with atomic_directory(target) as part:
-            if part is None:  # another process has just fetched it
+            if part is None:  # another process has just downloaded it
                 return
-            packed = target.parent / f".{target.name}.zip"
-            try:
-                _download(archive, packed, timeout_s, pause_s)
+            # Below what is being made: the next run removes what a killed one leaves there.
+            with tempfile.TemporaryDirectory(dir=part) as folder:
+                try:
+                    packed = download_file(
+                        archive.url,
+                        Path(folder),
+                        size_bytes=archive.size_bytes,
+                        sha256=archive.sha256,
+                        timeout_s=timeout_s,
+                        progress=progress,
+                    )
+                except DownloadError as error:
+                    raise _download_error(archive, str(error)) from error
                 _unpack(archive, packed, part)
-            finally:
-                packed.unlink(missing_ok=True)
     except OSError as error:
         raise DownloadError(
             f"{target}: cannot be written ({error.strerror or error}); make room there, set "
-            f"{CACHE_VARIABLE} to another folder, or {WAYS_ON}"
+            f"{CACHE_VARIABLE} to another folder, or {REMEDY}"
         ) from error
 
 
-def _download(archive: Archive, path: Path, timeout_s: float, pause_s: float) -> None:
-    """Download `archive` to `path`, checked."""
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr)
-
-    file = WebFile(archive.url, archive.size_bytes, archive.sha256)
-    try:
-        fetch(file, path, timeout_s=timeout_s, pause_s=pause_s, say=say)
-    except FetchError as error:
-        raise _download_error(archive, str(error)) from error
-
-
 def _download_error(archive: Archive, reason: str) -> DownloadError:
-    return DownloadError(f"{archive.url}: could not be fetched ({reason}); {WAYS_ON}")
+    return DownloadError(f"{archive.url}: could not be downloaded ({reason}); {REMEDY}")
 
 
 # ---------------------------------------------------------------- zip -> photos
