@@ -1,4 +1,4 @@
-"""A Keras model as a probe: in its fastest form for one photo, or by `predict`.
+"""The probe of a Keras model: as a traced call, fastest for one photo, or by `predict`.
 
     python -m edgebee.benchmarks.measure.keras_engine keras artifacts/model.keras --first photo.jpg
 
@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebee.benchmarks.measure.probe import Engine, arguments, serve
-from edgebee.errors import EdgebeeError
+from edgebee.benchmarks.measure.probe import Engine, parse_arguments, serve
 from edgebee.tensorflow_runtime import start_tensorflow
 
 __all__ = ["KERAS", "KERAS_PREDICT", "main"]
@@ -73,13 +72,13 @@ def load(engine: str, path: str, threads: int | None) -> Engine:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the probe; returns the exit status."""
-    given = arguments(argv)
+    given = parse_arguments(argv)
 
     def start() -> Engine:
         start_tensorflow()
         return load(given.engine, given.model, given.threads)
 
-    return serve(start, given.first, (EdgebeeError,))
+    return serve(start, given.first)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -21,25 +22,19 @@ from edgebee.benchmarks.measure.decoding import (
     spread_evenly,
 )
 from edgebee.benchmarks.measure.devices import Device
-from edgebee.benchmarks.measure.hosts import SystemInfo
-from edgebee.benchmarks.measure.peer_files import PEER_ENGINES, files_for_peers, find_peers
-from edgebee.benchmarks.measure.plan import KERAS_NAME, Plan, Subject, first_choice, variant_name
-from edgebee.benchmarks.measure.remote import measure_there
-from edgebee.benchmarks.measure.results import (
-    FORMAT_VERSION,
-    Photo,
-    Results,
-    Settings,
-    Skipped,
-    Variant,
-)
+from edgebee.benchmarks.measure.plan import KERAS_NAME, Plan, Subject
+from edgebee.benchmarks.measure.remote import measure_remotely
+from edgebee.benchmarks.measure.results import FORMAT_VERSION, Photo, Results, Settings, Variant
 from edgebee.benchmarks.measure.timing import Timing, measure_device
-from edgebee.benchmarks.measure.workers import Worker, WorkerError
+from edgebee.benchmarks.measure.variants import first_choice, variant_name
+from edgebee.benchmarks.measure.workers import Worker, WorkerError, start_probe
 from edgebee.errors import BenchmarkError
 
 __all__ = ["THIS_MACHINE", "measure"]
 
 THIS_MACHINE = "this machine"
+
+KERAS_MODULE = "edgebee.benchmarks.measure.keras_engine"
 
 SCORED_AT_ONCE = 200
 """Photos; far less than a slow machine's longest allowed silence."""
@@ -75,10 +70,9 @@ def measure(subject: Subject, plan: Plan, *, progress: Progress = lambda text: N
         BenchmarkError: models and photos do not belong together, or a model of this machine
             cannot be used. What fails later is in the results.
     """
-    with SystemInfo() as here, ExitStack() as running:
-        bench = _Bench(subject, plan, progress, here, running)
+    with TemporaryDirectory(prefix="edgebee-benchmark-") as folder, ExitStack() as running:
+        bench = _Bench(subject, plan, progress, Path(folder), running)
         bench.start_models()
-        bench.start_peers()
         decoded = bench.decode()
         timed = [decoded.readable[n] for n in spread_evenly(len(decoded.readable), plan.photos)]
         device = bench.time_here(timed)
@@ -92,7 +86,9 @@ def measure(subject: Subject, plan: Plan, *, progress: Progress = lambda text: N
         name: [int(by_photo[decoded.readable.index(photo)]) for photo in timed]
         for name, by_photo in answers.items()
     }
-    devices += [measure_there(url, subject, plan, timed, home, progress) for url in plan.devices]
+    devices += [
+        measure_remotely(device, subject, plan, timed, home, progress) for device in plan.devices
+    ]
     photos = (
         Photo(_below(subject.paths[one], subject.data.root), subject.classes[one])
         for one in decoded.readable
@@ -105,7 +101,6 @@ def measure(subject: Subject, plan: Plan, *, progress: Progress = lambda text: N
         reference=bench.reference,
         variants=variants,
         devices=tuple(devices),
-        absent=tuple(bench.absent),
         history="history.json" if (subject.folder / "history.json").is_file() else None,
         format_version=FORMAT_VERSION,
     )
@@ -115,13 +110,12 @@ class _Bench:
     """This machine's part: probes that are running, and what they said."""
 
     def __init__(
-        self, subject: Subject, plan: Plan, progress: Progress, here: SystemInfo, running: ExitStack
+        self, subject: Subject, plan: Plan, progress: Progress, folder: Path, running: ExitStack
     ) -> None:
-        self.absent: list[Skipped] = []
         self.failures: list[str] = []
         self.scores: dict[str, npt.NDArray[np.float64]] = {}
         self._subject, self._plan, self._progress = subject, plan, progress
-        self._here, self._running = here, running
+        self._folder, self._running = folder, running
         self._first = first_readable(subject.paths)
         self._models: list[_Model] = []
         self._pixels: dict[tuple[int, int], Path] = {}
@@ -141,18 +135,17 @@ class _Bench:
         if keras.is_file():
             engines = ["keras", *(["keras-predict"] if self._plan.predict else [])]
             for engine in engines:
-                self._add(keras, engine, self._start_keras(keras, engine))
+                self._start(keras, engine)
         for file in self._subject.files:
-            arguments = ["tflite", str(file), *self._threads(), "--first", str(self._first)]
-            self._add(file, "tflite", self._here.start(file.name, arguments))
+            self._start(file, "tflite")
 
-    def _start_keras(self, file: Path, engine: str) -> Worker:
-        arguments = [engine, str(file), *self._threads(), "--first", str(self._first)]
-        module = "edgebee.benchmarks.measure.keras_engine"
-        return self._here.start_module(variant_name(file, engine), module, arguments)
-
-    def _threads(self) -> list[str]:
-        return ["--threads", str(self._plan.threads)]
+    def _start(self, file: Path, engine: str) -> None:
+        modules = {} if engine == "tflite" else {"module": KERAS_MODULE}
+        name = variant_name(file, engine)
+        threads = self._plan.threads
+        first = str(self._first)
+        worker = start_probe(name, engine, str(file), first=first, threads=threads, **modules)
+        self._add(file, engine, worker)
 
     def _add(self, file: Path, engine: str, worker: Worker) -> None:
         """Take in a probe that is ready."""
@@ -160,27 +153,6 @@ class _Bench:
         _check_labels(file, worker, self._subject.data.labels)
         self._progress(f"{file.name} is loaded")
         self._models.append(_Model(variant_name(file, engine), file, engine, worker))
-
-    def start_peers(self) -> None:
-        """Start every peer that is installed; note why the others are not."""
-        if not self._plan.peers:
-            return
-        files = files_for_peers(self._subject.files)
-        sizes = {model.file: model.size for model in self._models}
-        for peer in find_peers(files, self._here.folder, self._plan.peer_pythons):
-            if isinstance(peer, Skipped):
-                self.absent.append(peer)
-                continue
-            size = [str(side) for side in sizes[peer.file]]
-            arguments = [peer.engine, str(peer.model), *self._threads(), "--size", *size]
-            arguments += ["--first", str(self._first)]
-            name = variant_name(peer.file, peer.engine)
-            try:
-                worker = self._here.start(name, arguments, python=peer.python)
-            except WorkerError as error:
-                self.absent.append(Skipped(name, str(error)))
-            else:
-                self._add(peer.file, peer.engine, worker)
 
     def decode(self) -> Decoded:
         """Decode every photo, once for all models of one size.
@@ -190,7 +162,7 @@ class _Bench:
         """
         for size in dict.fromkeys(model.size for model in self._models):
             self._progress("decoding the photos")
-            decoded = decode_photos(self._subject.paths, size, self._here.folder)
+            decoded = decode_photos(self._subject.paths, size, self._folder)
             self._pixels[size] = decoded.pixels
         return decoded  # which photos can be read is a matter of the files, not of the size
 
@@ -208,10 +180,7 @@ class _Bench:
                 self._models.remove(model)
                 if not self._models:
                     raise
-                if model.engine in PEER_ENGINES:
-                    self.absent.append(Skipped(model.name, str(error)))
-                else:
-                    self.failures.append(str(error))
+                self.failures.append(str(error))
 
     def _ask_scores(self, model: _Model, photos: int) -> npt.NDArray[np.float64]:
         """A model's scores for all photos, asked in parts that never take long."""
@@ -221,7 +190,7 @@ class _Bench:
             pixels = str(self._pixels[model.size])
             rows += model.worker.ask("score", pixels=pixels, start=start, stop=stop)["scores"]
         scores = np.array(rows)
-        if not np.isfinite(scores).all():  # Keras' or a peer's: the runner raises by itself
+        if not np.isfinite(scores).all():  # Keras': the runner raises by itself
             raise WorkerError(f"{model.file}: gives scores that are no numbers; train it again")
         return scores
 
@@ -251,18 +220,16 @@ class _Bench:
 
     def time_here(self, timed: Sequence[int]) -> Device:
         """Time every model on this machine."""
-        with self._here.start("this machine", ["machine"]) as machine:
-            return measure_device(
-                THIS_MACHINE,
-                None,
-                machine,
-                [Timing(model.name, model.worker) for model in self._models],
-                [str(self._subject.paths[one]) for one in timed],
-                rounds=self._plan.rounds,
-                reference=self.reference or first_choice([m.name for m in self._models]),
-                sweep=self._plan.sweep,
-                progress=self._progress,
-            )
+        return measure_device(
+            THIS_MACHINE,
+            None,
+            [Timing(model.name, model.worker) for model in self._models],
+            [str(self._subject.paths[one]) for one in timed],
+            rounds=self._plan.rounds,
+            reference=self.reference or first_choice([m.name for m in self._models]),
+            sweep=self._plan.sweep,
+            progress=self._progress,
+        )
 
 
 def _without_unscored(device: Device, bench: _Bench) -> Device:

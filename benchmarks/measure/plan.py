@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgebee.benchmarks.measure.hosts import SshUrl
 from edgebee.benchmarks.measure.results import Data
 
-__all__ = ["KERAS_NAME", "Plan", "Subject", "first_choice", "variant_name"]
+__all__ = ["KERAS_NAME", "DeviceAddress", "Plan", "Subject"]
 
 KERAS_NAME = "model.keras"
+
+_ADDRESS = re.compile(r"((?:[^@:/\s]+@)?(?:[\w.-]+|\[[\da-fA-F:.%\w]+\]))(?::(.+))?")
+
+
+@dataclass(frozen=True)
+class DeviceAddress:
+    """`[USER@]HOST[:FOLDER]`: a machine behind ssh, and where `edgebee deploy` put edgebee there.
+
+    Attributes:
+        text: as it was given.
+        login: as ssh takes it: `user@host`, or a name from `~/.ssh/config`.
+        folder: from the home folder there, or from the root.
+    """
+
+    text: str
+    login: str
+    folder: str = "edgebee"
+
+    @classmethod
+    def parse(cls, text: str) -> DeviceAddress:
+        """Read an address.
+
+        Raises:
+            ValueError: it is none of this kind.
+        """
+        found = _ADDRESS.fullmatch(text)
+        if not found or text.startswith("-") or "//" in text:  # ssh would take "-" for an option
+            raise ValueError(
+                f"{text!r} is not [USER@]HOST[:FOLDER], as pi@raspberrypi; a port goes with "
+                "-o Port=2222"
+            )
+        login = found[1].replace("[", "").replace("]", "")
+        return cls(text, login, found[2] or cls.folder)
 
 
 @dataclass(frozen=True)
@@ -21,12 +53,10 @@ class Plan:
     Attributes:
         threads: for invoking, on this machine.
         rounds: in which every model is timed once.
-        photos: timed in each round, and copied to a device.
+        photos: timed in each round, and copied to devices.
         predict: whether Keras' `predict` is measured beside the traced call.
         sweep: whether other numbers of threads are timed.
-        peers: whether other people's runtimes are measured.
-        peer_pythons: other Pythons in which peers are sought.
-        devices: where else to measure.
+        devices: where else to measure; `edgebee deploy` has been there.
         ssh_options: as for `ssh -o`.
     """
 
@@ -35,9 +65,7 @@ class Plan:
     photos: int = 24
     predict: bool = True
     sweep: bool = True
-    peers: bool = False
-    peer_pythons: tuple[str, ...] = ()
-    devices: tuple[SshUrl, ...] = ()
+    devices: tuple[DeviceAddress, ...] = ()
     ssh_options: tuple[str, ...] = ()
 
 
@@ -58,16 +86,3 @@ class Subject:
     data: Data
     paths: tuple[Path, ...]
     classes: tuple[int, ...]
-
-
-def variant_name(file: Path, engine: str) -> str:
-    """What a variant is called: its file, and its engine where that is not edgebee's own way."""
-    if engine in ("keras", "tflite"):
-        return file.name
-    return f"{file.name} ({engine.removeprefix('keras-')})"
-
-
-def first_choice(names: Sequence[str]) -> str | None:
-    """The variant that times are held against where there is no Keras: float32, else the first."""
-    floats = [name for name in names if name.endswith("_float32.tflite")]
-    return next(iter([*floats, *names]), None)

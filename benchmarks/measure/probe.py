@@ -1,39 +1,34 @@
-#!/usr/bin/env python3
-"""Time one model where it will run: a process that loads it and answers commands.
+"""Time one model: a process that loads it and executes commands.
 
-A lone script for a device: beside it lie `classify.py` and `machine.py`, and for other people's
-runtimes `peers.py`. At home it runs in the same way, from a folder with the same four files.
-
-    python probe.py tflite model_int8.tflite --first photo.jpg
+    python -m edgebee.benchmarks.measure.probe tflite model_int8.tflite --first photo.jpg
 
 Commands come as JSON lines on standard input, answers go as JSON lines to standard output; the
-first is written unasked, when the model has answered for the first time. The end of the input
-ends the process.
+first is written unasked, when the model has classified its first photo. The end of the input ends
+the process. Runs in the plain install, so on a device too.
 """
+
+from __future__ import annotations
 
 import argparse
 import gc
-import importlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-LONE = Path(__file__).with_name("classify.py").is_file()
-"""Whether this is a copy on a device, or in a folder of its own."""
+import numpy as np
 
-if TYPE_CHECKING or not LONE:
-    from edgebee.benchmarks.measure import machine
-else:
-    import machine
+from edgebee.edge import classify
+from edgebee.edge.device.machine import peak_memory_mb
+from edgebee.errors import EdgebeeError
 
-__all__ = ["Engine", "load_tflite", "main", "runner", "serve"]
+__all__ = ["STARTED", "Engine", "load_tflite", "main", "parse_arguments", "serve"]
 
 STARTED = "EDGEBEE_PROBE_STARTED_NS"
+"""Variable in which a probe finds when it was started, by the system's monotonic clock."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +53,12 @@ class Engine:
     """`score` on another number of threads, where that can be changed."""
 
 
-def runner() -> Any:
-    """The runner, `classify.py`: the copy beside this file, else edgebee's own."""
-    return importlib.import_module("classify" if LONE else "edgebee.edge.classify")
-
-
 def load_tflite(path: str, threads: int | None) -> Engine:
     """Load a `.tflite` file as the runner does.
 
     Raises:
         EdgebeeError: it cannot be used.
     """
-    classify = runner()
     classifier = classify.Classifier(path, threads=threads, threshold=0)
     cores: int = classify.available_cpus()
 
@@ -141,7 +130,7 @@ def time_round(
         warm_up: invokes before that are not counted: since this model's last round others
             have had the caches.
     """
-    read_photo = runner().read_photo
+    read_photo = classify.read_photo
     pixels = read_photo(photos[0], engine.size)
     for _ in range(warm_up):
         engine.score(pixels)
@@ -179,8 +168,6 @@ def time_invokes(
 
 def score_all(engine: Engine, path: str, start: int, stop: int) -> dict[str, object]:
     """The scores for a part of an `.npy` file, `uint8 [N, H, W, 3]`, decoded once for all."""
-    import numpy as np
-
     pixels = np.load(path, mmap_mode="r")[start:stop]
     if engine.score_all is not None:
         scores = engine.score_all(pixels)
@@ -189,10 +176,10 @@ def score_all(engine: Engine, path: str, start: int, stop: int) -> dict[str, obj
     return {"scores": [[round(float(score), 6) for score in row] for row in scores]}
 
 
-def _answers(engine: Engine, first: str) -> Callable[[dict[str, Any]], dict[str, object]]:
-    """What answers each command."""
+def _commands(engine: Engine, first: str) -> Callable[[dict[str, Any]], dict[str, object]]:
+    """What executes each command."""
     clock = ResizeClock()
-    pixels = runner().read_photo(first, engine.size)
+    pixels = classify.read_photo(first, engine.size)
     swept: dict[int, Callable[[Any], Any]] = {}
 
     def answer(command: dict[str, Any]) -> dict[str, object]:
@@ -201,7 +188,7 @@ def _answers(engine: Engine, first: str) -> Callable[[dict[str, Any]], dict[str,
         if command["do"] == "round":
             return time_round(engine, clock, command["photos"], command["warm_up"])
         if command["do"] == "memory":
-            return {"peak_memory_mb": machine.peak_memory_mb()}
+            return {"peak_memory_mb": peak_memory_mb()}
         if command["do"] == "sweep" and engine.with_threads is not None:
             number = command["threads"]
             if number not in swept:
@@ -213,38 +200,35 @@ def _answers(engine: Engine, first: str) -> Callable[[dict[str, Any]], dict[str,
 
 
 # ---------------------------------------------------------------- process
-def serve(
-    load: Callable[[], Engine], first: str, expected: tuple[type[BaseException], ...] = ()
-) -> int:
-    """Load a model, answer for the first time, then answer commands until the input ends.
+def serve(load: Callable[[], Engine], first: str) -> int:
+    """Load a model, classify a first photo, then execute commands until the input ends.
 
     Args:
         load: loads the model.
         first: a photo.
-        expected: failures that are one line, besides the runner's own.
 
     Returns:
         The exit status.
     """
-    started_ns = _started_ns()
+    # Without the variable, as when it is tried by hand, the interpreter's own start is not counted.
+    started_ns = int(os.environ.pop(STARTED, 0)) or time.monotonic_ns()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not come between the answers
 
-    def say(answer: dict[str, object]) -> None:
-        out.write(json.dumps(answer) + "\n")
+    def answer(fields: dict[str, object]) -> None:
+        out.write(json.dumps(fields) + "\n")
         out.flush()
 
-    failures = (runner().EdgebeeError, *expected)
     try:
         loading = time.perf_counter()
         engine = load()
         load_ms = (time.perf_counter() - loading) * 1e3
-        engine.score(runner().read_photo(first, engine.size))
-    except failures as error:
-        say({"error": " ".join(str(error).split())})
+        engine.score(classify.read_photo(first, engine.size))
+    except EdgebeeError as error:
+        answer({"error": " ".join(str(error).split())})
         return 1
     cold_start_ms = (time.monotonic_ns() - started_ns) / 1e6
-    say(
+    answer(
         {
             "runtime": engine.runtime,
             "threads": engine.threads,
@@ -256,73 +240,29 @@ def serve(
             "sweeps": engine.with_threads is not None,
         }
     )
-    return _answer_all(_answers(engine, first), say, failures)
-
-
-def _answer_all(
-    answer: Callable[[dict[str, Any]], dict[str, object]],
-    say: Callable[[dict[str, object]], None],
-    failures: tuple[type[BaseException], ...] = (),
-) -> int:
+    execute = _commands(engine, first)
     for line in sys.stdin:
         try:
-            say(answer(json.loads(line)))
-        except failures as error:
-            say({"error": " ".join(str(error).split())})
+            answer(execute(json.loads(line)))
+        except EdgebeeError as error:
+            answer({"error": " ".join(str(error).split())})
     return 0
 
 
-def serve_machine() -> int:
-    """Answer what machine this is and how it does. Needs no NumPy."""
-
-    def say(answer: dict[str, object]) -> None:
-        print(json.dumps(answer), flush=True)
-
-    # As the runner counts, which would need NumPy to be imported.
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    say(machine.describe_machine(cores))
-    return _answer_all(lambda command: machine.read_state(), say)
-
-
-def _started_ns() -> int:
-    """When this process was started, by the system's monotonic clock.
-
-    It starts itself anew with the time in its environment, so that the interpreter's own
-    start and every import are counted.
-    """
-    started = os.environ.pop(STARTED, None)
-    if started is None:
-        os.environ[STARTED] = str(time.monotonic_ns())
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-    return int(started)
-
-
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line of a probe."""
     parser = argparse.ArgumentParser(description="Time a model; see the top of this file.")
-    parser.add_argument("engine", help="machine, tflite or a peer's name")
-    parser.add_argument("model", nargs="?", default="")
+    parser.add_argument("engine", help="tflite, or what the module calls its own")
+    parser.add_argument("model")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--first", default="", help="photo for the first answer")
-    parser.add_argument("--size", type=int, nargs=2, default=(224, 224), help="height and width")
+    parser.add_argument("--first", required=True, help="photo for the first answer")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the probe; returns the exit status."""
-    given = arguments(argv)
-    if given.engine == "machine":
-        return serve_machine()
-    if given.engine == "tflite":
-        return serve(lambda: load_tflite(given.model, given.threads), given.first)
-    peers = importlib.import_module("peers")
-    size = tuple(given.size)
-    return serve(
-        lambda: peers.load(given.engine, given.model, given.threads, size),
-        given.first,
-        peers.FAILURES,
-    )
+    """Run the probe on a `.tflite` file; returns the exit status."""
+    given = parse_arguments(argv)
+    return serve(lambda: load_tflite(given.model, given.threads), given.first)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,10 @@ __all__ = [
     "Photo",
     "Results",
     "Settings",
-    "Skipped",
     "Variant",
 ]
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2
 
 
 @dataclass(frozen=True)
@@ -134,11 +133,10 @@ class Variant:
 
     Attributes:
         name: `model_int8.tflite`; with the engine in brackets where it is not edgebee's own
-            way, as `model_int8.tflite (openvino)`, `model.keras (predict)`.
+            way, as `model.keras (predict)`.
         file: the file's name.
         format: `keras`, `float32`, `float16`, `dynamic`, `int8` or another name's ending.
-        engine: `keras` (a traced call), `keras-predict`, `tflite` (the runner's), `openvino`,
-            `onnxruntime` or `mediapipe`.
+        engine: `keras` (a traced call), `keras-predict` or `tflite` (the runner's).
         size_bytes: of the file.
         sha256: of the file.
         scores: `[photo][label]`, 0-1, in the order of `data.photos` and `data.labels`.
@@ -153,19 +151,6 @@ class Variant:
     sha256: str
     scores: tuple[tuple[float, ...], ...]
     accuracy: Accuracy
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Something that was asked for and not measured.
-
-    Attributes:
-        name: of a peer, with or without a file.
-        reason: in a few words, with a remedy.
-    """
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -196,7 +181,6 @@ class Results:
             when there was none.
         variants: models and their accuracy, the reference first.
         devices: machines and times, this machine first.
-        absent: peers that were not measured.
         history: name of the training's record beside this file; null when there is none.
         format_version: of this schema.
     """
@@ -208,9 +192,8 @@ class Results:
     reference: str | None
     variants: tuple[Variant, ...]
     devices: tuple[Device, ...]
-    absent: tuple[Skipped, ...]
     history: str | None
-    format_version: Literal[1]
+    format_version: Literal[2]
 
     def variant(self, name: str) -> Variant:
         """The variant of that name.

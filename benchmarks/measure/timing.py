@@ -19,8 +19,10 @@ from edgebee.benchmarks.measure.latency import (
     throughput,
 )
 from edgebee.benchmarks.measure.workers import Worker, WorkerError
+from edgebee.edge.classify import available_cpus
+from edgebee.edge.device.machine import describe_machine, read_state
 
-__all__ = ["Timing", "describe", "measure_device", "thread_counts"]
+__all__ = ["Timing", "measure_device", "thread_counts"]
 
 WARM_UP = 3
 """Invokes before each block of samples that are not counted."""
@@ -53,15 +55,9 @@ def thread_counts(cores: int) -> list[int]:
     return sorted({*(count for count in powers if count <= cores), cores})
 
 
-def describe(worker: Worker) -> Conditions:
-    """A machine's conditions as its own probe told them, without readings."""
-    return Conditions(readings=(), **worker.ready)
-
-
 def measure_device(
     name: str,
     url: str | None,
-    machine: Worker,
     timings: Sequence[Timing],
     photos: Sequence[str],
     *,
@@ -70,70 +66,68 @@ def measure_device(
     home: Mapping[str, Sequence[int]] | None = None,
     sweep: bool = True,
     progress: Progress = lambda text: None,
+    keep: Callable[[Device], object] = lambda device: None,
 ) -> Device:
-    """Time models that are ready, and keep what there is when one of them or the machine fails.
+    """Time models that are ready, on this machine; a model that fails leaves the others.
 
     Args:
         name: of the machine.
-        url: of a device; None for this machine.
-        machine: a probe that tells the machine's state.
+        url: as it was given with `--device`; None for the machine of the benchmark itself.
         timings: models, each with its probe; filled here.
-        photos: files there, timed in every round.
+        photos: files, timed in every round.
         rounds: how many.
         reference: variant that the ratios are to.
-        home: this machine's answers to the same photos by variant, for a device.
+        home: predictions for the same photos by variant on the benchmark's own machine, for a
+            device.
         sweep: whether other numbers of threads are timed too.
         progress: called with a few words before each block.
+        keep: called after each round with what has been measured so far.
     """
-    conditions = describe(machine)
+    cores = available_cpus()
+    conditions = Conditions(readings=(), **describe_machine(cores))
     failures: list[str] = []
-    readings: list[Reading] = []
-    try:
-        readings.append(_read(machine))
-        for number in range(rounds):
-            start = number % max(1, len(timings))
-            for timing in [*timings[start:], *timings[:start]]:
-                progress(f"{timing.variant}: round {number + 1}")
-                _attempt(timing, failures, lambda t=timing: _time_round(t, photos))  # type: ignore[misc]
-            readings.append(_read(machine))
-        for timing in timings:
-            _attempt(timing, failures, lambda t=timing: _read_memory(t))  # type: ignore[misc]
-        if sweep:
-            _sweep(timings, conditions.cores, failures, progress)
-    except WorkerError as error:  # the whole machine is gone
-        failures.append(str(error))
-    by_name = {timing.variant: timing for timing in timings if timing.rounds}
-    runs = tuple(_run(one, by_name.get(reference or ""), home) for one in by_name.values())
-    return Device(
-        name=name,
-        url=url,
-        conditions=replace(conditions, readings=tuple(readings)),
-        reference=reference if reference in by_name else None,
-        runs=runs,
-        noisy=is_noisy([run.latency.whole for run in runs]),
-        failure="; ".join(dict.fromkeys(failures)) or None,
-    )
+    readings = [_read_state()]
+
+    def measured() -> Device:
+        by_name = {timing.variant: timing for timing in timings if timing.rounds}
+        runs = tuple(_run(one, by_name.get(reference or ""), home) for one in by_name.values())
+        return Device(
+            name=name,
+            url=url,
+            conditions=replace(conditions, readings=tuple(readings)),
+            reference=reference if reference in by_name else None,
+            runs=runs,
+            noisy=is_noisy([run.latency.whole for run in runs]),
+            failure="; ".join(dict.fromkeys(failures)) or None,
+        )
+
+    for number in range(rounds):
+        start = number % max(1, len(timings))
+        for timing in [*timings[start:], *timings[:start]]:
+            progress(f"{timing.variant}: round {number + 1}")
+            _attempt(timing, failures, lambda t=timing: _time_round(t, photos))  # type: ignore[misc]
+        readings.append(_read_state())
+        keep(measured())
+    for timing in timings:
+        _attempt(timing, failures, lambda t=timing: _read_memory(t))  # type: ignore[misc]
+    if sweep:
+        _sweep(timings, cores, failures, progress)
+    return measured()
 
 
 def _attempt(timing: Timing, failures: list[str], measure: Callable[[], None]) -> None:
-    """Measure, unless the model has failed before; note it when it does now.
-
-    Raises:
-        WorkerError: the machine is gone.
-    """
+    """Measure, unless the model has failed before; note it when it does now."""
     if timing.failed:
         return
     try:
         measure()
     except WorkerError as error:
         timing.failed = True
-        if error.lost:
-            raise
         failures.append(str(error))
 
 
-def _read(machine: Worker) -> Reading:
-    state = machine.ask("state")
+def _read_state() -> Reading:
+    state = read_state()
     throttled = state.pop("throttled")
     return Reading(throttled=None if throttled is None else tuple(throttled), **state)
 

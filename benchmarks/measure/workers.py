@@ -1,4 +1,4 @@
-"""Probes as processes of their own, here or behind ssh: started, asked, ended."""
+"""Probes as child processes: started, given commands, ended."""
 
 from __future__ import annotations
 
@@ -9,79 +9,45 @@ import queue
 import subprocess
 import tempfile
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
+from edgebee.benchmarks.measure.probe import STARTED
+from edgebee.child_python import module_command
 from edgebee.errors import BenchmarkError
 
-__all__ = ["ANSWER_SECONDS", "Closing", "Worker", "WorkerError"]
+__all__ = ["ANSWER_SECONDS", "Worker", "WorkerError", "start_probe"]
 
 ANSWER_SECONDS = 300.0
 """Longer silence is taken for death; the slowest Pi needs a minute for a Pi 5's second."""
 
-_Self = TypeVar("_Self", bound="Closing")
-
 _END_SECONDS = 10.0
-_SSH_FAILED = 255
-"""Exit status of ssh when the connection failed or broke (ssh(1)); probes never use it."""
+_PROBE = "edgebee.benchmarks.measure.probe"
 
 
 class WorkerError(BenchmarkError):
-    """A probe that failed.
-
-    Attributes:
-        lost: whether the connection to its machine went with it.
-    """
-
-    def __init__(self, message: str, *, lost: bool = False) -> None:
-        super().__init__(message)
-        self.lost = lost
+    """A probe that failed."""
 
 
-class Closing(ABC):
-    """Something for a `with` block, which is closed at its end."""
-
-    def __enter__(self: _Self) -> _Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of what it holds."""
-
-
-class Worker(Closing):
-    """A running probe.
+class Worker:
+    """A running probe, for a `with` block.
 
     Args:
         command: what starts it.
         name: of what it measures, for messages.
-        environment: variables besides this process's own.
         answer_seconds: longest silence.
 
     Attributes:
-        ready: what the probe said of itself when it was.
+        ready: what the probe reported when it was ready.
 
     Raises:
         WorkerError: it could not be started or did not get ready.
     """
 
     def __init__(
-        self,
-        command: Sequence[str],
-        name: str,
-        *,
-        environment: Mapping[str, str] | None = None,
-        answer_seconds: float = ANSWER_SECONDS,
+        self, command: Sequence[str], name: str, *, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
         self.name = name
         self._answer_seconds = answer_seconds
@@ -93,7 +59,7 @@ class Worker(Closing):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, STARTED: str(time.monotonic_ns())},
             )
         except OSError as error:
             self._errors.close()
@@ -106,6 +72,17 @@ class Worker(Closing):
         except BaseException:
             self.close()
             raise
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Give a command and wait for its answer.
@@ -122,9 +99,9 @@ class Worker(Closing):
         return self._answer()
 
     def close(self) -> None:
-        """End the process: kindly, by the end of its input, then by force."""
+        """End the process: by the end of its input, and by force where that is not enough."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended already
+        with contextlib.suppress(OSError):  # it has ended already
             self._process.stdin.close()
         try:
             self._process.wait(_END_SECONDS)
@@ -146,9 +123,7 @@ class Worker(Closing):
         except queue.Empty as error:
             self._process.kill()
             raise WorkerError(
-                f"{self.name}: no answer for {self._answer_seconds:.0f} s; it hangs or its "
-                "machine does",
-                lost=True,
+                f"{self.name}: no answer for {self._answer_seconds:.0f} s; it hangs"
             ) from error
         if line is None:
             raise self._ended()
@@ -168,4 +143,25 @@ class Worker(Closing):
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
         last = f": {lines[-1].strip()}" if lines else ""
-        return WorkerError(f"{self.name}: ended ({how}{last})", lost=status == _SSH_FAILED)
+        return WorkerError(f"{self.name}: ended ({how}{last})")
+
+
+def start_probe(
+    name: str, engine: str, model: str, *, first: str, threads: int | None, module: str = _PROBE
+) -> Worker:
+    """Start a probe, which loads a model and classifies one photo.
+
+    Args:
+        name: of the variant, for messages.
+        engine: as the probe's module knows it.
+        model: file.
+        first: photo for the first answer.
+        threads: for invoking; None takes all cores.
+        module: of the probe, edgebee's full name for it.
+
+    Raises:
+        WorkerError: it does not get ready.
+    """
+    arguments = [engine, model, "--first", first]
+    arguments += ["--threads", str(threads)] if threads else []
+    return Worker(module_command(module, *arguments), name)

@@ -31,16 +31,9 @@ __all__ = [
 NOTHING = "\N{EN DASH}"
 """Stands where there is no figure."""
 
-_ENGINES = {
-    "keras-predict": "predict",
-    "openvino": "OpenVINO",
-    "onnxruntime": "ONNX Runtime",
-    "mediapipe": "MediaPipe",
-}
-
 
 def short_names(variants: Sequence[Variant]) -> dict[str, str]:
-    """A short name for each variant, by its name: `int8`, `Keras`, `int8 OpenVINO`.
+    """A short name for each variant, by its name: `int8`, `Keras`, `Keras predict`.
 
     Where two would share one, both keep their file's name.
     """
@@ -52,8 +45,7 @@ def short_names(variants: Sequence[Variant]) -> dict[str, str]:
 def _short_name(variant: Variant) -> str:
     stem = variant.file.rsplit(".", 1)[0]
     name = "Keras" if variant.format == "keras" else stem.removeprefix("model_")
-    engine = _ENGINES.get(variant.engine)
-    return f"{name} {engine}" if engine else name
+    return f"{name} predict" if variant.engine == "keras-predict" else name
 
 
 def run_of(device: Device, name: str | None) -> Run | None:

@@ -7,27 +7,22 @@ small script, `classify`, that runs the one on the other. Doing it again replace
 from __future__ import annotations
 
 import argparse
-import base64
-import hashlib
-import importlib.metadata
-import importlib.util
 import io
 import json
 import re
 import shlex
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edgebee.edge import classify
 from edgebee.edge.device.service import NAME, REMOVE, render_unit
-from edgebee.edge.device.ssh import CommandResult, Host, RemoteError
+from edgebee.edge.device.ssh import CommandResult, Host, last_error
+from edgebee.edge.device.wheel import build_wheel
 from edgebee.edge.station import classify_cli
+from edgebee.errors import RemoteError
 
-__all__ = [
-    "Device", "build_wheel", "deploy", "need_sudo", "packages_for", "parse_options",
-    "probe"]  # fmt: skip
+__all__ = ["Device", "deploy", "need_sudo", "packages_for", "parse_options", "probe"]
 
 NEEDED_BYTES = 450_000_000  # NumPy, Pillow, LiteRT and what it needs, and pip's work
 NEEDED_AGAIN_BYTES = 60_000_000
@@ -94,7 +89,9 @@ def probe(host: Host, folder: str) -> Device:
         if "not found" in done.err:
             remedy = "install it: sudo apt install python3 python3-venv"
             raise RemoteError(f"{host.login}: has no python3; {remedy}") from error
-        raise RemoteError(f"{host.login}: python3 does not work there: {_last(done)}") from error
+        raise RemoteError(
+            f"{host.login}: python3 does not work there: {last_error(done)}"
+        ) from error
     return Device(**(said | {"python": tuple(said["python"])}))
 
 
@@ -122,62 +119,6 @@ def packages_for(device: Device, *, camera: str | None = None) -> list[str]:
     if camera is not None and not (device.picamera2 or device.cv2):
         packages.append("opencv-python-headless>=4.8")
     return packages
-
-
-def build_wheel() -> tuple[str, bytes]:
-    """The edgebee that runs here, as a wheel: (file name, content).
-
-    Its own modules and the model that ships; not the backbone's weights, which nobody trains
-    from on a Pi. The same code gives the same bytes.
-    """
-    version = importlib.metadata.version("edgebee")
-    info = f"edgebee-{version}.dist-info"
-    spec = importlib.util.find_spec("edgebee")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    root = Path(next(iter(spec.submodule_search_locations)))
-    files = {}
-    for name, folder in _package_folders(root).items():
-        kinds = ("*.py", "py.typed", "models/*.tflite")
-        for path in sorted(path for kind in kinds for path in folder.glob(kind)):
-            files[f"{name}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
-    files |= {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: edgebee\nVersion: {version}\n".encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: edgebee\nRoot-Is-Purelib: true\n"
-        b"Tag: py3-none-any\n",
-        f"{info}/entry_points.txt": b"[console_scripts]\nedgebee = edgebee.__main__:main\n",
-    }
-    record = "".join(
-        f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in files.items()
-    )
-    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            archive.writestr(entry, content)
-    return f"edgebee-{version}-py3-none-any.whl", packed.getvalue()
-
-
-def _package_folders(root: Path) -> dict[str, Path]:
-    """Every package of edgebee's, as a path inside a wheel -> its folder here.
-
-    Asked of the import system, since the rooms of an editable install lie beside `root`.
-    """
-    folders = {"edgebee": root}
-    rooms = ("commands", "photos", "train", "convert", "edge", "benchmarks")
-    for room in rooms:
-        spec = importlib.util.find_spec(f"edgebee.{room}")
-        assert spec is not None
-        assert spec.submodule_search_locations is not None
-        place = Path(next(iter(spec.submodule_search_locations)))
-        for package in sorted(place.rglob("__init__.py")):
-            inside = package.parent.relative_to(place)
-            folders[(PurePosixPath("edgebee", room) / inside.as_posix()).as_posix()] = (
-                package.parent
-            )
-    return folders
 
 
 def parse_options(options: Sequence[str]) -> argparse.Namespace:
@@ -217,7 +158,7 @@ def deploy(
     say(f"copying edgebee and {model.name} to {device.folder}")
     files = {wheel_name: wheel, model.name: model.read_bytes(), **_labels_beside(model)}
     files |= {"classify": _script(model.name), "check.png": _picture()}
-    sent = host.send(files, shlex.quote(device.folder), {"classify": 0o755})
+    sent = host.send(files, device.folder, {"classify": 0o755})
     _need(host, device, sent, "the files could not be copied")
     say("making the environment; that takes minutes on a small Pi")
     _make_environment(host, device, packages, wheel_name)
@@ -306,7 +247,12 @@ def _install_service(
         writes=writes,
     )
     place = shlex.quote(device.folder)
-    _need(host, device, host.send({NAME: unit.encode()}, place, {}), "the unit cannot be written")
+    _need(
+        host,
+        device,
+        host.send({NAME: unit.encode()}, device.folder, {}),
+        "the unit cannot be written",
+    )
     steps = [
         f"install -m 644 {place}/{NAME} /etc/systemd/system/{NAME}",
         "systemctl daemon-reload",
@@ -345,14 +291,7 @@ def _need(host: Host, device: Device, done: CommandResult, failed: str) -> None:
     if "ensurepip is not available" in done.out + done.err:
         remedy = "install them there: sudo apt install python3-venv"
         raise RemoteError(f"{host.login}: Python's virtual environments are missing; {remedy}")
-    raise RemoteError(f"{host.login}: {failed}: {_last(done)}")
-
-
-def _last(done: CommandResult) -> str:
-    """The line that most probably says why."""
-    lines = [line.strip() for line in (done.err or done.out).splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or [f"exit status {done.status}"])[-1]
+    raise RemoteError(f"{host.login}: {failed}: {last_error(done)}")
 
 
 def _script(model_name: str) -> bytes:
@@ -379,10 +318,6 @@ def _picture() -> bytes:
 
 def _dotted(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
-
-
-def _digest(content: bytes) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
 def _usage(host: Host, device: Device, *, service: bool) -> str:

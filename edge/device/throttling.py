@@ -1,4 +1,4 @@
-"""Is this Raspberry Pi slowed down by heat or a weak power supply? Its firmware knows.
+"""Whether this Raspberry Pi is slowed down by heat or a weak power supply, from its firmware.
 
 The bits of `get_throttled` are those of
 https://www.raspberrypi.com/documentation/computers/os.html#get_throttled.
@@ -11,17 +11,12 @@ from pathlib import Path
 
 from edgebee.edge.device.problems import OK, WARNING, Problem
 
-__all__ = ["NOW", "check_throttling", "parse_flags", "read_flags"]
+__all__ = ["active_flags", "check_throttling", "parse_flags", "read_flags"]
 
-NOW = {
-    0: "under-voltage",
-    1: "processor frequency capped",
-    2: "throttled",
-    3: "soft temperature limit active",
-}
+_FLAGS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 """Bit -> what is the case now; 16 bits higher: what was the case since the start."""
 _SINCE_START = 16
-_SYSTEM_FILE = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+_SYSTEM_FILE = Path("sys/devices/platform/soc/soc:firmware/get_throttled")
 _COMMAND = ("vcgencmd", "get_throttled")
 _COMMAND_SECONDS = 5
 _POWER = "use the power supply made for this Pi and a short cable; then: vcgencmd get_throttled"
@@ -37,12 +32,17 @@ def parse_flags(text: str) -> int:
     return int(text.strip().partition("=")[2] or text.strip(), 16)
 
 
-def read_flags(file: Path = _SYSTEM_FILE, command: tuple[str, ...] = _COMMAND) -> int | None:
-    """The flags of this machine; None where there are none, as on anything but a Pi."""
+def read_flags(root: Path = Path("/"), command: tuple[str, ...] = _COMMAND) -> int | None:
+    """The flags of this machine; None where there are none, as on anything but a Pi.
+
+    Args:
+        root: where `/sys` is.
+        command: that prints them where older kernels have no such file.
+    """
     try:
-        return parse_flags(file.read_text())
+        return parse_flags((root / _SYSTEM_FILE).read_text())
     except (OSError, ValueError):
-        pass  # older kernels have no such file
+        pass  # an older kernel, or no Pi
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False
@@ -52,14 +52,18 @@ def read_flags(file: Path = _SYSTEM_FILE, command: tuple[str, ...] = _COMMAND) -
         return None
 
 
+def active_flags(flags: int) -> list[str]:
+    """What holds the clock down now."""
+    return [name for bit, name in _FLAGS.items() if flags >> bit & 1]
+
+
 def check_throttling(flags: int) -> Problem:
-    """What the flags say. Nothing of it makes a model wrong; all of it makes it slow."""
-    now = [name for bit, name in NOW.items() if flags >> bit & 1]
-    past = [name for bit, name in NOW.items() if flags >> bit + _SINCE_START & 1]
+    """What the flags mean. None of them makes a prediction wrong; all make it slow."""
+    now, past = active_flags(flags), active_flags(flags >> _SINCE_START)
     if not now and not past:
         return Problem("throttling", OK, "full speed since the start")
-    under_voltage = (flags | flags >> _SINCE_START) & 1
-    said = f"{'now: ' + ', '.join(now) if now else 'not now'}"
+    text = f"now: {', '.join(now)}" if now else "not now"
     if past:
-        said += f"; since the start: {', '.join(past)}"
-    return Problem("throttling", WARNING, said, _POWER if under_voltage else _HEAT)
+        text += f"; since the start: {', '.join(past)}"
+    under_voltage = (flags | flags >> _SINCE_START) & 1
+    return Problem("throttling", WARNING, text, _POWER if under_voltage else _HEAT)

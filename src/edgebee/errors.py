@@ -11,6 +11,7 @@
     ├── ConversionError     a Keras model that does not become the asked-for TFLite file
     │   └── FormatsRefusedError  some formats were refused; the others were written
     ├── BenchmarkError      models and photos that cannot be measured together
+    ├── RemoteError         a device that cannot be reached, or where something fails
     └── OutputError         a result that could not be written
 
 The root and the runner's own errors are defined in `edge/classify.py`, which stands alone on a
@@ -30,6 +31,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "PhotoError",
+    "RemoteError",
     "RuntimeMissingError",
     "TrainingError",
     "WeightsError",
@@ -58,6 +60,10 @@ class ConversionError(EdgebeeError):
 
 class BenchmarkError(EdgebeeError):
     """Models and photos that cannot be measured together."""
+
+
+class RemoteError(EdgebeeError):
+    """A device that cannot be reached, or where something fails."""
 
 
 class OutputError(EdgebeeError):

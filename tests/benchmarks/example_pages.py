@@ -91,7 +91,6 @@ def make_big(
         reference="model.keras" if keras else None,
         variants=tuple(made),
         devices=tuple(machines),
-        absent=(),
         history=None,
         format_version=1,
     )

@@ -86,7 +86,7 @@ def make_device(name: str, runs: tuple[Run, ...], failure: str | None = None) ->
     reading = Reading(load=0.5, frequency_mhz=2400.0, temperature_c=51.5, throttled=())
     return Device(
         name=name,
-        url=None if name == "this machine" else f"ssh://{name}",
+        url=None if name == "this machine" else name,
         conditions=Conditions(
             processor="Some CPU", board=None, architecture="x86_64", cores=2, memory_mb=8000,
             governor="ondemand", system="Linux", python="3.11.7",
@@ -127,7 +127,6 @@ def make_results(
         reference="model.keras",
         variants=(keras, int8),
         devices=(here, there),
-        absent=(),
         history="history.json",
         format_version=FORMAT_VERSION,
     )

@@ -11,8 +11,7 @@ import click
 from edgebee.console import log
 
 if TYPE_CHECKING:
-    from edgebee.benchmarks.measure.hosts import SshUrl
-    from edgebee.benchmarks.measure.plan import Plan, Subject
+    from edgebee.benchmarks.measure.plan import DeviceAddress, Plan, Subject
     from edgebee.benchmarks.measure.results import Results
     from edgebee.photos.dataset import Dataset
 
@@ -24,14 +23,14 @@ a folder takes less, training takes more."""
 
 def _parse_devices(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
-) -> tuple[SshUrl, ...]:
-    """The URLs of `--device`."""
-    if not values:  # --help and the demo need no ssh
+) -> tuple[DeviceAddress, ...]:
+    """The addresses of `--device`."""
+    if not values:  # --help loads nothing
         return ()
-    from edgebee.benchmarks.measure.hosts import SshUrl
+    from edgebee.benchmarks.measure.plan import DeviceAddress
 
     try:
-        return tuple(SshUrl.parse(value) for value in values)
+        return tuple(DeviceAddress.parse(value) for value in values)
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from error
 
@@ -59,16 +58,12 @@ def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> No
     help="Photos timed in a round and copied to devices; accuracy always takes all.",
 )  # fmt: skip
 @click.option(
-    "--device", "devices", multiple=True, metavar="ssh://USER@HOST", callback=_parse_devices,
-    help="Measure there too, by ssh; can be repeated. With :PORT and /PATH/OF/PYTHON if need be.",
+    "--device", "devices", multiple=True, metavar="[USER@]HOST[:FOLDER]", callback=_parse_devices,
+    help="Measure there too (repeatable); `edgebee deploy` must have been there. FOLDER as with "
+    "`deploy --to`.",
 )  # fmt: skip
 @click.option(
     "-o", "--ssh-option", "ssh_options", multiple=True, help="As for ssh -o (repeatable)."
-)  # fmt: skip
-@click.option("--peers", is_flag=True, help="Measure OpenVINO, ONNX Runtime and MediaPipe too.")
-@click.option(
-    "--peer-python", "peer_pythons", multiple=True, metavar="PYTHON",
-    help="Another Python in which to look for peers; can be repeated.",
 )  # fmt: skip
 @click.option(
     "--baseline", type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -90,15 +85,14 @@ def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> No
 @click.pass_context
 def command(
     ctx: click.Context, *, folder: Path, data: str | None, threads: int | None, rounds: int,
-    photos: int, devices: tuple[SshUrl, ...], ssh_options: tuple[str, ...], peers: bool,
-    peer_pythons: tuple[str, ...], baseline: Path | None, max_slowdown: float, max_drop: float,
-    markdown: bool,
+    photos: int, devices: tuple[DeviceAddress, ...], ssh_options: tuple[str, ...],
+    baseline: Path | None, max_slowdown: float, max_drop: float, markdown: bool,
 ) -> None:  # fmt: skip
     """Measure model.keras and every .tflite in FOLDER on the same validation photos.
 
     \b
     Example:
-        edgebee benchmark artifacts --device ssh://pi@raspberrypi.local
+        edgebee benchmark artifacts --device pi@raspberrypi
     """  # noqa: D301
     from edgebee.benchmarks.measure.baseline import Limits, regressions
     from edgebee.benchmarks.measure.plan import Plan
@@ -109,8 +103,6 @@ def command(
         threads=_cores(threads),
         rounds=rounds,
         photos=photos,
-        peers=peers or bool(peer_pythons),
-        peer_pythons=peer_pythons,
         devices=devices,
         ssh_options=ssh_options,
     )
@@ -243,8 +235,6 @@ def _say(results: Results, folder: Path) -> None:
     """The conditions, and everything that was not as it should be."""
     for message in results.data.skipped:
         log(f"warning: {message}; left out")
-    for absent in results.absent:
-        log(f"not measured: {absent.name}: {absent.reason}")
     for device in results.devices:
         if device.noisy:
             log(

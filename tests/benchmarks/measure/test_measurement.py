@@ -13,8 +13,9 @@ from PIL import Image
 
 import edgebee.edge
 from edgebee.benchmarks.measure.measurement import measure
-from edgebee.benchmarks.measure.plan import Plan, Subject, first_choice, variant_name
+from edgebee.benchmarks.measure.plan import Plan, Subject
 from edgebee.benchmarks.measure.results import Data
+from edgebee.benchmarks.measure.variants import first_choice, variant_name
 from edgebee.benchmarks.measure.workers import WorkerError
 
 LABELS = ("ants", "bees")
@@ -98,7 +99,6 @@ def test_nothing_is_left_behind(subject, monkeypatch, tmp_path):
         ("model.keras", "keras", "model.keras"),
         ("model.keras", "keras-predict", "model.keras (predict)"),
         ("model_int8.tflite", "tflite", "model_int8.tflite"),
-        ("model_int8.tflite", "openvino", "model_int8.tflite (openvino)"),
     ],
 )
 def test_names(file, engine, name):

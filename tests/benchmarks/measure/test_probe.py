@@ -1,8 +1,7 @@
-"""The probe: a lone script that loads a model and answers commands, here as on a device."""
+"""The probe: a process that loads a model and executes commands, here as on a device."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,7 @@ import pytest
 from PIL import Image
 
 import edgebee.edge
-from edgebee.benchmarks.measure.hosts import SystemInfo
-from edgebee.benchmarks.measure.workers import WorkerError
+from edgebee.benchmarks.measure.workers import WorkerError, start_probe
 from edgebee.edge.classify import Classifier, available_cpus, read_photo
 
 MODEL = Path(edgebee.edge.__path__[0]) / "models" / "hymenoptera_int8.tflite"
@@ -36,14 +34,8 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def here():
-    with SystemInfo() as here:
-        yield here
-
-
-@pytest.fixture(scope="module")
-def probe(here, photos):
-    with here.start("int8", ["tflite", str(MODEL), "--threads", "1", "--first", photos[0]]) as one:
+def probe(photos):
+    with start_probe("int8", "tflite", str(MODEL), first=photos[0], threads=1) as one:
         yield one
 
 
@@ -103,24 +95,21 @@ def test_it_goes_on_after_a_photo_that_cannot_be_read(probe, photos, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nothing.tflite", "text.tflite"])
-def test_a_model_that_cannot_be_used_is_named(here, photos, tmp_path, name):
+def test_a_model_that_cannot_be_used_is_named(photos, tmp_path, name):
     (tmp_path / "text.tflite").write_text("no model")
     with pytest.raises(WorkerError, match=name):
-        here.start("x", ["tflite", str(tmp_path / name), "--first", photos[0]])
+        start_probe("x", "tflite", str(tmp_path / name), first=photos[0], threads=None)
 
 
-def test_what_a_library_prints_does_not_come_between(here, photos):
+def test_what_a_library_prints_does_not_come_between(photos):
     # A runtime that prints while it loads a model, as some do.
     code = (
-        "import runpy, sys; sys.argv[:] = sys.argv[1:]; import probe; load = probe.load_tflite\n"
-        "def loud(*given):\n    import os; os.write(1, b'hello'); print('hello'); "
-        "return load(*given)\n"
+        "import os, sys; from edgebee.benchmarks.measure import probe; load = probe.load_tflite\n"
+        "def loud(*given):\n    os.write(1, b'hello'); print('hello'); return load(*given)\n"
         "probe.load_tflite = loud; sys.exit(probe.main(sys.argv[1:]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "x", "tflite", MODEL, "--first", photos[0]],
-        cwd=here.folder,
-        env=os.environ | {"PYTHONPATH": str(here.folder)},
+        [sys.executable, "-c", code, "tflite", MODEL, "--first", photos[0]],
         input="",
         capture_output=True,
         text=True,
@@ -131,26 +120,9 @@ def test_what_a_library_prints_does_not_come_between(here, photos):
     assert line.startswith('{"runtime"')
 
 
-def test_on_a_device_it_needs_nothing_of_ours(here, photos):
-    # The four files and no edgebee: `-I` without the site folder of this installation, where
-    # NumPy and the runtime are, is too little, so the finder is told to refuse edgebee.
-    code = (
-        "import sys\n"
-        "class Refuse:\n"
-        "    def find_spec(self, name, *rest):\n"
-        "        if name.split('.')[0] == 'edgebee': raise ImportError('edgebee is not here')\n"
-        "sys.meta_path.insert(0, Refuse())\n"
-        "sys.argv[:] = sys.argv[1:]; import probe; sys.exit(probe.main(sys.argv[1:]))"
-    )
-    for arguments in (["tflite", str(MODEL), "--first", photos[0]], ["machine"]):
-        done = subprocess.run(
-            [sys.executable, "-c", code, "x", *arguments],
-            cwd=here.folder,
-            env=os.environ | {"PYTHONPATH": str(here.folder)},
-            input="",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("{")
+def test_nothing_is_run_from_the_working_folder(photos, tmp_path, monkeypatch):
+    for name in ("json", "numpy", "random", "runpy", "os", "tempfile", "PIL"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('run from the working folder')\n")
+    monkeypatch.chdir(tmp_path)
+    with start_probe("int8", "tflite", str(MODEL), first=photos[0], threads=1) as one:
+        assert one.ready["labels"] == ["ants", "bees"]

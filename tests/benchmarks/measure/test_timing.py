@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from contextlib import ExitStack
 
 import pytest
 
+from edgebee.benchmarks.measure import timing
 from edgebee.benchmarks.measure.timing import WARM_UP, Timing, measure_device, thread_counts
 from edgebee.benchmarks.measure.workers import Worker
 
@@ -35,33 +37,26 @@ for line in sys.stdin:
     print(json.dumps(answer), flush=True)
 """
 
-MACHINE = """
-import json, sys
-print(json.dumps({"processor": "x", "board": None, "architecture": "x", "cores": 2,
-                  "memory_mb": 1, "governor": None, "system": "x", "python": "3", "versions": {}}),
-      flush=True)
-for number, line in enumerate(sys.stdin):
-    print(json.dumps({"load": float(number), "frequency_mhz": None, "temperature_c": None,
-                      "throttled": []}), flush=True)
-"""
-
 
 @pytest.fixture
-def measure(tmp_path):
+def measure(tmp_path, monkeypatch):
     """Measure probes given as name -> (milliseconds, rounds that it lives); result and notes."""
     log = tmp_path / "notes"
+    loads = itertools.count()
+    empty = {"frequency_mhz": None, "temperature_c": None, "throttled": []}
+    monkeypatch.setattr(timing, "read_state", lambda: {"load": float(next(loads)), **empty})
+    monkeypatch.setattr(timing, "available_cpus", lambda: 2)
 
-    def run(probes, *, rounds=3, home=None, sweep=False):
+    def run(probes, *, rounds=3, home=None, sweep=False, keep=lambda device: None):
         with ExitStack() as running:
-            machine = running.enter_context(Worker([sys.executable, "-c", MACHINE], "machine"))
             timings = []
             for name, (ms, last) in probes.items():
                 command = [sys.executable, "-c", PROBE, name, str(ms), str(log), str(last)]
                 worker = running.enter_context(Worker(command, name))
                 timings.append(Timing(name, worker))
             device = measure_device(
-                "this machine", None, machine, timings, ["1.jpg", "2.jpg"],
-                rounds=rounds, reference="a", home=home, sweep=sweep,
+                "this machine", None, timings, ["1.jpg", "2.jpg"],
+                rounds=rounds, reference="a", home=home, sweep=sweep, keep=keep,
             )  # fmt: skip
         return device, log.read_text().split("\n")[:-1]
 
@@ -94,6 +89,15 @@ def test_what_is_said_of_a_run(measure):
     assert a.peak_memory_mb == 50.0
     assert (a.answers, a.same_answers) == (None, None)
     assert device.failure is None
+
+
+def test_what_is_measured_is_handed_over_after_every_round(measure):
+    kept = []
+    device, _ = measure({"a": (4, ALL), "b": (1, 1)}, keep=kept.append)
+    assert [[len(run.rounds) for run in one.runs] for one in kept] == [[1, 1], [2, 1], [3, 1]]
+    assert [len(one.conditions.readings) for one in kept] == [2, 3, 4]
+    assert kept[0].failure is None
+    assert kept[1].failure == kept[2].failure == device.failure
 
 
 def test_a_model_that_dies_leaves_the_others_alone(measure):

@@ -49,25 +49,15 @@ def test_an_end_is_told_with_its_cause(code, words):
             worker.ask("round")
         for word in ["the model", *words]:
             assert word in str(caught.value)
-        assert not caught.value.lost
         assert "\n" not in str(caught.value)
         with pytest.raises(WorkerError, match="ended"):  # nor later
             worker.ask("round")
 
 
-def test_a_lost_connection_is_told_from_a_failure():
-    # ssh ends with 255 when the connection breaks, and nothing else does.
-    with start(READY + "sys.stdin.readline(); sys.exit(255)") as worker:
-        with pytest.raises(WorkerError) as caught:
-            worker.ask("round")
-        assert caught.value.lost
-
-
 def test_silence_is_taken_for_death():
     with start(READY + "import time; time.sleep(60)", answer_seconds=1.0) as worker:
-        with pytest.raises(WorkerError, match="no answer for 1 s") as caught:
+        with pytest.raises(WorkerError, match="no answer for 1 s"):
             worker.ask("round")
-        assert caught.value.lost
 
 
 def test_one_that_never_gets_ready_is_ended():

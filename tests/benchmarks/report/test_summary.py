@@ -95,7 +95,7 @@ def test_the_fastest_is_taken_of_those_that_lose_nothing(tmp_path):
 
 def test_other_engines_are_not_taken_before_the_runner(tmp_path):
     results = make_big(tmp_path, variants=3)
-    fast = replace(results.variants[2], engine="openvino")
+    fast = replace(results.variants[2], engine="keras-predict")
     assert choose(replace(results, variants=(*results.variants[:2], fast))).engine == "tflite"
 
 
@@ -107,9 +107,9 @@ def test_keras_alone_is_described_and_not_compared(tmp_path):
 
 def test_names_are_short_where_that_is_plain(tmp_path):
     keras, int8, other, *_ = make_big(tmp_path, variants=3).variants
-    peer = replace(other, name="model_float16.tflite (openvino)", engine="openvino")
-    assert list(short_names([keras, int8, peer]).values()) == [
-        "Keras", int8.format, f"{other.format} OpenVINO",
+    predict = replace(keras, name="model.keras (predict)", engine="keras-predict")
+    assert list(short_names([keras, predict, int8, other]).values()) == [
+        "Keras", "Keras predict", int8.format, other.format,
     ]  # fmt: skip
     twin = replace(int8, name="model_float16.tflite (again)")
     assert list(short_names([int8, twin]).values()) == [int8.name, twin.name]

@@ -1,7 +1,9 @@
-"""The conditions of a measurement: which machine, which versions, in what state.
+"""Facts of this machine, as its kernel, firmware and installed packages give them.
 
-A lone file of the standard library: it is copied to a device beside `probe.py`.
+What the system does not give, as on macOS and Windows, is None.
 """
+
+from __future__ import annotations
 
 import glob
 import os
@@ -10,25 +12,26 @@ import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+from edgebee.edge.device.throttling import active_flags, read_flags
 
 __all__ = ["describe_machine", "peak_memory_mb", "read_state"]
 
 _PACKAGES = (
-    "edgebee", "tensorflow", "keras", "ai-edge-litert", "tflite-runtime", "numpy", "pillow",
-    "openvino", "onnxruntime", "tf2onnx", "mediapipe",
-)  # fmt: skip
+    "edgebee",
+    "tensorflow",
+    "keras",
+    "ai-edge-litert",
+    "tflite-runtime",
+    "numpy",
+    "pillow",
+)
 
-_THROTTLED = {
-    0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit",
-}  # fmt: skip
-"""Bits of the Pi's `vcgencmd get_throttled` that speak of now; those from 16 on speak of once
-(raspberrypi.com/documentation/computers/os.html#get_throttled)."""
-
-_FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 _CPUFREQ = "sys/devices/system/cpu/cpu0/cpufreq"
 
 
-def describe_machine(cores: int, root: Path = Path("/")) -> dict[str, object]:
+def describe_machine(cores: int, root: Path = Path("/")) -> dict[str, Any]:
     """What does not change while it is measured: processor, memory, system, versions.
 
     Args:
@@ -36,7 +39,8 @@ def describe_machine(cores: int, root: Path = Path("/")) -> dict[str, object]:
         root: where `/proc` and `/sys` are.
 
     Returns:
-        The fields of `results.Conditions`, without the readings.
+        `processor`, `board`, `architecture`, `cores`, `memory_mb`, `governor`, `system`,
+        `python` and `versions` (of installed libraries, by name).
     """
     versions = {}
     for package in _PACKAGES:
@@ -57,8 +61,8 @@ def describe_machine(cores: int, root: Path = Path("/")) -> dict[str, object]:
     }
 
 
-def read_state(root: Path = Path("/")) -> dict[str, object]:
-    """How busy, fast and hot the machine is now: the fields of `results.Reading`."""
+def read_state(root: Path = Path("/")) -> dict[str, Any]:
+    """How busy, fast and hot it is now: `load`, `frequency_mhz`, `temperature_c`, `throttled`."""
     load = _text(root / "proc/loadavg")
     return {
         "load": float(load.split()[0]) if load else None,
@@ -140,16 +144,5 @@ def _temperature_c(root: Path) -> float | None:
 
 def _throttled(root: Path) -> list[str] | None:
     """What holds a Pi's clock down now; None on other machines."""
-    bits = _text(root / _FIRMWARE)
-    if bits is None and (vcgencmd := shutil.which("vcgencmd")) is not None:
-        done = subprocess.run(
-            [vcgencmd, "get_throttled"], capture_output=True, text=True, check=False
-        )
-        bits = done.stdout.strip().removeprefix("throttled=") if done.returncode == 0 else None
-    if bits is None:
-        return None
-    try:
-        value = int(bits, 16)
-    except ValueError:  # a firmware that says something else
-        return None
-    return [name for bit, name in _THROTTLED.items() if value >> bit & 1]
+    flags = read_flags(root)
+    return None if flags is None else active_flags(flags)

@@ -1,4 +1,4 @@
-"""The conditions of a measurement, read from the files of a Pi and of a PC."""
+"""Facts of a machine, read from the files of a Pi and of a PC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from edgebee.benchmarks.measure.machine import describe_machine, peak_memory_mb, read_state
+from edgebee.edge.device.machine import describe_machine, peak_memory_mb, read_state
 
 PI = {
     "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
