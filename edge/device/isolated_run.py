@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from edgebee.child_python import module_command
+
 __all__ = ["Trial", "main", "try_model"]
 
 SECONDS = 120
@@ -57,7 +59,8 @@ def try_model(
     Returns:
         What became of it. A crash of the child is a result here, not an error.
     """
-    command = [python, "-m", "edgebee.edge.device.isolated_run", os.fspath(model), str(threads)]
+    module = "edgebee.edge.device.isolated_run"
+    command = module_command(module, os.fspath(model), str(threads), python=python)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SECONDS, check=False,

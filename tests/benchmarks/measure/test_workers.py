@@ -55,9 +55,12 @@ def test_an_end_is_told_with_its_cause(code, words):
 
 
 def test_silence_is_taken_for_death():
-    with start(READY + "import time; time.sleep(60)", answer_seconds=1.0) as worker:
-        with pytest.raises(WorkerError, match="no answer for 1 s"):
-            worker.ask("round")
+    code = READY + "import time; time.sleep(60)"
+    with (
+        start(code, answer_seconds=1.0) as worker,
+        pytest.raises(WorkerError, match="no answer for 1 s"),
+    ):
+        worker.ask("round")
 
 
 def test_one_that_never_gets_ready_is_ended():

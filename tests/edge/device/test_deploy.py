@@ -14,25 +14,19 @@ from pathlib import Path
 import pytest
 
 deploying = pytest.importorskip("edgebee.edge.device.deploy", reason="needs edgebee")
-from ssh_server import SOON_S, SSHD, Server  # noqa: E402
+from ssh_server import SOON_S, needs_sshd, running_server  # noqa: E402 - in tests/
 
 from edgebee.edge.device import service, ssh  # noqa: E402
+from edgebee.edge.device.wheel import build_wheel  # noqa: E402
+from edgebee.errors import RemoteError  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
-
-needs_sshd = pytest.mark.skipif(
-    not (SSHD and shutil.which("ssh")), reason="needs openssh-server and openssh-client"
-)
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    if not (SSHD and shutil.which("ssh")):
-        pytest.skip("needs openssh-server and openssh-client")
-    started = Server(tmp_path_factory.mktemp("server"))
-    yield started
-    started.process.terminate()
-    started.process.wait()
+    with running_server(tmp_path_factory.mktemp("server")) as started:
+        yield started
 
 
 @pytest.fixture
@@ -68,11 +62,11 @@ def deploy(*arguments, **variables):
 def test_commands_and_files_go_over_one_login(server, tmp_path):
     before = (server.folder / "log").read_text().count("Accepted publickey")
     with server.connect() as host:
-        assert host.run("cat; exit 3", b"in") == ssh.Done(3, "in", "")
+        assert host.run("cat; exit 3", b"in") == ssh.CommandResult(3, "in", "")
         folder = f"{tmp_path}/a folder"
         files = {"one": os.urandom(300_000), "a script": b"#!/bin/sh\necho yes\n"}
         for _ in range(2):  # over the old ones, the second time
-            done = host.send(files, shlex.quote(folder), {"a script": 0o755})
+            done = host.send(files, folder, {"a script": 0o755})
             assert done.status == 0, done.err
         assert Path(folder, "one").read_bytes() == files["one"]
         assert sorted(os.listdir(folder)) == ["a script", "one"]  # noqa: PTH208
@@ -189,7 +183,7 @@ def test_the_packages_are_those_of_the_project(changed, machine):
     ],
 )
 def test_where_no_runtime_exists_it_says_so(changed, complaint):
-    with pytest.raises(ssh.RemoteError, match=complaint):
+    with pytest.raises(RemoteError, match=complaint):
         deploying.packages_for(device(**changed))
 
 
@@ -226,7 +220,7 @@ def test_a_camera_needs_a_library(changed, added):
 )  # fmt: skip
 def test_what_is_missing_there_is_one_clear_line(bare, script, complaint, golden_model):
     bare.stub("python3", script.format(python=sys.executable))
-    with bare.connect() as host, pytest.raises(ssh.RemoteError, match=complaint):
+    with bare.connect() as host, pytest.raises(RemoteError, match=complaint):
         deploying.deploy(host, golden_model, folder="edgebee", options=None, say=pytest.fail)
     assert not (bare.home / "edgebee").exists()  # nothing was begun
 
@@ -235,17 +229,25 @@ def test_what_is_missing_there_is_one_clear_line(bare, script, complaint, golden
 
 
 def test_the_wheel_holds_what_runs_and_is_the_same_each_time():
-    name, content = deploying.build_wheel()
-    assert deploying.build_wheel() == (name, content)
+    name, content = build_wheel()
+    assert build_wheel() == (name, content)
     import io
 
     with zipfile.ZipFile(io.BytesIO(content)) as wheel:
         names = wheel.namelist()
         assert wheel.testzip() is None
-    for needed in ("cli.py", "edge/classify.py", "edge/field.py", "commands/classify.py",
-                   "py.typed", "edge/models/hymenoptera_int8.tflite"):  # fmt: skip
+    for needed in (
+        "cli.py",
+        "py.typed",
+        "commands/classify.py",
+        "edge/classify.py",
+        "edge/models/hymenoptera_int8.tflite",
+        "edge/station/camera.py",
+        "benchmarks/measure/device_run.py",
+    ):
         assert f"edgebee/{needed}" in names
-    assert not [one for one in names if one.endswith((".h5", ".pyc"))]
+    assert not [one for one in names if one.endswith((".h5", ".pyc", ".css", ".j2"))]
+    assert not [one for one in names if "/studies/" in one]
     assert len(content) < 6_000_000  # the model that ships, and little else
 
 
@@ -270,7 +272,7 @@ def test_the_whole_way_twice(bare, golden_model, photo):
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")
     assert json.loads(done.stdout)["path"] == str(photo)
     names = sorted(path.name for path in there.iterdir())
-    version = deploying.build_wheel()[0]
+    version = build_wheel()[0]
     assert names == ["classify", version, "my model_int8.tflite", "venv"]
 
 
@@ -310,8 +312,8 @@ def test_a_service_is_installed_and_its_program_runs(bare, golden_model, photo):
 @needs_sshd
 def test_sudo_that_asks_for_a_password_is_one_clear_line(server):
     with server.connect() as host:
-        done = ssh.Done(1, "", "sudo: a password is required")
-        with pytest.raises(ssh.RemoteError, match="sudo asks for a password there; run there"):
+        done = ssh.CommandResult(1, "", "sudo: a password is required")
+        with pytest.raises(RemoteError, match="sudo asks for a password there; run there"):
             deploying.need_sudo(host, done, ["systemctl daemon-reload"])
 
 

@@ -24,7 +24,7 @@ from edgebee.edge.tflite.model_file import read_model_file
 PACKAGE = str(Path(edgebee.__file__).parents[1])
 CRASHING = os.environ.get("EDGEBEE_TEST_TFLITE_NUMPY2")
 
-PI = doctor.Here(
+PI = doctor.SystemInfo(
     python=(3, 11, 2), bits=64, kernel="aarch64", glibc=(2, 36),
     packages={"numpy": "2.3.1", "pillow": "11.0", "ai-edge-litert": "2.3.0"},
     cores=4, quota=None, available_mb=800.0, throttled=0,
@@ -141,19 +141,20 @@ def test_flags_of_both_origins(text, flags):
 
 
 def test_flags_are_read_from_the_file_before_the_command(tmp_path):
-    system_file = tmp_path / "get_throttled"
+    system_file = tmp_path / "sys/devices/platform/soc/soc:firmware/get_throttled"
+    system_file.parent.mkdir(parents=True)
     command = ("echo", "throttled=0x20002")
-    assert throttling.read_flags(system_file, command) == 0x20002
+    assert throttling.read_flags(tmp_path, command) == 0x20002
     system_file.write_text("4\n")
-    assert throttling.read_flags(system_file, command) == 4
+    assert throttling.read_flags(tmp_path, command) == 4
     system_file.write_text("nothing\n")
-    assert throttling.read_flags(system_file, ("false",)) is None
-    assert throttling.read_flags(system_file, ("no-such-command-here",)) is None
+    assert throttling.read_flags(tmp_path, ("false",)) is None
+    assert throttling.read_flags(tmp_path, ("no-such-command-here",)) is None
 
 
 @pytest.mark.parametrize("bit", range(4))
 def test_every_bit_is_named_now_and_since_the_start(bit):
-    name = throttling.NOW[bit]
+    (name,) = throttling.active_flags(1 << bit)
     assert f"now: {name}" in throttling.check_throttling(1 << bit).text
     past = throttling.check_throttling(1 << bit + 16).text
     assert past == f"not now; since the start: {name}"
