@@ -11,6 +11,7 @@ been measured so far, as in `benchmark.json`. Needs the plain install only.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -123,8 +124,8 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="edgebee-benchmark-") as folder:
             measure_job(unpack_job(sys.stdin.buffer, Path(folder)), Path(folder), emit)
-    except BrokenPipeError:  # nobody listens any more
-        sys.stderr.close()
+    except BrokenPipeError:  # nobody listens any more, to what is still in the buffer either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 
