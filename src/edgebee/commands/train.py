@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgebee.console import ProgressBars, echo, log, show_log_records
-from edgebee.errors import TrainingError
 
 if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset
@@ -84,6 +83,7 @@ def command(
     Example:
         edgebee train --data my_photos
     """  # noqa: D301
+    from edgebee.errors import TrainingError
     from edgebee.train.recipe import Recipe
 
     given = {name: value for name, value in settings.items() if value is not None}
