@@ -1,4 +1,4 @@
-"""What a `.tflite` file says about itself: tensors, operators, labels, metadata, `edgebee.json`.
+"""What a `.tflite` file contains: tensors, operators, labels, metadata, `edgebee.json`.
 
 For any file, whoever made it; nothing in it is trusted. It is read with `flatbuffer`, not with a
 runtime, so that a file which no runtime here can run is read all the same.
@@ -7,37 +7,33 @@ runtime, so that a file which no runtime here can run is read all the same.
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import math
 import os
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from edgebee.edge.classify import LABELS_NAME, ModelError
-from edgebee.edge.tflite.flatbuffer import FlatbufferError, Table, each_table, read_root
+from edgebee.edge.tflite.appended_zip import AppendedZip
+from edgebee.edge.tflite.flatbuffer import FlatbufferError, Table
+from edgebee.edge.tflite.metadata import METADATA_NAME, Metadata, read_metadata
 from edgebee.edge.tflite.schema import TENSOR_TYPES
 from edgebee.edge.tflite.structure import operator_name, parse_or_refuse
+from edgebee.edge.tflite.text import decoded, shown
+from edgebee.manifest import MANIFEST_NAME, Manifest, ManifestError, read_manifest
 
-__all__ = ["MANIFEST_NAME", "Metadata", "ModelFile", "Operator", "Tensor", "check_model_file",
-           "parse_model_file", "read_model_file"]  # fmt: skip
+__all__ = [
+    "ModelFile",
+    "Operator",
+    "Tensor",
+    "check_model_file",
+    "parse_model_file",
+    "read_model_file",
+]
 
-MANIFEST_NAME = "edgebee.json"
 MAX_FILE_BYTES = 2**31 - 1
 """A flatbuffer's offsets do not reach further."""
-MAX_MEMBER_BYTES = 4_000_000
-"""Of a file in the zip, unpacked: a thousand times what labels take, far from filling a Pi."""
-LONGEST = 500
-"""Characters of a name or description that are shown."""
-_LABEL_FILES = {2, 3}  # AssociatedFileType: TENSOR_AXIS_LABELS, TENSOR_VALUE_LABELS
-_COLOUR_SPACES = {1: "RGB", 2: "grey"}  # ColorSpaceType
-_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError, ValueError,
-               NotImplementedError, RuntimeError, IndexError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,24 +59,8 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Metadata:
-    """The TFLite metadata, the standard that MediaPipe Tasks and Android read."""
-
-    name: str
-    description: str
-    author: str
-    license: str
-    min_parser_version: str
-    colour: str
-    mean: tuple[float, ...]
-    """Subtracted from each pixel value, which is then divided by `std`."""
-    std: tuple[float, ...]
-    label_files: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class ModelFile:
-    """A sound `.tflite` file. What is odd about it, but no damage, is in `problems`."""
+    """A `.tflite` file whose structure is sound; other problems are in `problems`."""
 
     path: str
     size_bytes: int
@@ -97,8 +77,8 @@ class ModelFile:
     labels: tuple[str, ...]
     members: Mapping[str, int]
     """Files in the appended zip -> unpacked size in bytes."""
-    manifest: Mapping[str, Any]
-    """`edgebee.json`; empty for a model that edgebee did not make."""
+    manifest: Manifest | None
+    """`edgebee.json`; None for a model that edgebee did not make."""
     problems: tuple[str, ...]
     content: bytes = field(repr=False)
     """The file itself."""
@@ -131,32 +111,33 @@ def check_model_file(path: str | os.PathLike[str]) -> None:
     """
     problems = read_model_file(path).problems
     if problems:
-        remedy = "" if problems[0].endswith("copy it again") else "; copy it again, or make it anew"
+        remedy = "" if "; " in problems[0] else "; copy it again, or make it again"
         raise ModelError(f"{os.fspath(path)}: {problems[0]}{remedy}")
 
 
 def parse_model_file(content: bytes, name: str) -> ModelFile:
     """`read_model_file` for the bytes of a file that is called `name`. Raises ModelError."""
     model = parse_or_refuse(content, name)
-    graph = model["subgraphs"][0]
+    graph, buffers = model["subgraphs"][0], model["buffers"]
     tensors = graph["tensors"]
     problems: list[str] = []
-    members, archive = _open_zip(content, problems)
-    embedded = {_text(entry["name"]): entry["buffer"] for entry in model["metadata"]}
-    buffers = model["buffers"]
-    raw = {name: _buffer(content, buffers[number]) for name, number in embedded.items()}
-    metadata = _metadata(raw["TFLITE_METADATA"], problems) if "TFLITE_METADATA" in raw else None
-    outputs = tuple(_tensor(tensors[index]) for index in graph["outputs"])
+    archive = AppendedZip(content, problems)
+    embedded = {
+        decoded(entry["name"]): _bytes_of(content, buffers[entry["buffer"]])
+        for entry in model["metadata"]
+    }
+    metadata = _metadata(embedded, problems)
     manifest = _manifest(archive, problems)
-    labels = _labels(archive, metadata, manifest, problems)
+    labels = _labels(archive, metadata, manifest)
+    outputs = tuple(_tensor(tensors[index]) for index in graph["outputs"])
     _check_labels(labels, outputs, metadata, problems)
     _check_network(content, manifest, problems)
     return ModelFile(
         path=name,
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        description=_text(model["description"]),
-        min_runtime_version=_text(raw.get("min_runtime_version", b"").partition(b"\0")[0]),
+        description=decoded(model["description"]),
+        min_runtime_version=decoded(embedded.get("min_runtime_version", b"").partition(b"\0")[0]),
         inputs=tuple(_tensor(tensors[index]) for index in graph["inputs"]),
         outputs=outputs,
         operators=_operators(model),
@@ -164,28 +145,14 @@ def parse_model_file(content: bytes, name: str) -> ModelFile:
         parameters=_parameters(tensors, buffers),
         metadata=metadata,
         labels=labels,
-        members=members,
+        members=archive.members,
         manifest=manifest,
         problems=tuple(problems),
         content=content,
     )
 
 
-def _text(raw: bytes) -> str:
-    return _clean(raw[: 4 * LONGEST].decode("utf-8", "replace"))
-
-
-def _clean(text: str) -> str:
-    """A string from the file for a terminal: no control characters, not endless."""
-    return "".join(letter if letter.isprintable() else " " for letter in text[:LONGEST]).strip()
-
-
-def _words(error: Exception) -> str:
-    """What a library says of damage; `zipfile` quotes names of 64 KB."""
-    return _clean(str(error)[:200])
-
-
-def _buffer(content: bytes, buffer: Table) -> bytes:
+def _bytes_of(content: bytes, buffer: Table) -> bytes:
     start, length = buffer.span("data")
     return content[start : start + length]
 
@@ -196,7 +163,7 @@ def _tensor(tensor: Table) -> Tensor:
     scales: tuple[float, ...] = quantization["scale"] if quantization is not None else ()
     zeros: tuple[int, ...] = quantization["zero_point"] if quantization is not None else ()
     return Tensor(
-        name=_text(tensor["name"]),
+        name=decoded(tensor["name"]),
         shape=tuple(shape),
         dtype=TENSOR_TYPES[tensor["type"]][0],
         scale=scales[0] if len(scales) == 1 else None,
@@ -206,7 +173,7 @@ def _tensor(tensor: Table) -> Tensor:
 
 def _operators(model: Table) -> tuple[Operator, ...]:
     """Every kind that is used or listed, the most frequent first."""
-    codes = [(_clean(operator_name(code)), code["version"]) for code in model["operator_codes"]]
+    codes = [(shown(operator_name(code)), code["version"]) for code in model["operator_codes"]]
     counted = Counter(dict.fromkeys(codes, 0))
     for graph in model["subgraphs"]:
         counted.update(codes[operator["opcode_index"]] for operator in graph["operators"])
@@ -220,106 +187,37 @@ def _parameters(tensors: list[Table], buffers: list[Table]) -> int:
     return sum(math.prod(tensor["shape"]) for tensor in constant)
 
 
-def _metadata(raw: bytes, problems: list[str]) -> Metadata | None:
+def _metadata(embedded: Mapping[str, bytes], problems: list[str]) -> Metadata | None:
+    if METADATA_NAME not in embedded:
+        return None
     try:
-        root = read_root(raw, "ModelMetadata")
-        for _ in each_table(root):
-            pass
+        return read_metadata(embedded[METADATA_NAME])
     except FlatbufferError as error:
         problems.append(f"its TFLite metadata are damaged ({error})")
         return None
-    graphs = root["subgraph_metadata"]
-    outputs = graphs[0]["outputs"] if graphs else []
-    files = [file for output in outputs for file in output["associated_files"]]
-    colour, mean, std = _picture(graphs[0]["inputs"] if graphs else [])
-    return Metadata(
-        name=_text(root["name"]),
-        description=_text(root["description"]),
-        author=_text(root["author"]),
-        license=_text(root["license"]),
-        min_parser_version=_text(root["min_parser_version"]),
-        colour=colour,
-        mean=mean,
-        std=std,
-        label_files=tuple(_text(file["name"]) for file in files if file["type"] in _LABEL_FILES),
-    )
 
 
-def _picture(inputs: list[Table]) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
-    """Colour space, mean and standard deviation that the metadata demand of the first input."""
-    colour = ""
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    content = inputs[0]["content"] if inputs else None
-    properties = content["properties"] if content is not None else None
-    if properties is not None and properties.name == "ImageProperties":
-        colour = _COLOUR_SPACES.get(properties["color_space"], "")
-    for unit in inputs[0]["process_units"] if inputs else []:
-        options = unit["options"]
-        if options is not None and options.name == "NormalizationOptions":
-            mean, std = options["mean"][:16], options["std"][:16]
-    return colour, mean, std
-
-
-def _open_zip(content: bytes, problems: list[str]) -> tuple[dict[str, int], zipfile.ZipFile | None]:
-    """The files behind the flatbuffer. Their names are looked up and shown, never used as paths."""
-    stream = io.BytesIO(content)
-    if not zipfile.is_zipfile(stream):
-        return {}, None
-    try:
-        archive = zipfile.ZipFile(stream)
-        return {_clean(entry.filename): entry.file_size for entry in archive.infolist()}, archive
-    except _ZIP_FAULTS as error:
-        problems.append(f"the zip behind it is damaged ({_words(error)})")
-        return {}, None
-
-
-def _member(archive: zipfile.ZipFile | None, name: str, problems: list[str]) -> bytes | None:
-    """A file in the zip, None if there is none or it cannot be had."""
-    if archive is None or name not in archive.NameToInfo:
-        return None
-    try:
-        with archive.open(name) as member:  # the size in the directory may be a lie
-            raw = member.read(MAX_MEMBER_BYTES + 1)
-    except _ZIP_FAULTS as error:
-        problems.append(f"{name} in it is damaged ({_words(error)})")
-        return None
-    if len(raw) > MAX_MEMBER_BYTES:
-        problems.append(f"{name} in it is longer than {MAX_MEMBER_BYTES} bytes")
-        return None
-    return raw
-
-
-def _manifest(archive: zipfile.ZipFile | None, problems: list[str]) -> dict[str, Any]:
-    raw = _member(archive, MANIFEST_NAME, problems)
+def _manifest(archive: AppendedZip, problems: list[str]) -> Manifest | None:
+    raw = archive.read(MANIFEST_NAME)
     if raw is None:
-        return {}
+        return None
     try:
-        manifest = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        problems.append(f"{MANIFEST_NAME} in it is damaged ({_words(error)})")
-        return {}
-    if not isinstance(manifest, dict):
-        problems.append(f"{MANIFEST_NAME} in it is no JSON object")
-        return {}
-    return manifest
+        return read_manifest(raw)
+    except ManifestError as error:
+        problems.append(shown(str(error)))
+        return None
 
 
 def _labels(
-    archive: zipfile.ZipFile | None,
-    metadata: Metadata | None,
-    manifest: Mapping[str, Any],
-    problems: list[str],
+    archive: AppendedZip, metadata: Metadata | None, manifest: Manifest | None
 ) -> tuple[str, ...]:
     """From the file that the metadata name, else `labels.txt`, else `edgebee.json`."""
     for name in dict.fromkeys((*(metadata.label_files if metadata else ()), LABELS_NAME)):
-        raw = _member(archive, name, problems)
-        if raw is None:
-            continue
-        lines = raw.decode("utf-8-sig", "replace").splitlines()
-        return tuple(_clean(line) for line in lines if line.strip())
-    named = manifest.get("labels")
-    return tuple(_clean(str(label)) for label in named) if isinstance(named, list) else ()
+        raw = archive.read(name)
+        if raw is not None:
+            lines = raw.decode("utf-8-sig", "replace").splitlines()
+            return tuple(shown(line) for line in lines if line.strip())
+    return tuple(shown(label) for label in manifest.labels) if manifest else ()
 
 
 def _check_labels(
@@ -330,7 +228,8 @@ def _check_labels(
 ) -> None:
     if not labels and metadata is not None and metadata.label_files:
         problems.append(
-            f"{metadata.label_files[0]} is named in it but missing: cut short? copy it again"
+            f"{metadata.label_files[0]} is named in it but missing, as in a file that was cut "
+            "short; copy it again"
         )
     scores = outputs[0].shape[-1] if outputs and outputs[0].shape else 0
     if labels and len(labels) != scores:
@@ -339,13 +238,10 @@ def _check_labels(
         )
 
 
-def _check_network(content: bytes, manifest: Mapping[str, Any], problems: list[str]) -> None:
+def _check_network(content: bytes, manifest: Manifest | None, problems: list[str]) -> None:
     """Weights that differ from those that were packed: the structure alone does not show that."""
-    recorded = manifest.get("network")
-    if not recorded:
+    recorded = manifest.network if manifest else None
+    if recorded is None:
         return
-    length = recorded.get("bytes") if isinstance(recorded, dict) else None
-    if not isinstance(length, int):
-        problems.append(f"{MANIFEST_NAME} in it does not say how long the network is")
-    elif hashlib.sha256(content[:length]).hexdigest() != recorded.get("sha256"):
-        problems.append("its SHA-256 is not the one that it was made with: damaged, copy it again")
+    if hashlib.sha256(content[: recorded.bytes]).hexdigest() != recorded.sha256:
+        problems.append("its SHA-256 is not the one that it was made with: damaged; copy it again")

@@ -2,8 +2,8 @@
 
 The names, the order of the fields and the numbers are those of `tflite/converter/schema/schema.fbs`
 in LiteRT 2.3 (version 3 of the format, `TFL3`); fields are only ever added at a table's end. Of the
-operators' option tables those are listed that the rules in `targets` look into, or that hold
-more than plain numbers and so can point out of the file.
+operators' option tables those are listed that `structure` checks, or that hold more than plain
+numbers and so can point out of the file.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ class Network:
 class Manifest:
     """What a model file records about itself. Sections that are absent are None."""
 
-    format_version: int
+    format_version: int = SCHEMA_VERSION
     labels: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
     scores: ScoreSettings | None = None

@@ -12,8 +12,10 @@ import pytest
 pytest.importorskip("edgebee", reason="the lone runner reads labels and manifest alone")
 import classify
 
+from edgebee.edge.tflite.appended_zip import MAX_MEMBER_BYTES
 from edgebee.edge.tflite.flatbuffer import read_root
-from edgebee.edge.tflite.model_file import MAX_MEMBER_BYTES, parse_model_file, read_model_file
+from edgebee.edge.tflite.model_file import parse_model_file, read_model_file
+from edgebee.manifest import Manifest, ScoreSettings
 
 LABELS = b"ants\nbees\n"
 
@@ -76,7 +78,7 @@ def test_operators_are_counted_and_have_their_versions(model):
 def test_a_foreign_model_has_no_labels_and_no_problems(foreign_model):
     content = foreign_model.read_bytes().replace(b"TFLITE_METADATA", b"ANOTHERS_METADA")
     file = read(content)
-    assert (file.labels, file.manifest, file.members, file.metadata) == ((), {}, {}, None)
+    assert (file.labels, file.manifest, file.members, file.metadata) == ((), None, {}, None)
     assert file.problems == ()
 
 
@@ -96,17 +98,26 @@ def test_labels_come_from_the_manifest_where_there_is_no_file(network):
     assert file.labels == ("ants", "bees")
 
 
-def test_the_manifest_is_passed_on_as_it_is(network):
-    manifest = {"format_version": 7, "scores": {"threshold": None}, "new": ["é", 1.5]}
+def test_the_manifest_is_typed(network):
+    manifest = {"scores": {"temperature": 0.7, "threshold": None}, "new": ["é", 1.5]}
     file = read(packed(network, labels_txt=LABELS, edgebee_json=json.dumps(manifest)))
-    assert file.manifest == manifest
+    assert file.problems == ()
+    assert file.manifest == Manifest(scores=ScoreSettings(0.7, None))
     assert file.members == {"labels.txt": 10, "edgebee.json": len(json.dumps(manifest))}
+
+
+def test_the_manifest_of_a_newer_edgebee_is_refused(network):
+    file = read(packed(network, labels_txt=LABELS, edgebee_json=b'{"format_version": 7}'))
+    assert file.manifest is None
+    (problem,) = file.problems
+    assert "format version 7" in problem
+    assert "pip install --upgrade edgebee" in problem
 
 
 @pytest.mark.parametrize("text", [b"{", b"[1]", b"\xff\xfe", b"null", b"[" * 100_000], ids=range(5))
 def test_a_damaged_manifest_is_a_problem_and_the_rest_is_read(network, text):
     file = read(packed(network, labels_txt=LABELS, edgebee_json=text))
-    assert file.manifest == {}
+    assert file.manifest is None
     (problem,) = file.problems
     assert "edgebee.json" in problem
     assert file.labels == ("ants", "bees")
@@ -124,10 +135,10 @@ def test_weights_that_changed_are_found_by_the_recorded_hash(model, network):
 
 
 @pytest.mark.parametrize("network_record", [7, "a", [1], {"sha256": "0"}, {"bytes": "all"}])
-def test_a_record_of_the_network_that_is_none_is_a_problem(network, network_record):
+def test_a_record_of_the_network_of_another_type_is_a_problem(network, network_record):
     manifest = json.dumps({"network": network_record})
     (problem,) = read(packed(network, labels_txt=LABELS, edgebee_json=manifest)).problems
-    assert "how long the network is" in problem
+    assert "edgebee.json in it is damaged (network" in problem
 
 
 def test_a_bomb_in_the_zip_is_not_unpacked(network):

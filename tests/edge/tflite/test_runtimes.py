@@ -2,8 +2,11 @@
 
 import importlib
 import importlib.metadata
+import os
 import struct
+import subprocess
 
+import numpy as np
 import pytest
 
 pytest.importorskip("edgebee", reason="the lone runner has no table")
@@ -19,6 +22,8 @@ from edgebee.edge.tflite.runtimes import (
 )
 from edgebee.edge.tflite.schema import OPERATORS
 
+OLD_PYTHON = os.environ.get("EDGEBEE_TFLITE_RUNTIME_PYTHON")
+"""With tflite-runtime 2.14, which cannot live beside TensorFlow."""
 PROBE = bytes.fromhex(
     "1800000054464c3300000e00140010000c000800000004000e000000100000001c00000074000000"
     "030000000100000008000000040004000400000001000000100000000c00140010000c0008000400"
@@ -143,3 +148,31 @@ def test_each_runtime_knows_what_the_older_ones_do():
 def test_damage_is_a_model_error():
     with pytest.raises(classify.ModelError, match="damaged"):
         check_operators(b"\xff" * 4 + b"TFL3" + b"\xff" * 40)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(OLD_PYTHON is None, reason="no Python with tflite-runtime is named")
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_the_old_runtime_refuses_what_the_table_says(tmp_path, per_channel):
+    tf = pytest.importorskip("tensorflow", reason="needs edgebee[train]")
+    weights = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 64), tf.float32)])
+    def dense(values):
+        return tf.matmul(values, tf.constant(weights))
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([dense.get_concrete_function()])
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_channel
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    path = tmp_path / "model.tflite"
+    path.write_bytes(converter.convert())
+    problems = check_operators(path.read_bytes(), ["tflite-runtime==2.14"])
+    assert bool(problems) == per_channel
+    code = (
+        "import sys; from tflite_runtime.interpreter import Interpreter; Interpreter(sys.argv[1])"
+    )
+    command = [OLD_PYTHON, "-c", code, path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (not per_channel), done.stderr
+    for problem in problems:
+        assert f"'{problem.operator}' version '{problem.version}'" in done.stderr
