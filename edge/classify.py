@@ -1,302 +1,846 @@
 #!/usr/bin/env python3
-"""Say what is in a photo, with a TFLite model made by edgebee.
+"""Classify photos with a TFLite model made by edgebee.
 
-All that a Pi needs, besides a model, NumPy, Pillow and `ai-edge-litert` or `tflite-runtime`.
-`python classify.py -m MODEL photo.jpg`; `from classify import Classifier; Classifier(MODEL)(photo)`
+This one file and a model are all that a Raspberry Pi needs, besides NumPy, Pillow and a TFLite
+runtime (`ai-edge-litert`, or `tflite-runtime` on 32-bit ARM). It imports nothing else of edgebee.
+
+    python classify.py -m model_int8.tflite photo.jpg
+
+    from classify import Classifier
+    classifier = Classifier("model_int8.tflite")
+    print(classifier("photo.jpg").label)
 """
 
 import gc
 import os
+import signal
 
-if __name__ == "__main__":  # to answer sooner, collect no garbage while loading, and start no
-    gc.disable()            # threads for matrices that are never multiplied
+if __name__ == "__main__":
+    # The first result comes sooner without collecting garbage while loading, and without
+    # threads for matrices that are never multiplied.
+    gc.disable()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
+        # Ctrl-C ends the program silently at any moment, also while it imports. Every printed
+        # line has been flushed, and nothing else needs tidying up.
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+
+import argparse
 import contextlib
 import importlib.util
 import io
 import itertools
 import json
+import logging
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 import zlib
-from argparse import ArgumentParser, Namespace
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
-from PIL import Image, _imaging
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
-MAX_PIXELS = 25_000_000  # larger photos could take more than 512 MB; a JPEG counts as scaled
-FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP"]  # EPS would run Ghostscript
-PHOTO_SUFFIXES = ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
-LABELS_NAME = "labels.txt"  # in the zip behind the model, as the TFLite metadata standard has it
-UNKNOWN = "unknown"  # the label of an answer whose best score is below the threshold
-TRIAL = ("import sys; sys.path = sys.argv[2:]; sys.excepthook = lambda *fault: print(fault[1])\n"
-         "from {} import Interpreter as I; i = I(sys.argv[1]); i.allocate_tensors(); i.invoke()")
+MAX_PIXELS = 25_000_000
+"""Photos that would hold more pixels in memory are refused; of a JPEG, those after scaling."""
+
+FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP"]
+"""Pillow's names of the formats that are read; of the others, EPS would run Ghostscript."""
+
+PHOTO_SUFFIXES = (
+    ".avif",
+    ".bmp",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".jfif",
+    ".jpe",
+    ".jpeg",
+    ".jpg",
+    ".png",
+    ".tif",
+    ".tiff",
+    ".webp",
+)
+"""Files in folders that are taken for photos."""
+
+LABELS_NAME = "labels.txt"
+"""In the zip behind the model, as the TFLite metadata standard has it, or beside the model."""
+
+MANIFEST_NAME = "edgebee.json"
+"""In the same zip: what `edgebee convert` records about the model."""
+
+UNKNOWN = "unknown"
+"""The label of a prediction whose best score is below the threshold."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells report it."""
+
 CSV_HEADER = "path,label,score,scores,decode_ms,invoke_ms,error"
-Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
-Scores: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
-StrPath: TypeAlias = str | os.PathLike[str]
-Photo: TypeAlias = StrPath | bytes | BinaryIO | Image.Image | Pixels  # Pixels: [H, W, 3], RGB
-Result: TypeAlias = "tuple[Any, Prediction | PhotoError]"  # a photo or its name; the outcome
-_TURNS = {tag: Image.Transpose[way] for tag, way in enumerate((  # EXIF orientation (CIPA DC-008)
-    "FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE",
-    "ROTATE_90"), start=2)}  # -> what turns it upright
-_FAULTS = (OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, EOFError,
-           ArithmeticError, ImportError, MemoryError, RuntimeError, struct.error, zlib.error,
-           zipfile.BadZipFile, subprocess.TimeoutExpired, Image.DecompressionBombError)  # damage
 
+Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
+"""`uint8 [H, W, 3]`, RGB, 0-255."""
+
+Scores: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+"""`float32 [labels]`, 0-1."""
+
+StrPath: TypeAlias = str | os.PathLike[str]
+Photo: TypeAlias = StrPath | bytes | BinaryIO | Image.Image | Pixels
+"""A file's name, its content, an open file, or a decoded picture."""
+
+Result: TypeAlias = "tuple[Any, Prediction | PhotoError]"
+"""A photo (or its name) and what came of it."""
+
+_log = logging.getLogger("edgebee.edge")
+_log.addHandler(logging.NullHandler())  # silent unless a program listens
+
+
+# ------------------------------------------------------------------ errors
 class EdgebeeError(Exception):
     """An expected failure; its message names the file and the remedy, in one line."""
+
+
 class PhotoError(EdgebeeError):
     """A photo that cannot be read."""
+
+
 class ModelError(EdgebeeError):
     """A model that cannot be used."""
+
+
 class RuntimeMissingError(EdgebeeError):
     """No TFLite runtime works here."""
 
+
+_LIBRARY_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    ImportError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    subprocess.TimeoutExpired,
+    Image.DecompressionBombError,
+)
+"""What Pillow, NumPy, zipfile and the runtimes raise on damaged files."""
+
+
 @contextlib.contextmanager
-def _faults_as(kind: type[EdgebeeError], problem: str, remedy: str) -> Iterator[None]:
+def _raise_as(kind: type[EdgebeeError], problem: str, remedy: str) -> Iterator[None]:
+    """Turn an error of a library into one of ours: `problem (the library's reason); remedy`."""
     try:
         yield
-    except _FAULTS as error:  # their words, without object addresses and paths
-        text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        text = "not a picture" if text.startswith("cannot identify") else text.split("\n")[0][:200]
-        raise kind(f"{problem} ({text}); {remedy}") from error
+    except _LIBRARY_ERRORS as error:
+        raise kind(f"{problem} ({_reason(error)}); {remedy}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error's text, without object addresses and paths."""
+    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    if text.startswith("cannot identify"):
+        return "not a picture"
+    reason: str = text.split("\n")[0][:200]
+    return reason
+
 
 def escape_control_chars(text: object) -> str:
     """Text in one line that a terminal can show: line breaks, escapes and the like spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
+    )
+
 
 def print_error(error: object) -> int:
-    """Say in one line on standard error what went wrong; returns 1, the exit status."""
+    """Print an error in one line on standard error; returns 1, the exit status."""
     print(f"error: {escape_control_chars(error)}", file=sys.stderr)
     return 1
 
-def silence_decoder_warnings() -> None:
-    """From now on Pillow and libtiff write no remarks of their own about odd files."""
-    importlib.import_module("warnings").filterwarnings("ignore", module="PIL")
-    importlib.import_module("logging").getLogger("PIL").setLevel("CRITICAL")
-    with contextlib.suppress(AttributeError, ImportError, OSError):  # no libtiff, or a hidden one
-        importlib.import_module("ctypes").CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+
+# ------------------------------------------------------------------ photos
+class DecodedImage(NamedTuple):
+    """A decoded photo, before it is scaled."""
+
+    image: Image.Image
+    """RGB, as it is stored: perhaps lying on its side."""
+    width: float
+    """Columns of it that are picture; a JPEG that was scaled while decoding may have padding."""
+    height: float
+    """Rows of it that are picture."""
+    orientation: int
+    """EXIF orientation, 1-8; 1 is upright."""
+
+
+_TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation (CIPA DC-008) -> what turns the picture upright."""
+
+_ON_ITS_SIDE = (5, 6, 7, 8)
+"""EXIF orientations whose rows are the upright picture's columns."""
+
 
 def read_photo(source: Photo, size: tuple[int, int] = (224, 224)) -> Pixels:
-    """Read a photo, the one way edgebee does, as `uint8 [height, width, 3]`, RGB, 0-255.
+    """Read a photo the one way edgebee does: `decode_image`, then `resize_image`.
 
-    It is turned upright (EXIF), its short side scaled to `size` (height, width), its centre cut
-    out. Of an animation the first frame counts; what is transparent becomes white.
+    It is turned upright (EXIF), its short side scaled to `size` (height, width) and its centre
+    cropped. Of an animation the first frame counts; what is transparent becomes white.
+
+    Returns:
+        `uint8 [height, width, 3]`, RGB, 0-255.
+
+    Raises:
+        PhotoError: it cannot be read.
     """
-    name = source if isinstance(source, (str, os.PathLike)) else "photo"
-    with _faults_as(PhotoError, f"{name}: unreadable", "check or replace it"):
-        if isinstance(source, np.ndarray):
-            if source.dtype != np.uint8 or source.shape[2:] != (3,) or not source.size:
-                raise ValueError(f"{source.dtype} {list(source.shape)}, not uint8 [H, W, 3]")
-            source = Image.fromarray(source)
-        if isinstance(source, Image.Image):
-            return _fit(source, size, None)
-        file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file, formats=FORMATS) as image:
-            stored = image.width * image.height
-            drafted = image.draft("RGB", (max(size), max(size)))  # least scale that covers `size`
-            held = stored if image.info.get("progressive") else image.width * image.height
-            if held > MAX_PIXELS / (6 if image.info.get("compression") in (1, 2) else 1):  # BMP
-                raise Image.DecompressionBombError(f"{stored / 1e6:.0f} megapixels are too many")
-            return _fit(image, size, drafted[1][2:] if drafted else None)
+    with _photo_errors(source):
+        return resize_image(_decode(source, size), size)
 
-def _fit(image: Image.Image, size: tuple[int, int], extent: Sequence[float] | None) -> Pixels:
-    """Scale and centre-crop to `size`, upright; `extent` is (width, height) without padding."""
+
+def decode_image(source: Photo, size: tuple[int, int] = (224, 224)) -> DecodedImage:
+    """Decode a photo; a JPEG at the smallest scale that still covers `size` (height, width).
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    with _photo_errors(source):
+        return _decode(source, size)
+
+
+def resize_image(decoded: DecodedImage, size: tuple[int, int] = (224, 224)) -> Pixels:
+    """Scale, centre-crop and turn upright a decoded photo: `uint8 [height, width, 3]`, RGB."""
+    height, width = size[::-1] if decoded.orientation in _ON_ITS_SIDE else size
+    crop_width = min(decoded.width, decoded.height * width / height)
+    crop_height = min(decoded.height, decoded.width * height / width)
+    left = (decoded.width - crop_width) / 2
+    top = (decoded.height - crop_height) / 2
+    image = decoded.image.resize(
+        (width, height),
+        Image.Resampling.BICUBIC,
+        box=(left, top, left + crop_width, top + crop_height),
+        reducing_gap=3.0,
+    )
+    if decoded.orientation in _TO_UPRIGHT:
+        image = image.transpose(_TO_UPRIGHT[decoded.orientation])
+    return np.asarray(image)
+
+
+def _photo_errors(source: Photo) -> contextlib.AbstractContextManager[None]:
+    name = source if isinstance(source, (str, os.PathLike)) else "photo"
+    return _raise_as(PhotoError, f"{name}: unreadable", "check or replace it")
+
+
+def _decode(source: Photo, size: tuple[int, int]) -> DecodedImage:
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.shape[2:] != (3,) or not source.size:
+            raise ValueError(f"{source.dtype} {list(source.shape)}, not uint8 [H, W, 3]")
+        source = Image.fromarray(source)
+    if isinstance(source, Image.Image):
+        source.load()
+        return _as_decoded(source, source.size)
+    try:
+        with _open_image(source) as image:
+            return _decode_file(image, size)
+    except OSError as error:
+        if "truncated" not in str(error):
+            raise
+        return _decode_truncated(source, size, error)
+
+
+def _decode_file(image: Image.Image, size: tuple[int, int]) -> DecodedImage:
+    """Load a file that has been opened; of a JPEG no more pixels than `size` needs."""
+    stored = image.width * image.height
+    drafted = image.draft("RGB", (max(size), max(size)))
+    held = stored if image.info.get("progressive") else image.width * image.height
+    if image.info.get("compression") in (1, 2):  # a BMP of run lengths is decoded in Python
+        held *= 6
+    if held > MAX_PIXELS:
+        raise Image.DecompressionBombError(f"{stored / 1e6:.0f} megapixels are too many")
     image.load()
-    orientation = 1  # as of every TIFF: Pillow turns it while loading; the tag may still be there
-    with contextlib.suppress(*_FAULTS):  # broken EXIF leaves the pixels as good
-        orientation = image.getexif().get(0x0112, 1) if image.format != "TIFF" else 1
-    height, width = size[::-1] if orientation in (5, 6, 7, 8) else size  # stored on its side
-    full_width, full_height = extent or image.size
-    crop_width = min(full_width, full_height * width / height)
-    crop_height = min(full_height, full_width * height / width)
-    left, top = (full_width - crop_width) / 2, (full_height - crop_height) / 2
-    box = (left, top, left + crop_width, top + crop_height)
-    image = _as_rgb(image).resize((width, height), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
-    return np.asarray(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image)
+    return _as_decoded(image, drafted[1][2:] if drafted else image.size)
+
+
+def _as_decoded(image: Image.Image, extent: Sequence[float]) -> DecodedImage:
+    orientation = 1
+    if image.format != "TIFF":  # which Pillow turns while loading; the tag may still be there
+        with contextlib.suppress(*_LIBRARY_ERRORS):  # broken EXIF leaves the pixels as good
+            orientation = image.getexif().get(0x0112, 1)
+    return DecodedImage(_as_rgb(image), extent[0], extent[1], orientation)
+
+
+def _open_image(source: StrPath | bytes | BinaryIO) -> Image.Image:
+    """Open a photo of a format that is read; nothing is decoded yet."""
+    if isinstance(source, bytes):
+        source = io.BytesIO(source)
+    try:
+        return Image.open(source, formats=FORMATS)
+    except UnidentifiedImageError:
+        return _open_iso_media(source)
+    except Image.DecompressionBombError:
+        # Pillow counts the stored pixels; a JPEG is scaled while it is decoded.
+        if _head(source)[:3] != b"\xff\xd8\xff":
+            raise
+        return JpegImagePlugin.JpegImageFile(_rewound(source))
+
+
+def _open_iso_media(source: StrPath | BinaryIO) -> Image.Image:
+    """Open HEIC or AVIF where Pillow or a plug-in can, else say what would read it."""
+    head = _head(source)
+    if head[4:8] != b"ftyp":
+        raise UnidentifiedImageError("cannot identify image file")
+    if head[8:12] in (b"avif", b"avis"):
+        format_, way_out = "AVIF", "needs Pillow 11.3 or later: pip install --upgrade pillow"
+    elif head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
+        format_, way_out = "HEIF", "needs a plug-in: pip install pillow-heif"
+        with contextlib.suppress(ImportError):
+            importlib.import_module("pillow_heif").register_heif_opener()
+    else:
+        raise ValueError("a film, not a photo")
+    Image.init()
+    if format_ not in Image.OPEN:
+        raise ValueError(f"{'HEIC' if format_ == 'HEIF' else format_} {way_out}")
+    return Image.open(_rewound(source), formats=[format_])
+
+
+def _head(source: StrPath | BinaryIO) -> bytes:
+    """The first 12 bytes of a file."""
+    if isinstance(source, (str, os.PathLike)):
+        with Path(source).open("rb") as file:
+            return file.read(12)
+    return bytes(_rewound(source).read(12))
+
+
+def _rewound(source: Any) -> Any:
+    """The same file, to be read from its start; a name stays a name."""
+    if not isinstance(source, (str, os.PathLike)):
+        source.seek(0)
+    return source
+
+
+def _decode_truncated(
+    source: StrPath | bytes | BinaryIO, size: tuple[int, int], error: OSError
+) -> DecodedImage:
+    """Decode a JPEG that lacks only its last bytes; raises `error` when more is missing."""
+    content = source if isinstance(source, bytes) else _content(source)
+    with _open_image(content + b"\xff\xd9") as image:  # the end-of-image marker
+        if image.format != "JPEG" or image.info.get("progressive"):
+            raise error
+        full_height = image.height
+        decoded = _decode_file(image, size)
+    # The decoder fills blocks that are missing with mid-grey. A row of blocks is 8 or 16 pixels
+    # high; where more than the last one is grey, the subject may be missing.
+    last_row = -(-16 * decoded.image.height // full_height)
+    if (np.asarray(decoded.image)[-last_row - 1] == 128).all():
+        raise error
+    name = source if isinstance(source, (str, os.PathLike)) else "photo"
+    _log.warning("%s: its last bytes are missing; read without them", name)
+    return decoded
+
+
+def _content(source: StrPath | BinaryIO) -> bytes:
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source).read_bytes()
+    return bytes(_rewound(source).read())
+
 
 def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("floating-point values have no agreed range")
-    if image.mode.startswith("I"):  # 16-bit grey; a plain convert() would clip it to white
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = Image.fromarray(_as_8_bits(np.asarray(image)))
     if image.mode in {"RGBA", "RGBa", "LA", "PA"} or "transparency" in image.info:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
 
+
+def _as_8_bits(grey: np.ndarray[Any, Any]) -> Pixels:
+    """Grey of more than 8 bits, or floats, as `uint8`; the range is judged from the values."""
+    if grey.dtype.kind == "f":
+        low, high = float(grey.min()), float(grey.max())
+        if not np.isfinite(low) or not np.isfinite(high):
+            raise ValueError("NaN or infinite values")
+        if low >= 0 and high <= 255:
+            low, high = 0.0, 1.0 if high <= 1 else 255.0
+        return np.rint((grey - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+    # Cameras store 10, 12 or 14 bits in 16; a plain convert() would clip them all to white.
+    values = grey.clip(0, 65535)
+    bits = next(depth for depth in (8, 10, 12, 14, 16) if int(values.max()) >> depth == 0)
+    return (values >> (bits - 8)).astype(np.uint8)
+
+
 def find_images(paths: Iterable[StrPath]) -> Iterator[Path]:
-    """Yield files as they are and, for folders, the photos below them, sorted, hidden ones not."""
+    """Yield files as they are and, for folders, the photos below them, sorted.
+
+    Hidden files and folders are passed over.
+    """
     for path in paths:
-        unlisted: list[OSError] = []  # plain files, and folders that reading will print_error of
+        unlisted: list[OSError] = []  # plain files, and folders whose reading will fail
         for folder, subfolders, names in os.walk(path, onerror=unlisted.append):
-            subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
-            shown = (Path(folder, name) for name in sorted(names) if name[0] != ".")
-            yield from (p for p in shown if p.suffix.lower() in PHOTO_SUFFIXES and not p.is_fifo())
-        yield from (Path(error.filename) for error in unlisted)
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            for name in sorted(names):
+                found = Path(folder, name)
+                if name.startswith(".") or found.suffix.lower() not in PHOTO_SUFFIXES:
+                    continue
+                if not found.is_fifo():  # which would be waited for
+                    yield found
+        for error in unlisted:
+            yield Path(error.filename)
+
+
+def silence_decoder_warnings() -> None:
+    """From now on Pillow and libtiff write no remarks of their own about odd files."""
+    import ctypes
+    import warnings
+
+    from PIL import _imaging
+
+    warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("PIL").setLevel("CRITICAL")
+    with contextlib.suppress(AttributeError, OSError):  # no libtiff, or a hidden one
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+
+
+# ------------------------------------------------------------------ models
+_TRIAL = """
+import sys
+sys.path = sys.argv[2:]
+sys.excepthook = lambda kind, error, traceback: print(error)
+from {runtime} import Interpreter
+interpreter = Interpreter(sys.argv[1])
+interpreter.allocate_tensors()
+interpreter.invoke()
+"""
+"""Run in a child process: a damaged model may crash a runtime, or hold it for ever."""
+
+_TRIAL_TIMEOUT_S = 60
+
 
 def available_cpus() -> int:
-    """The cores this process may run on; more threads than that are far slower, not faster."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The CPUs this process may run on; more threads than that are far slower, not faster."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
-def _runtime() -> Any:
+
+def make_interpreter(
+    model: StrPath, threads: int | None = None, *, keep_tensors: bool = False
+) -> Any:
+    """Load a `.tflite` file and allocate its tensors.
+
+    Args:
+        model: the file.
+        threads: to invoke it on: at most, and by default, one per CPU.
+        keep_tensors: keep the values of all tensors after invoking, for `Classifier.embed`;
+            the runtime's built-in kernels are used then, which are slower.
+
+    Raises:
+        ModelError: it cannot be used.
+        RuntimeMissingError: no runtime works here.
+    """
+    with _raise_as(ModelError, f"{model}: cannot be opened", "check its name"):
+        content = Path(model).read_bytes()
+    _check_whole(model, content)
+    runtime = _import_runtime()
+    options: dict[str, Any] = {"num_threads": min(threads or available_cpus(), available_cpus())}
+    if keep_tensors:
+        options["experimental_preserve_all_tensors"] = True
+        options["experimental_op_resolver_type"] = (
+            runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )
+    with _raise_as(ModelError, f"{model}: damaged, or too new", "copy it or update the runtime"):
+        network = read_manifest(model).get("network")
+        if network and sha256(content[: network["bytes"]]).hexdigest() != network["sha256"]:
+            raise ValueError("its hash is not the one in edgebee.json")
+        if not network and not hasattr(sys, "frozen"):  # a frozen program would start itself
+            _try_in_child(model, runtime.__name__)
+        with _native_messages_silenced():
+            interpreter = runtime.Interpreter(model_path=os.fspath(model), **options)
+            interpreter.allocate_tensors()
+        interpreter.get_input_details()[0]  # whose names may be no text
+        interpreter.get_output_details()[0]
+    return interpreter
+
+
+def _check_whole(model: StrPath, content: bytes) -> None:
+    if content[4:8] != b"TFL3":  # the flatbuffer's file identifier
+        raise ModelError(f"{model}: not a TFLite model; make one with: edgebee convert")
+    if LABELS_NAME.encode() in content and not zipfile.is_zipfile(model):  # its end is missing
+        raise ModelError(f"{model}: cut short after {len(content)} bytes; copy it again")
+
+
+def _try_in_child(model: StrPath, runtime: str) -> None:
+    """Load and invoke a model whose hash is not known in a child process first."""
+    # -I: neither the working folder nor the user's variables are asked for modules.
+    command = [sys.executable, "-I", "-c", _TRIAL.format(runtime=runtime), os.fspath(model)]
+    search_path = [folder for folder in sys.path if folder]
+    trial = subprocess.run(
+        [*command, *search_path], check=False, capture_output=True, timeout=_TRIAL_TIMEOUT_S
+    )
+    if trial.returncode:
+        reason = trial.stdout.decode(errors="replace").strip()
+        raise ValueError(reason or "the runtime crashes on it")
+
+
+def _import_runtime() -> Any:
     """The `interpreter` module of LiteRT, else of tflite-runtime, which was built for NumPy 1."""
     with contextlib.suppress(ImportError):
         return importlib.import_module("ai_edge_litert.interpreter")
     if int(np.__version__.split(".")[0]) > 1 and importlib.util.find_spec("tflite_runtime"):
         raise RuntimeMissingError("tflite-runtime crashes with NumPy 2: pip install 'numpy<2'")
     remedy = "pip install ai-edge-litert (32-bit ARM: pip install tflite-runtime 'numpy<2')"
-    with _faults_as(RuntimeMissingError, "no TFLite runtime is installed", remedy):
+    with _raise_as(RuntimeMissingError, "no TFLite runtime is installed", remedy):
         return importlib.import_module("tflite_runtime.interpreter")
 
-def make_interpreter(model: StrPath, threads: int | None = None) -> Any:
-    """Load a `.tflite` file, to be invoked on `threads`: at most, and by default, all cores."""
-    with _faults_as(ModelError, f"{model}: cannot be opened", "check its name"):
-        content = Path(model).read_bytes()
-    if content[4:8] != b"TFL3":  # the flatbuffer's file identifier
-        raise ModelError(f"{model}: not a TFLite model; make one with: edgebee convert")
-    if LABELS_NAME.encode() in content and not zipfile.is_zipfile(model):  # its end is missing
-        raise ModelError(f"{model}: cut short after {len(content)} bytes; copy it again")
-    threads, runtime = min(threads or available_cpus(), available_cpus()), _runtime()
-    with _faults_as(ModelError, f"{model}: damaged, or too new", "copy it or update the runtime"):
-        network = read_manifest(model).get("network")
-        if not (network or hasattr(sys, "frozen")):  # unknown damage may crash or hold a runtime
-            cmd = [sys.executable, "-c", TRIAL.format(runtime.__name__), model, *sys.path]
-            if (it := subprocess.run(cmd, check=False, capture_output=True, timeout=60)).returncode:
-                raise ValueError(it.stdout.decode() or "the runtime crashes on it")
-        if network and sha256(content[: network["bytes"]]).hexdigest() != network["sha256"]:
-            raise ValueError("its hash is not the one in edgebee.json")
-        interpreter = runtime.Interpreter(model_path=os.fspath(model), num_threads=threads)
-        interpreter.allocate_tensors()  # then both ends, whose names may be no text
-        interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    return interpreter
+
+class _Silence:
+    """Sends what native code writes to standard error nowhere, while at least one user is in."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._saved = -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                with contextlib.suppress(OSError):  # it is closed
+                    self._saved = os.dup(2)
+                    devnull = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(devnull, 2)
+                    os.close(devnull)
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._saved >= 0:
+                os.dup2(self._saved, 2)
+                os.close(self._saved)
+                self._saved = -1
+
+
+_silence = _Silence()
+
+
+def _native_messages_silenced() -> contextlib.AbstractContextManager[None]:
+    """The runtimes print "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." and the like."""
+    return _silence
+
 
 def _unpack(model: StrPath) -> dict[str, bytes]:
     """The files in the zip behind a model: labels, manifest, golden samples; none is large."""
-    with _faults_as(ModelError, f"{model}: what is packed into it is damaged", "copy it again"):
+    with _raise_as(ModelError, f"{model}: what is packed into it is damaged", "copy it again"):
         if not zipfile.is_zipfile(model):
             return {}
         with zipfile.ZipFile(model) as archive:
             members = [one for one in archive.infolist()[:100] if one.file_size <= 1_000_000]
             return {member.filename: archive.read(member) for member in members}
 
+
 def read_labels(model: StrPath) -> tuple[str, ...]:
-    """The label names inside a model file, or in `labels.txt` beside it; ModelError if none."""
+    """The label names inside a model file, or in `labels.txt` beside it.
+
+    Raises:
+        ModelError: there are none.
+    """
     remedy = f"copy it again, or put a {LABELS_NAME} (UTF-8, one name a line) beside it"
-    with _faults_as(ModelError, f"{model}: no label names", remedy):
+    with _raise_as(ModelError, f"{model}: no label names", remedy):
         content = _unpack(model).get(LABELS_NAME) or Path(model).with_name(LABELS_NAME).read_bytes()
-        return tuple(filter(None, map(str.strip, content.decode("utf-8-sig").splitlines())))
+        lines = content.decode("utf-8-sig").splitlines()
+        return tuple(line.strip() for line in lines if line.strip())
+
 
 def read_manifest(model: StrPath) -> dict[str, Any]:
-    """What `edgebee convert` wrote into the file about the model; `{}` if it was made elsewhere."""
-    with _faults_as(ModelError, f"{model}: edgebee.json in it is damaged", "copy it again"):
-        manifest = json.loads(_unpack(model).get("edgebee.json", b"{}"))
+    """What `edgebee convert` wrote into the file about the model; `{}` if it was made elsewhere.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    with _raise_as(ModelError, f"{model}: {MANIFEST_NAME} in it is damaged", "copy it again"):
+        manifest = json.loads(_unpack(model).get(MANIFEST_NAME, b"{}"))
     return manifest if isinstance(manifest, dict) else {}
 
+
+def find_model() -> Path:
+    """The newest `artifacts/*int8*.tflite`, else what ships or lies beside this file.
+
+    Raises:
+        ModelError: there is none.
+    """
+    here = Path(__file__).resolve().parent
+    for folder, pattern in (
+        (Path("artifacts"), "*int8*.tflite"),
+        (here / "models", "*.tflite"),
+        (here, "*.tflite"),
+    ):
+        found = [path for path in folder.glob(pattern) if not path.name.startswith(".")]
+        if found:
+            return max(found, key=lambda path: (path.stat().st_mtime, path.name))
+    raise ModelError("no model found: name one with -m MODEL.tflite, or make one: edgebee convert")
+
+
 def invoke(interpreter: Any, pixels: Pixels, model: object = "the model") -> Scores:
-    """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`, 0-1."""
-    entry, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    with _faults_as(ModelError, f"{model}: gives no answer", "copy or convert it again"):
-        memory = interpreter.tensor(entry["index"])  # its own, which nobody may hold while it works
-        if entry["dtype"] == np.int8:  # pixels less 128; a float model takes them as floats
-            np.bitwise_xor(pixels, np.uint8(0x80), out=memory()[0].view(np.uint8))
-        else:
-            np.copyto(memory()[0], pixels)
+    """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`, 0-1.
+
+    Raises:
+        ModelError: it fails, or its scores are NaN or infinite.
+    """
+    output = interpreter.get_output_details()[0]
+    with _raise_as(ModelError, f"{model}: makes no prediction", "copy or convert it again"):
+        _fill_input(interpreter, pixels)
         interpreter.invoke()
-        scores: Scores = interpreter.get_tensor(output["index"])[0].astype(np.float32)
+        scores = _dequantize(interpreter.get_tensor(output["index"])[0], output)
         if not np.isfinite(scores).all():
-            raise ValueError("its scores are no numbers")
-    scale, zero_point = output["quantization"]  # real value = scale * (value - zero point)
-    return (scores - np.float32(zero_point)) * np.float32(scale) if scale else scores
+            raise ValueError("its scores are NaN or infinite")
+    return scores
+
+
+def _fill_input(interpreter: Any, pixels: Pixels) -> None:
+    """Write pixels into the input tensor; a float model takes them as floats, 0-255."""
+    entry = interpreter.get_input_details()[0]
+    memory = interpreter.tensor(entry["index"])  # its own, which nobody may hold while it works
+    if entry["dtype"] == np.int8:  # the pixels less 128
+        np.bitwise_xor(pixels, np.uint8(0x80), out=memory()[0].view(np.uint8))
+    else:
+        np.copyto(memory()[0], pixels)
+
+
+def _dequantize(values: np.ndarray[Any, Any], details: dict[str, Any]) -> Scores:
+    """Real values of a tensor: scale * (value - zero point), `float32`."""
+    scale, zero_point = details["quantization"]
+    floats: Scores = values.astype(np.float32)
+    return (floats - np.float32(zero_point)) * np.float32(scale) if scale else floats
+
 
 class SelfTest(NamedTuple):
     """How this device's scores of a model's golden samples compare with the recorded ones."""
-    passed: bool  # none differs by more than the tolerance
-    difference: float  # the greatest, 0-1
-    kernels: str  # whose record is nearest: `xnnpack` or `builtin`
+
+    passed: bool
+    """No score differs by more than the tolerance."""
+    difference: float
+    """The greatest difference, 0-1; 0 is bit-identical."""
+    kernels: str
+    """Whose record is nearest: `xnnpack` or `builtin`."""
+
 
 def selftest(model: StrPath) -> SelfTest:
-    """Run the golden samples that travel inside a model; ModelError when there are none."""
-    interpreter, gaps = make_interpreter(model), dict[str, float]()
+    """Run the golden samples that travel inside a model, and compare with the recorded scores.
+
+    Raises:
+        ModelError: the model cannot be used, or has no golden samples.
+    """
+    interpreter = make_interpreter(model)
     size = interpreter.get_input_details()[0]["shape"][1:3].tolist()
-    with _faults_as(ModelError, f"{model}: no golden samples to test with", "convert it again"):
+    differences: dict[str, float] = {}
+    with _raise_as(ModelError, f"{model}: no golden samples to test with", "convert it again"):
         files, golden = _unpack(model), read_manifest(model)["golden"]
         for sample in golden["samples"]:
             small = np.asarray(Image.open(io.BytesIO(files[sample["file"]])).convert("RGB"))
-            rows, columns = map(lambda n, of: np.arange(n) * of // n, size, small.shape)
-            scores = invoke(interpreter, small[rows][:, columns], model)  # enlarged by repetition
-            for of, expected in sample["scores"].items():
-                gaps[of] = max(gaps.get(of, 0.0), float(abs(scores - np.float32(expected)).max()))
-        gap, kernels = min((gap, kernels) for kernels, gap in gaps.items())
-        return SelfTest(gap <= golden["tolerance"], gap, kernels)
+            scores = invoke(interpreter, _enlarge(small, size), model)
+            for kernels, expected in sample["scores"].items():
+                difference = float(abs(scores - np.float32(expected)).max())
+                differences[kernels] = max(differences.get(kernels, 0.0), difference)
+        nearest = min(differences, key=lambda kernels: (differences[kernels], kernels))
+        difference = differences[nearest]
+        return SelfTest(difference <= golden["tolerance"], difference, nearest)
 
+
+def _enlarge(pixels: Pixels, size: Sequence[int]) -> Pixels:
+    """A small picture as `uint8 [height, width, 3]`, by repeating its pixels."""
+    rows = np.arange(size[0]) * pixels.shape[0] // size[0]
+    columns = np.arange(size[1]) * pixels.shape[1] // size[1]
+    enlarged: Pixels = pixels[rows][:, columns]
+    return enlarged
+
+
+# ------------------------------------------------------------------ predictions
 def rank(scores: Scores, top_k: int | None = None) -> list[int]:
     """Indices of the `top_k` (default: all) best scores, best first; ties keep their order."""
     return [int(index) for index in np.argsort(-scores, kind="stable")[:top_k]]
 
-class Prediction(NamedTuple):  # a dataclass takes some 2 ms longer to load
-    """What the model says of one photo: scores 0-1, times in milliseconds."""
-    label: str  # `unknown` when the best score is below the threshold
-    score: float  # the best one
-    scores: Mapping[str, float]  # label -> score, best first
+
+# Named tuples load faster than data classes, and are as frozen.
+class Prediction(NamedTuple):
+    """What a model predicts for one photo."""
+
+    label: str
+    """The best label; `unknown` when its score is below the threshold."""
+    score: float
+    """The best score, 0-1."""
+    scores: Mapping[str, float]
+    """Label -> score, 0-1, best first."""
     decode_ms: float
+    """Time for reading the photo, milliseconds."""
     invoke_ms: float
+    """Time for running the model, milliseconds."""
+
+    def __repr__(self) -> str:
+        """`Prediction('bees', 0.957; bees 0.957, ants 0.043; 12.1 ms)`, five labels at most."""
+        listed = [f"{label} {score:.3f}" for label, score in list(self.scores.items())[:5]]
+        more = ", …" if len(self.scores) > len(listed) else ""
+        took = self.decode_ms + self.invoke_ms
+        scores = ", ".join(listed) + more
+        return f"Prediction({self.label!r}, {self.score:.3f}; {scores}; {took:.1f} ms)"
+
 
 class Classifier:
-    """A loaded model: call it with a photo, get an `Prediction`; several threads may at once.
+    """A loaded model: call it with a photo, get a `Prediction`.
 
-    `threads` invoke it, at most and by default all cores; `top_k` labels are listed, default all;
-    below `threshold` (default: the model's own, or 0) the label is `unknown`. Raises EdgebeeError.
+    Several threads may share one. It can be pickled (the path and the options travel) and used
+    in a `with` block, which lets the model go at its end. It writes nothing to the terminal.
+
+    Attributes:
+        model: the `.tflite` file.
+        labels: the label names, in the order of the model's scores.
+        size: height and width of the model's input, in pixels.
+        threshold: below this score the label is `unknown`, 0-1.
+        interpreter: the runtime's interpreter.
     """
-    def __init__(self, model: StrPath, *, threads: int | None = None, top_k: int | None = None,
-                 threshold: float | None = None) -> None:
+
+    def __init__(
+        self,
+        model: StrPath,
+        *,
+        threads: int | None = None,
+        top_k: int | None = None,
+        threshold: float | None = None,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            model: a `.tflite` file.
+            threads: to run the model on: at most, and by default, one per CPU.
+            top_k: how many labels a prediction lists; default: all.
+            threshold: below this score the label is `unknown`; default: the model's own, or 0.
+
+        Raises:
+            ModelError: the model cannot be used.
+            RuntimeMissingError: no TFLite runtime works here.
+        """
         self.model, self.threads, self.top_k = model, threads, top_k
-        self.interpreter, self.labels = make_interpreter(model, threads), read_labels(model)
-        own = (read_manifest(model).get("scores") or {}).get("threshold") or 0.0
-        self.threshold = own if threshold is None else threshold
-        shape = self.interpreter.get_input_details()[0]["shape"].tolist()
-        scores = self.interpreter.get_output_details()[0]["shape"].tolist()
-        if len(shape) != 4 or shape[::3] != [1, 3] or scores != [1, len(set(self.labels))]:
-            wanted = f"[1, H, W, 3] and {len(set(self.labels))} for its label names"
-            raise ModelError(f"{model}: takes {shape} and gives {scores} scores, not {wanted}")
-        self.size, self._idle = (shape[1], shape[2]), [self.interpreter]  # height, width in pixels
+        self.interpreter = make_interpreter(model, threads)
+        self.labels = read_labels(model)
+        own_threshold = (read_manifest(model).get("scores") or {}).get("threshold") or 0.0
+        self.threshold = own_threshold if threshold is None else threshold
+        self.size = _check_shapes(self.interpreter, self.labels, model)
+        self._idle = [self.interpreter]  # an interpreter serves one caller at a time
+        self._embedder: tuple[Any, int] | None = None
+        self._embedding = threading.Lock()
+
+    def __repr__(self) -> str:
+        """`Classifier('model_int8.tflite': ants, bees; 224 x 224 pixels)`."""
+        labels = ", ".join(self.labels[:5]) + (", …" if len(self.labels) > 5 else "")
+        height, width = self.size
+        return f"Classifier({os.fspath(self.model)!r}: {labels}; {width} x {height} pixels)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels in a pickle: the path and the options."""
+        names = ("model", "threads", "top_k", "threshold")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Load the model again."""
+        self.__init__(**state)  # type: ignore[misc]
+
+    def __enter__(self) -> "Classifier":
+        """For a `with` block."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let the model go."""
+        self.close()
+
+    def close(self) -> None:
+        """Let the model go; calling the classifier afterwards loads it again."""
+        self._idle.clear()
+        self.interpreter = self._embedder = None
 
     def __call__(self, photo: Photo) -> Prediction:
-        """Answer for one photo; takes and raises what `read_photo` does."""
-        start = time.perf_counter()
-        pixels, decoded = read_photo(photo, self.size), time.perf_counter()
-        try:  # an interpreter serves one caller at a time
+        """Classify one photo.
+
+        Raises:
+            PhotoError: it cannot be read.
+            ModelError: the model makes no prediction.
+        """
+        started = time.perf_counter()
+        pixels = read_photo(photo, self.size)
+        decoded = time.perf_counter()
+        try:
             interpreter = self._idle.pop()
-        except IndexError:
+        except IndexError:  # others are at work
             interpreter = make_interpreter(self.model, 1)
         scores = invoke(interpreter, pixels, self.model)
         self._idle.append(interpreter)
-        ms = (decoded - start) * 1e3, (time.perf_counter() - decoded) * 1e3
-        best = float(scores[(order := rank(scores))[0]])
-        label = self.labels[order[0]] if best >= self.threshold else UNKNOWN
-        listed = {self.labels[index]: float(scores[index]) for index in order[: self.top_k]}
-        return Prediction(label, best, listed, *ms)
+        ended = time.perf_counter()
+        order = rank(scores)
+        best = float(scores[order[0]])
+        return Prediction(
+            label=self.labels[order[0]] if best >= self.threshold else UNKNOWN,
+            score=best,
+            scores={self.labels[index]: float(scores[index]) for index in order[: self.top_k]},
+            decode_ms=(decoded - started) * 1e3,
+            invoke_ms=(ended - decoded) * 1e3,
+        )
+
+    def predict_batch(self, photos: Iterable[Photo]) -> list[Prediction]:
+        """Classify photos on all CPUs; the predictions are in the order of the photos.
+
+        Raises:
+            PhotoError: one cannot be read; `classify_many` goes on instead.
+            ModelError: the model makes no prediction.
+        """
+        predictions = []
+        for _, prediction in self.classify_many(photos):
+            if isinstance(prediction, PhotoError):
+                raise prediction
+            predictions.append(prediction)
+        return predictions
 
     def classify_many(
-            self, photos: Iterable[Any], *, workers: int | None = None) -> Iterator[Result]:
-        """Yield each photo with its answer, or what is wrong with it, in order, on all cores."""
-        alone = self if self.threads == 1 else Classifier(
-            self.model, threads=1, top_k=self.top_k, threshold=self.threshold)
+        self, photos: Iterable[Any], *, workers: int | None = None
+    ) -> Iterator[Result]:
+        """Yield each photo with its prediction, or the PhotoError, in order, as they come.
+
+        Args:
+            photos: of any number, even endless.
+            workers: photos to work on at a time: at most, and by default, one per CPU.
+
+        Raises:
+            ModelError: the model makes no prediction.
+        """
+        single = self
+        if self.threads != 1:
+            single = Classifier(self.model, threads=1, top_k=self.top_k, threshold=self.threshold)
+
         def attempt(photo: Photo) -> Result:
             try:
-                return photo, alone(photo)
+                return photo, single(photo)
             except PhotoError as error:
                 return photo, error
-        yield from map(attempt, itertools.islice(source := iter(photos), 1))  # often the only one
-        for second in source:  # loading a pool would take a tenth of the time of a single answer
+
+        source = iter(photos)
+        for first in itertools.islice(source, 1):  # often the only one
+            yield attempt(first)
+        for second in source:
+            # Loading a pool would take a tenth of the time of a single prediction.
             from concurrent.futures import Future, ThreadPoolExecutor
+
             count = min(workers or available_cpus(), available_cpus())
             pending: list[Future[Result]] = []  # never many: `photos` may be endless
             with ThreadPoolExecutor(count) as pool:
@@ -304,99 +848,286 @@ class Classifier:
                     pending.append(pool.submit(attempt, photo))
                     while len(pending) > 2 * count or (pending and pending[0].done()):
                         yield pending.pop(0).result()
-                yield from (answer.result() for answer in pending)
+                yield from (future.result() for future in pending)
 
-def find_model() -> Path:
-    """The newest `artifacts/*int8*.tflite`, else what ships or lies beside this file."""
-    here, every = Path(__file__).resolve().parent, "*.tflite"
-    for folder, pattern in ("artifacts", "*int8*.tflite"), (here / "models", every), (here, every):
-        if found := [path for path in Path(folder).glob(pattern) if path.name[0] != "."]:
-            return max(found, key=lambda path: (path.stat().st_mtime, path.name))
-    raise ModelError("no model found: name one with -m MODEL.tflite, or make one: edgebee convert")
+    def embed(self, photo: Photo) -> Scores:
+        """The features that the last dense layer gets for a photo, `float32 [features]`.
 
-def make_parser(prog: str | None = None) -> ArgumentParser:
-    """The options of this file; `edgebee classify` adds to them."""
-    parser = ArgumentParser(prog, description="Say what is in photos.")
-    parser.error = lambda said, end=parser.error: end(escape_control_chars(said))  # type: ignore
-    parser.epilog = "Exit status: 0 all answered, 1 a photo or model failed, 2 wrong usage."
-    add = parser.add_argument
-    add("photos", nargs="*", metavar="PHOTO", help="photo files, or folders to walk")
-    add("-m", "--model", help=".tflite file (default: newest int8 in ./artifacts, else as shipped)")
-    add("-k", "--top-k", type=int, help="how many labels to list (default: 1; JSON, CSV: all)")
-    add("-t", "--threshold", type=float, help="lower is `unknown` (default: the model's own, or 0)")
-    add("--threads", type=int, help="photos to work on at a time (default and most: all cores)")
-    add("--format", choices=["text", "json", "csv"], default="text", help="of the answers")
-    add("--json", action="store_const", dest="format", const="json", help="print JSON Lines")
-    add("--selftest", action="store_true", help="try the model's golden samples on this device")
+        For MobileNetV2 these are the 1,280 averages of the last feature maps. They are had from
+        a second interpreter, loaded at the first call, that keeps all its tensors: it runs the
+        runtime's built-in kernels instead of XNNPACK, which keeps none, so they are slower, and
+        may differ from XNNPACK's by a quantization step or two. The features are the last
+        tensor `[1, F]` before the scores, where the weights of the last dense layer are
+        `[labels, F]`.
+
+        Raises:
+            PhotoError: the photo cannot be read.
+            ModelError: the file has no such layer, or its runtime keeps no tensors.
+        """
+        pixels = read_photo(photo, self.size)
+        with self._embedding:
+            if self._embedder is None:
+                interpreter = make_interpreter(self.model, keep_tensors=True)
+                self._embedder = interpreter, _find_features(interpreter, self.model)
+            interpreter, index = self._embedder
+            details = next(one for one in interpreter.get_tensor_details() if one["index"] == index)
+            with _raise_as(ModelError, f"{self.model}: gives no features", "update the runtime"):
+                _fill_input(interpreter, pixels)
+                interpreter.invoke()
+                return _dequantize(interpreter.get_tensor(index)[0], details)
+
+
+def _check_shapes(interpreter: Any, labels: Sequence[str], model: StrPath) -> tuple[int, int]:
+    """Height and width of a model's input; ModelError unless photos go in and scores come out."""
+    shape = interpreter.get_input_details()[0]["shape"].tolist()
+    scores = interpreter.get_output_details()[0]["shape"].tolist()
+    names = len(set(labels))
+    if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or scores != [1, names]:
+        wanted = f"[1, H, W, 3] and {names} for its label names"
+        raise ModelError(f"{model}: takes {shape} and gives {scores} scores, not {wanted}")
+    return shape[1], shape[2]
+
+
+def _find_features(interpreter: Any, model: StrPath) -> int:
+    """The index of the tensor that the last dense layer takes."""
+    tensors = [(one["index"], one["shape"].tolist()) for one in interpreter.get_tensor_details()]
+    labels = int(interpreter.get_output_details()[0]["shape"][-1])
+    for _, weights in reversed(tensors):
+        if len(weights) != 2 or weights[0] != labels or weights[1] == labels:
+            continue
+        features = [index for index, shape in tensors if shape == [1, weights[1]]]
+        if features:
+            return int(features[-1])
+    raise ModelError(
+        f"{model}: has no dense layer with weights [{labels}, features] at its end; "
+        "features can be had from models that end in one, as those of edgebee do"
+    )
+
+
+# ------------------------------------------------------------------ command line
+EXIT_STATUSES = "Exit status: 0 all classified, 1 a photo or the model failed, 2 wrong usage."
+_SUMMARY_FROM = 10
+"""After so many photos their labels are counted in a line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """As argparse's, with control characters of what was typed spelled out."""
+        super().error(escape_control_chars(message))
+
+
+def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The options of this file; `edgebee classify` has more."""
+    parser = _Parser(prog, description="Classify photos.", epilog=EXIT_STATUSES, allow_abbrev=False)
+    parser.add_argument("photos", nargs="*", metavar="PHOTO", help="Photo files, or folders.")
+
+    parser.add_argument(
+        "-m",
+        "--model",
+        metavar="FILE",
+        help="The .tflite file. [default: the newest int8 model in ./artifacts, else the one that "
+        "ships]",
+    )
+    parser.add_argument(
+        "-k",
+        "--top-k",
+        type=_at_least_one,
+        metavar="N",
+        help="How many labels to list. [default: 1; all with --format json or csv]",
+    )
+    parser.add_argument(
+        "-t",
+        "--threshold",
+        type=_share,
+        metavar="SCORE",
+        help="A photo whose best score is lower is labelled `unknown`. [default: the model's own, "
+        "or 0]",
+    )
+    parser.add_argument(
+        "--threads",
+        type=_at_least_one,
+        metavar="N",
+        help="How many photos to work on at a time, at most one per CPU. [default: one per CPU]",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "csv"),
+        default="text",
+        help="Print results as text, json (JSON Lines) or csv. [default: text]",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_const",
+        dest="format",
+        const="json",
+        help="The same as --format json.",
+    )
+    parser.add_argument(
+        "--selftest",
+        action="store_true",
+        help="Check the model on this device with the golden samples inside it.",
+    )
     return parser
 
-def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
-    """Arguments within their ranges; anything else ends the program with status 2."""
-    args = parser.parse_args(argv)
-    least = min(1 if number is None else number for number in (args.top_k, args.threads))
-    if least < 1 or not 0 <= (args.threshold or 0) <= 1:
-        parser.error("--threshold must be between 0 and 1, other numbers 1 or more")
-    return args
 
-def render(path: object, answer: Prediction | PhotoError, format_: str) -> str:
-    """A line without its end: "text", "json" (JSON Lines) or "csv" (below CSV_HEADER)."""
-    if isinstance(answer, PhotoError):
-        said: dict[str, Any] = {"error": str(answer)}
-        text, cells = f"error: {escape_control_chars(answer)}", [path, "", "", "", "", "", answer]
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
+
+
+_at_least_one.__name__ = "integer"  # argparse: "invalid integer value: 'two'"
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{number} is not between 0 and 1")
+    return number
+
+
+_share.__name__ = "number"
+
+
+def render(path: object, result: Prediction | PhotoError, format_: str) -> str:
+    """One line without its end: "text", "json" (JSON Lines) or "csv" (below CSV_HEADER)."""
+    if format_ == "json":
+        return json.dumps({"path": str(path), **_as_json(result)})
+    if format_ == "csv":
+        return ",".join('"' + str(cell).replace('"', '""') + '"' for cell in _cells(path, result))
+    if isinstance(result, PhotoError):
+        return f"error: {escape_control_chars(result)}"
+    listed = ", ".join(f"{label} {score:.3f}" for label, score in result.scores.items())
+    if result.label == UNKNOWN:
+        listed = f"{UNKNOWN} ({listed})"
+    took = result.decode_ms + result.invoke_ms
+    return escape_control_chars(f"{path}: {listed}  {took:.1f} ms")
+
+
+def _as_json(result: Prediction | PhotoError) -> dict[str, Any]:
+    if isinstance(result, PhotoError):
+        return {"error": str(result)}
+    return {
+        "label": result.label,
+        "score": result.score,
+        "scores": result.scores,
+        "ms": {"decode": round(result.decode_ms, 3), "invoke": round(result.invoke_ms, 3)},
+    }
+
+
+def _cells(path: object, result: Prediction | PhotoError) -> tuple[object, ...]:
+    """What `CSV_HEADER` names."""
+    if isinstance(result, PhotoError):
+        return path, "", "", "", "", "", result
+    times = round(result.decode_ms, 3), round(result.invoke_ms, 3)
+    return path, result.label, result.score, json.dumps(result.scores), *times, ""
+
+
+def print_results(results: Iterable[Result], format_: str, *, summary: bool = False) -> int | None:
+    """Print results as they come; the errors of photos go to standard error, too.
+
+    Args:
+        results: photos and what came of them.
+        format_: "text", "json" or "csv".
+        summary: count the labels of many photos in a line on standard error, after text.
+
+    Returns:
+        The exit status: 0, or 1 if a photo failed; None if there was no result.
+    """
+    counts: Counter[str] = Counter()
+    failed = 0
+    if format_ == "csv":
+        print(CSV_HEADER, flush=True)
+    for path, result in results:
+        if isinstance(result, PhotoError):
+            failed += 1
+            print_error(result)
+        else:
+            counts[result.label] += 1
+        if isinstance(result, Prediction) or format_ != "text":
+            print(render(path, result, format_), flush=True)
+        gc.enable()  # the first result is out
+    total = counts.total() + failed
+    if summary and format_ == "text" and total >= _SUMMARY_FROM:
+        listed = [f"{counts[label]} {label}" for label in sorted(counts)]
+        listed += [f"{failed} unreadable"] if failed else []
+        print(escape_control_chars(f"{total} photos: {', '.join(listed)}"), file=sys.stderr)
+    if not total:
+        return None
+    return 1 if failed else 0
+
+
+def print_selftest(model: StrPath, format_: str) -> int:
+    """Run the self-test and print its verdict in a line; returns the exit status."""
+    test = selftest(model)
+    if format_ == "json":
+        print(json.dumps({"model": str(model), **test._asdict()}), flush=True)
     else:
-        ms = {"decode": round(answer.decode_ms, 3), "invoke": round(answer.invoke_ms, 3)}
-        said = {"label": answer.label, "score": answer.score, "scores": answer.scores, "ms": ms}
-        cells = [path, answer.label, answer.score, json.dumps(answer.scores), *ms.values(), ""]
-        ranked = ", ".join(f"{label} {score:.3f}" for label, score in answer.scores.items())
-        ranked = f"{UNKNOWN} ({ranked})" if answer.label == UNKNOWN else ranked
-        took = answer.decode_ms + answer.invoke_ms
-        text = escape_control_chars(f"{path}: {ranked}  {took:.1f} ms")
-    return {"text": text, "json": json.dumps({"path": str(path), **said}),
-            "csv": ",".join('"' + str(cell).replace('"', '""') + '"' for cell in cells)}[format_]
+        how = f"max. difference {test.difference:.3f}" if test.difference else "bit-identical"
+        verdict = f"self-test {'passed' if test.passed else 'failed'}, {how} ({test.kernels})"
+        print(escape_control_chars(f"{model}: {verdict}"), flush=True)
+    return 0 if test.passed else 1
 
-def run(args: Namespace, answer_all: Callable[..., Iterable[Result]], threads: int | None) -> int:
-    """Print `answer_all(classifier)`, the model being the one of `args`; return the exit status."""
+
+def announce_model(classifier: Classifier) -> None:
+    """Print on standard error which model was found, and what it can tell apart."""
+    labels = ", ".join(classifier.labels[:8]) + (", …" if len(classifier.labels) > 8 else "")
+    print(f"model: {escape_control_chars(f'{classifier.model} ({labels})')}", file=sys.stderr)
+
+
+def run_command(work: Callable[[], int]) -> int:
+    """Do the work of a command, which returns the exit status; an expected failure is one line."""
     silence_decoder_warnings()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names in no known encoding
-    top_k, status = args.top_k or (1 if args.format == "text" else None), None
     try:
-        with contextlib.ExitStack() as stack:
-            stack.callback(os.dup2, os.dup(2), 2)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what the runtime writes about itself
-            model = args.model or find_model()
-            test = selftest(model) if args.selftest else None
-            classifier = Classifier(model, threads=threads, top_k=top_k, threshold=args.threshold)
-        if test:
-            how = f"off by {test.difference:.3f}" if test.difference else "equal to the bit"
-            text = f"self-test {'passed' if test.passed else 'failed'}, {how} ({test.kernels})"
-            told = json.dumps({"model": str(model), **test._asdict()})
-            text = told if args.format == "json" else escape_control_chars(f"{model}: {text}")
-            print(text, flush=True)
-            return 0 if test.passed else 1
-        if args.format == "csv":
-            print(CSV_HEADER, flush=True)
-        for path, answer in answer_all(classifier):
-            status = print_error(answer) if isinstance(answer, PhotoError) else status or 0
-            if isinstance(answer, Prediction) or args.format != "text":
-                print(render(path, answer, args.format), flush=True)
-            gc.enable()
-        return print_error(f"no photos in {', '.join(args.photos)}") if status is None else status
+        return work()
     except EdgebeeError as error:
         return print_error(error)
     except KeyboardInterrupt:
-        return 130  # as shells report an end by Ctrl-C
+        return INTERRUPTED
     except OSError as error:  # standard output cannot be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        satisfied = isinstance(error, BrokenPipeError)  # the reader, such as `| head`
-        return 0 if satisfied else print_error(f"standard output: {error.strerror}")
+        if isinstance(error, BrokenPipeError):  # the reader, such as `| head`, has seen enough
+            return 0
+        return print_error(f"standard output: {error.strerror}")
+
+
+class _WarningPrinter(logging.Handler):
+    """Prints remarks as one line each on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one remark."""
+        print(f"warning: {escape_control_chars(record.getMessage())}", file=sys.stderr)
+
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""
-    args = parse(parser := make_parser(prog), argv)
-    args.photos or args.selftest or parser.error("the following arguments are required: PHOTO")
-    return run(args, lambda it: it.classify_many(find_images(args.photos), workers=args.threads), 1)
+    parser = make_parser(prog)
+    args = parser.parse_args(argv)
+    if not args.photos and not args.selftest:
+        parser.error("the following arguments are required: PHOTO")
+    _log.addHandler(_WarningPrinter())
+
+    def work() -> int:
+        model = args.model or find_model()
+        if args.selftest:
+            return print_selftest(model, args.format)
+        top_k = args.top_k or (1 if args.format == "text" else None)
+        classifier = Classifier(model, threads=1, top_k=top_k, threshold=args.threshold)
+        if not args.model:
+            announce_model(classifier)
+        results = classifier.classify_many(find_images(args.photos), workers=args.threads)
+        status = print_results(results, args.format, summary=True)
+        if status is None:
+            return print_error(f"no photos in {', '.join(args.photos)}")
+        return status
+
+    return run_command(work)
+
 
 if __name__ == "__main__":
-    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")  # it was closed
+    if sys.stderr is None:  # it was closed
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     os._exit(main())  # without tidying up, which would take a tenth of the time

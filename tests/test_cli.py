@@ -249,17 +249,7 @@ def test_classify_is_the_lone_runner(edgebee_process, tmp_path):
     assert ours.status == lone.returncode == 1
     assert len(without_times(ours.out)) == 6
     assert without_times(ours.out) == without_times(lone.stdout)
-    assert ours.err == lone.stderr
-
-
-@pytest.mark.parametrize("arguments", [["--bogus"], ["--top-k", "0", "x.jpg"], ["-m"]])
-def test_classify_speaks_as_the_lone_runner_does(edgebee_process, tmp_path, arguments):
-    # The usage above the last line names more options: those of tests/edge/test_field.py.
-    ours = edgebee_process("classify", *arguments, cwd=tmp_path)
-    lone = lone_runner(*arguments, cwd=tmp_path)
-    assert ours.status == lone.returncode == 2
-    complaint = lone.stderr.splitlines()[-1].replace("classify.py", "edgebee classify")
-    assert ours.errors[-1] == complaint
+    assert ours.err == lone.stderr  # which model it took, and the errors
 
 
 # ------------------------------------------------------------------ demo

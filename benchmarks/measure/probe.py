@@ -90,62 +90,31 @@ def _version(*packages: str) -> str:
 
 
 # ---------------------------------------------------------------- commands
-class ResizeClock:
-    """Adds up the time that Pillow spends scaling, apart from decoding, within `read_photo`.
-
-    `read_photo` has no seam between the two, and must not be written a second time here.
-    """
-
-    def __init__(self) -> None:
-        from PIL import Image
-
-        self.ms = 0.0
-        self._within = False
-        scale = Image.Image.resize
-
-        def timed(image: Any, *args: Any, **kwargs: Any) -> Any:
-            if self._within:  # Pillow calls itself for pictures with transparency
-                return scale(image, *args, **kwargs)
-            image.load()  # a picture that is not decoded yet would be so within the clock
-            self._within = True
-            started = time.perf_counter()
-            try:
-                return scale(image, *args, **kwargs)
-            finally:
-                self.ms += (time.perf_counter() - started) * 1e3
-                self._within = False
-
-        Image.Image.resize = timed  # type: ignore[method-assign, assignment]
-
-
-def time_round(
-    engine: Engine, clock: ResizeClock, photos: Sequence[str], warm_up: int
-) -> dict[str, object]:
+def time_round(engine: Engine, photos: Sequence[str], warm_up: int) -> dict[str, object]:
     """Time each photo from file to scores, once.
 
     Args:
         engine: the model.
-        clock: of Pillow's scaling.
         photos: files.
         warm_up: invokes before that are not counted: since this model's last round others
             have had the caches.
     """
-    read_photo = classify.read_photo
-    pixels = read_photo(photos[0], engine.size)
+    pixels = classify.read_photo(photos[0], engine.size)
     for _ in range(warm_up):
         engine.score(pixels)
     decode, resize, invoke, answers = [], [], [], []
     gc.collect()
     gc.disable()  # as timeit does
     for photo in photos:
-        clock.ms = 0.0
         started = time.perf_counter()
-        pixels = read_photo(photo, engine.size)
+        image = classify.decode_image(photo, engine.size)
+        decoded = time.perf_counter()
+        pixels = classify.resize_image(image, engine.size)
         read = time.perf_counter()
         scores = engine.score(pixels)
         ended = time.perf_counter()
-        resize.append(round(clock.ms, 3))
-        decode.append(round((read - started) * 1e3 - clock.ms, 3))
+        decode.append(round((decoded - started) * 1e3, 3))
+        resize.append(round((read - decoded) * 1e3, 3))
         invoke.append(round((ended - read) * 1e3, 3))
         answers.append(int(scores.argmax()))
     gc.enable()
@@ -178,7 +147,6 @@ def score_all(engine: Engine, path: str, start: int, stop: int) -> dict[str, obj
 
 def _commands(engine: Engine, first: str) -> Callable[[dict[str, Any]], dict[str, object]]:
     """What executes each command."""
-    clock = ResizeClock()
     pixels = classify.read_photo(first, engine.size)
     swept: dict[int, Callable[[Any], Any]] = {}
 
@@ -186,7 +154,7 @@ def _commands(engine: Engine, first: str) -> Callable[[dict[str, Any]], dict[str
         if command["do"] == "score":
             return score_all(engine, command["pixels"], command["start"], command["stop"])
         if command["do"] == "round":
-            return time_round(engine, clock, command["photos"], command["warm_up"])
+            return time_round(engine, command["photos"], command["warm_up"])
         if command["do"] == "memory":
             return {"peak_memory_mb": peak_memory_mb()}
         if command["do"] == "sweep" and engine.with_threads is not None:

@@ -6,7 +6,6 @@ small script, `classify`, that runs the one on the other. Doing it again replace
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import re
@@ -19,7 +18,8 @@ from edgebee.edge import classify
 from edgebee.edge.device.service import NAME, REMOVE, render_unit
 from edgebee.edge.device.ssh import CommandResult, Host, last_error
 from edgebee.edge.device.wheel import build_wheel
-from edgebee.edge.station import classify_cli
+from edgebee.edge.station import options as classify_options
+from edgebee.edge.station.options import ClassifyOptions
 from edgebee.errors import RemoteError
 
 __all__ = ["Device", "deploy", "need_sudo", "packages_for", "parse_options", "probe"]
@@ -121,9 +121,9 @@ def packages_for(device: Device, *, camera: str | None = None) -> list[str]:
     return packages
 
 
-def parse_options(options: Sequence[str]) -> argparse.Namespace:
-    """Options of `edgebee classify`; wrong ones end the program with status 2."""
-    return classify_cli.parse_options(options)
+def parse_options(options: Sequence[str]) -> ClassifyOptions:
+    """Options of `edgebee classify`; click.UsageError for wrong ones."""
+    return classify_options.parse_options(options)
 
 
 def deploy(
@@ -224,7 +224,7 @@ def _try_out(host: Host, device: Device, model: Path) -> list[str]:
 
 
 def _install_service(
-    host: Host, device: Device, model: Path, asked: argparse.Namespace, options: Sequence[str]
+    host: Host, device: Device, model: Path, asked: ClassifyOptions, options: Sequence[str]
 ) -> None:
     home = PurePosixPath(device.home)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,6 +20,8 @@ from edgebee.edge.classify import EdgebeeError
 from edgebee.edge.station.frame_source import END, ERROR, HEAD, OPENED, is_film
 
 __all__ = ["CameraError", "Frame", "read_frames"]
+
+_log = logging.getLogger("edgebee.edge.station")
 
 OPEN_TIMEOUT_S = 60.0  # a Pi Zero loads OpenCV in ten seconds; a stream may need as many again
 FRAME_TIMEOUT_S = 15.0  # OpenCV gives a silent V4L2 camera ten seconds
@@ -44,27 +47,23 @@ class _LostError(Exception):
 
 
 def read_frames(
-    source: str,
-    *,
-    every_s: float,
-    size: tuple[int, int] | None = None,
-    say: Callable[[str], object],
+    source: str, *, every_s: float, size: tuple[int, int] | None = None
 ) -> Iterator[Frame]:
     """Yield a fresh frame every so many seconds; of a film, until its end.
 
-    A frame that is late, because answering took longer, is followed by the next one at
-    once; none are made up for. When a camera is lost this says so, waits until it is back
-    and says that too.
+    A frame that is late, because classifying took longer, is followed by the next one at
+    once; none are made up for. When a camera is lost, that is logged, and it is waited for.
 
     Args:
         source: "" for the first camera; a number, device, address of a stream, or film.
         every_s: seconds between frames, in a film those of the film; 0 for all there are.
         size: wanted width and height; a camera may choose near ones.
-        say: takes a line for the person in front of it.
 
     Raises:
         CameraError: there is no camera to begin with.
     """
+    if not hasattr(os, "readv"):
+        raise CameraError("--camera needs Linux or macOS; on Windows, save frames to files instead")
     film = is_film(source)
     try:
         camera = _Process(source, every_s, size)
@@ -86,10 +85,10 @@ def read_frames(
                 lost = str(error)
         if film:
             raise CameraError(f"{source}: {lost}")
-        say(f"{lost}; waiting for the camera")
+        _log.info("%s; waiting for the camera", lost)
         lost_at = time.monotonic()
         camera = _wait_for(source, every_s, size)
-        say(f"{camera.name}: back after {time.monotonic() - lost_at:.0f} s")
+        _log.info("%s: back after %.0f s", camera.name, time.monotonic() - lost_at)
 
 
 def _wait_for(source: str, every_s: float, size: tuple[int, int] | None) -> _Process:

@@ -221,7 +221,8 @@ def main(argv: Sequence[str]) -> int:
     """`SOURCE EVERY_SECONDS [WIDTH HEIGHT]`; what libraries print goes nowhere."""
     source, every_s, *size = argv
     # Should edgebee be killed while a driver hangs here, let go of the camera.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if not os.environ.get("EDGEBEE_DEBUG"):

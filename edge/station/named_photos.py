@@ -9,16 +9,15 @@ import glob
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-import click
 from PIL import Image
 
 from edgebee.edge.classify import PhotoError, Result, find_images
 
-__all__ = ["NamedPhoto", "StandardInput", "photo_batches", "results_with_progress", "with_remedy"]
+__all__ = ["NamedPhoto", "StandardInput", "photo_batches", "with_remedy"]
 
 _CHUNK_BYTES = 65_536
 _HEADER_BYTES = 32
@@ -40,7 +39,7 @@ def photo_batches(names: Iterable[str]) -> Iterator[Iterable[NamedPhoto]]:
     A name is a file, a folder (the photos below it), a pattern with `*`, `?`, `[...]` or
     `**` if nothing is called so, or `-`: standard input, which holds one photo, or a list of
     such names, one a line. A list is followed as it comes: what has been
-    written so far is a batch, so that each photo can be answered before the next is named.
+    written so far is a batch, so that each photo can be classified before the next is named.
 
     Raises:
         PhotoError: standard input cannot be read.
@@ -93,25 +92,11 @@ def _listed(lines: Iterable[bytes]) -> Iterator[Path]:
             yield from _expand(name)
 
 
-def with_remedy(told: Iterable[Result]) -> Iterator[Result]:
-    """Say of a photo that is too large for the limit how to raise it."""
-    for photo, answer in told:
-        cause = answer.__cause__ if isinstance(answer, PhotoError) else None
+def with_remedy(results: Iterable[Result]) -> Iterator[Result]:
+    """Add to the error of a photo that is above the limit how to raise it."""
+    for photo, result in results:
+        cause = result.__cause__ if isinstance(result, PhotoError) else None
         if isinstance(cause, Image.DecompressionBombError):
-            yield photo, PhotoError(f"{answer}, or allow it with --max-megapixels")
+            yield photo, PhotoError(f"{result}, or allow it with --max-megapixels")
         else:
-            yield photo, answer
-
-
-def results_with_progress(told: Iterable[Result], names: Sequence[str]) -> Iterator[Result]:
-    """Show a bar on standard error, if that is a terminal and the answers go elsewhere."""
-    if "-" in names or not sys.stderr.isatty() or sys.stdout.isatty():
-        yield from told
-        return
-    total = sum(1 for batch in photo_batches(names) for _ in batch)
-    with click.progressbar(length=total, label="photos", file=sys.stderr) as bar:
-        for photo, answer in told:
-            if isinstance(answer, PhotoError):
-                click.echo("\r\033[K", nl=False, err=True)  # the complaint takes the bar's line
-            yield photo, answer
-            bar.update(1)
+            yield photo, result

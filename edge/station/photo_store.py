@@ -11,18 +11,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import functools
 import hashlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
-from edgebee.edge.classify import EdgebeeError
+from edgebee.errors import OutputError
 
-__all__ = ["PlaceError", "folder_name", "move_photo", "save_new", "write_whole"]
+__all__ = ["PhotoStoreError", "folder_name", "move_photo", "save_new", "write_whole"]
 
 _AT_FDCWD = -100  # linux/fcntl.h: names are relative to the working directory
 _RENAME_NOREPLACE = 1  # linux/fs.h
@@ -32,7 +33,7 @@ _OWN_PART = re.compile(r"\..+\.\d+\.part")  # with the number of the process tha
 _NAME_MAX_BYTES = 200  # of the 255 that file systems allow, less what is put around a name
 
 
-class PlaceError(EdgebeeError):
+class PhotoStoreError(OutputError):
     """A picture that could not be put where it belongs."""
 
 
@@ -53,7 +54,7 @@ def save_new(folder: Path, name: str, write: Callable[[Path], object]) -> Path:
         Where it is now.
 
     Raises:
-        PlaceError: it could not be written; nothing is left of it.
+        PhotoStoreError: it could not be written; nothing is left of it.
     """
     part = folder / f".{_short(name)}.{os.getpid()}.part"
     try:
@@ -62,7 +63,7 @@ def save_new(folder: Path, name: str, write: Callable[[Path], object]) -> Path:
         _fill(part, write)
         return _first_free(folder, name, lambda place: _rename_new(part, place))
     except OSError as error:
-        raise _place_error(folder / name, error) from error
+        raise _store_error(folder / name, error) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -71,7 +72,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, then rename it to `path`, over an older one.
 
     Raises:
-        PlaceError: it could not be written; `path` is as it was.
+        PhotoStoreError: it could not be written; `path` is as it was.
     """
     part = path.parent / f".{_short(path.name)}.{os.getpid()}.part"
     try:
@@ -80,7 +81,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         _fill(part, write)
         part.replace(path)
     except OSError as error:
-        raise _place_error(path, error) from error
+        raise _store_error(path, error) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -96,7 +97,7 @@ def move_photo(photo: Path, folder: Path) -> Path:
         Where it is now; where it was, if that is in `folder` already.
 
     Raises:
-        PlaceError: it could not be moved; the photo is where it was.
+        PhotoStoreError: it could not be moved; the photo is where it was.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +110,7 @@ def move_photo(photo: Path, folder: Path) -> Path:
                 raise
         return _move_across(photo, folder)
     except OSError as error:
-        raise _place_error(folder / photo.name, error) from error
+        raise _store_error(folder / photo.name, error) from error
 
 
 def _move_across(photo: Path, folder: Path) -> Path:
@@ -145,7 +146,7 @@ def _fill(part: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill `part`, locked while this run lives, and wait until the disk has it."""
     with part.open("wb") as held:
         with contextlib.suppress(OSError):  # a file system that knows no locks
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(held)
         write(part)
         os.fsync(held.fileno())
 
@@ -157,8 +158,16 @@ def _sweep(folder: Path) -> None:
         parts = [entry.path for entry in entries if _OWN_PART.fullmatch(entry.name)]
     for part in parts:
         with contextlib.suppress(OSError), Path(part).open("rb") as left:
-            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(left)
             Path(part).unlink()
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock an open file, or raise OSError. Windows removes no file that is open anyway."""
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _first_free(folder: Path, name: str, take: Callable[[Path], None]) -> Path:
@@ -188,8 +197,9 @@ def _first_free(folder: Path, name: str, take: Callable[[Path], None]) -> Path:
 
 def _rename_new(source: Path, place: Path) -> None:
     """Rename, or raise FileExistsError: the plain call would replace what is there."""
-    library = ctypes.CDLL(None, use_errno=True)
-    if hasattr(library, "renameat2"):  # Linux, glibc 2.28 or musl 1.2.6
+    if sys.platform == "linux" and hasattr(
+        library := ctypes.CDLL(None, use_errno=True), "renameat2"
+    ):  # glibc 2.28 or musl 1.2.6
         names = os.fsencode(source), os.fsencode(place)
         if not library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE):
             return
@@ -205,8 +215,8 @@ def _short(name: str) -> str:
     return os.fsdecode(os.fsencode(name)[:_NAME_MAX_BYTES])
 
 
-def _place_error(path: Path, error: OSError) -> PlaceError:
+def _store_error(path: Path, error: OSError) -> PhotoStoreError:
     reason = error.strerror or str(error)
     there = next((folder for folder in path.parents if folder.is_dir()), Path())
     free = shutil.disk_usage(there).free // 1_000_000
-    return PlaceError(f"{path}: could not be written ({reason}; {free} MB free there)")
+    return PhotoStoreError(f"{path}: could not be written ({reason}; {free} MB free there)")

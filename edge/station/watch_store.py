@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import math
 import os
 import signal
 import sqlite3
 import stat
+import sys
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -27,7 +27,14 @@ from pathlib import Path
 
 from edgebee.edge.classify import PHOTO_SUFFIXES, EdgebeeError
 
-__all__ = ["Arrival", "Inbox", "InboxError", "Unfinished", "default_state_file", "is_being_written"]
+__all__ = [
+    "Arrival",
+    "Unfinished",
+    "WatchError",
+    "WatchStore",
+    "default_state_file",
+    "is_being_written",
+]
 
 SETTLE_S = 1.0  # unchanged for so long, a photo is taken for whole
 _NOT_YET = math.inf  # stable since no time that has come
@@ -56,7 +63,7 @@ _SEEN_UNTIL_NOW = "update photo set stable_since = ? where not answered and stab
 _UNFINISHED = "select path, size, changed_ns, answer from unfinished"
 
 
-class InboxError(EdgebeeError):
+class WatchError(EdgebeeError):
     """A folder, or the record of what was answered in it, that cannot be used."""
 
 
@@ -103,8 +110,12 @@ def is_being_written(path: Path) -> bool:
     """True when somebody has the file open for writing.
 
     Linux tells by refusing a read lease (fcntl(2), F_SETLEASE). False where it cannot tell:
-    on network mounts, and of other users' files.
+    on network mounts, of other users' files, and on other systems.
     """
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -116,7 +127,7 @@ def is_being_written(path: Path) -> bool:
     return False
 
 
-class Inbox:
+class WatchStore:
     """The photos in a folder and those below it, in the order in which they changed.
 
     Args:
@@ -126,7 +137,7 @@ class Inbox:
         settle_s: how long a photo has to be unchanged.
 
     Raises:
-        InboxError: no such folder, another program is at it, or the state cannot be kept;
+        WatchError: no such folder, another program is at it, or the state cannot be kept;
             so do all methods, for the last reason.
     """
 
@@ -139,15 +150,15 @@ class Inbox:
         settle_s: float = SETTLE_S,
     ) -> None:
         if not folder.is_dir():
-            raise InboxError(f"{folder}: no such folder to watch; make it, or mend its name")
+            raise WatchError(f"{folder}: no such folder to watch; make it, or mend its name")
         self.folder, self.state_file, self.settle_s = folder, state_file, settle_s
         self._without = {os.path.realpath(path) for path in without}
         self._listings: dict[str, _Listing] = {}
         # A lease on a file that somebody opens for writing right then is answered by a signal.
-        signal.signal(signal.SIGIO, signal.SIG_IGN)
-        self._lock = self._claim()
+        if sys.platform == "linux":
+            signal.signal(signal.SIGIO, signal.SIG_IGN)
+        self._state = self._claim()
         with self._keeping():
-            self._state = sqlite3.connect(state_file, isolation_level=None)
             # A kill loses nothing; a power cut may lose the last answers, never the file.
             self._state.execute("pragma journal_mode = wal")
             self._state.execute("pragma synchronous = normal")
@@ -159,7 +170,6 @@ class Inbox:
     def close(self) -> None:
         """Let another program watch the folder."""
         self._state.close()
-        os.close(self._lock)
 
     def unfinished(self) -> list[Unfinished]:
         """What `begin` was called for and `finish` was not: at most one photo."""
@@ -167,7 +177,7 @@ class Inbox:
             rows = self._state.execute(_UNFINISHED).fetchall()
         return [Unfinished(Arrival(self._path(key), *state), said) for key, *state, said in rows]
 
-    def look(self) -> None:
+    def scan(self) -> None:
         """List the folder and note what is new or has changed."""
         with self._keeping():
             self._state.execute("begin")
@@ -296,22 +306,33 @@ class Inbox:
     def _path(self, key: bytes) -> Path:
         return self.folder / os.fsdecode(key)
 
-    def _claim(self) -> int:
-        """Lock the record; returns the descriptor that holds the lock."""
-        lock = self.state_file.with_suffix(".lock")
+    def _claim(self) -> sqlite3.Connection:
+        """Open the record for this program alone: SQLite holds its lock until it is closed."""
         try:
             self.state_file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            remedy = "name another file with --state"
-            raise InboxError(f"{lock}: cannot be written ({error.strerror}); {remedy}") from error
+            raise self._unwritable(error.strerror) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            who = "is being watched by another edgebee; stop that one first"
-            raise InboxError(f"{self.folder}: {who}") from error
-        return descriptor
+            state = sqlite3.connect(self.state_file, isolation_level=None, timeout=0)
+            state.execute("pragma locking_mode = exclusive")
+            state.execute("begin exclusive")
+            state.execute("commit")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                who = "is being watched by another edgebee; stop that one first"
+                raise WatchError(f"{self.folder}: {who}") from error
+            raise self._unwritable(str(error)) from error
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+        return state
+
+    def _unwritable(self, reason: str | None) -> WatchError:
+        remedy = "name another file with --state"
+        return WatchError(f"{self.state_file}: cannot be written ({reason}); {remedy}")
+
+    def _damaged(self, error: sqlite3.Error) -> WatchError:
+        remedy = "make room, or move it away: then all photos there are classified again"
+        return WatchError(f"{self.state_file}: {error}; {remedy}")
 
     @contextlib.contextmanager
     def _keeping(self) -> Iterator[None]:
@@ -319,5 +340,4 @@ class Inbox:
         try:
             yield
         except sqlite3.Error as error:
-            remedy = "make room, or move it away: then all photos there are answered anew"
-            raise InboxError(f"{self.state_file}: {error}; {remedy}") from error
+            raise self._damaged(error) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import logging
 import os
 import stat
 import sys
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edgebee.edge.classify import CSV_HEADER, PhotoError, Prediction
-from edgebee.edge.station.watch_store import Arrival, Inbox
+from edgebee.edge.station.watch_store import Arrival, WatchStore
 
 __all__ = ["Result", "watch"]
 
 Result: TypeAlias = Prediction | PhotoError
+
+_log = logging.getLogger("edgebee.edge.station")
 
 POLL_S = 0.5
 _BUSY_SHARE = 0.2  # the most of the time that goes into looking at a folder
@@ -27,13 +30,12 @@ _TAIL_BYTES = 65_536
 
 
 def watch(
-    inbox: Inbox,
+    store: WatchStore,
     classify: Callable[[Path], Prediction],
     *,
     render: Callable[[Path, Result], str],
     before: Callable[[Path, Result], object],
     after: Callable[[Path, Result], bool],
-    say: Callable[[str], object],
     count: int | None = None,
 ) -> Iterator[tuple[Path, Result]]:
     """The photos of a folder with their answers, for ever, as they become whole.
@@ -44,15 +46,14 @@ def watch(
     seen at the end of the file that standard output goes to.
 
     Args:
-        inbox: the folder, and what was answered in it.
+        store: the folder, and what was classified in it.
         classify: gives the answer for a photo, or raises PhotoError.
         render: the line that is told.
         before: called before an answer is told.
         after: called when it was told; returns True when it moved the photo away.
-        say: takes a line for the person in front of it.
         count: end after so many answers; by default never.
     """
-    unfinished = [(one.photo, _from_json(one.answer)) for one in inbox.unfinished()]
+    unfinished = [(one.photo, _from_json(one.answer)) for one in store.unfinished()]
     seen = {photo for photo, told in unfinished if _ends_with(render(photo.path, told))}
 
     def follow(photo: Arrival, told: Result, *, tell: bool) -> Iterator[tuple[Path, Result]]:
@@ -60,7 +61,7 @@ def watch(
             before(photo.path, told)
         if tell:
             yield photo.path, told
-        inbox.finish(photo.path, moved=photo.is_there() and after(photo.path, told))
+        store.finish(photo.path, moved=photo.is_there() and after(photo.path, told))
 
     def answers() -> Iterator[tuple[Path, Result]]:
         for photo, told in unfinished:
@@ -68,47 +69,47 @@ def watch(
         left = None if count is None else count - len(unfinished) + len(seen)
         if left is not None and left <= 0:
             return
-        for photo, told in itertools.islice(_answered(inbox, classify, say), left):
-            inbox.begin(photo, _to_json(told))
+        for photo, told in itertools.islice(_classified(store, classify), left):
+            store.begin(photo, _to_json(told))
             yield from follow(photo, told, tell=True)
 
     return answers()
 
 
-def _answered(
-    inbox: Inbox, classify: Callable[[Path], Prediction], say: Callable[[str], object]
+def _classified(
+    store: WatchStore, classify: Callable[[Path], Prediction]
 ) -> Iterator[tuple[Arrival, Result]]:
     """Photos and their answers; one that is unreadable gets a second chance."""
     doubted: set[Arrival] = set()
-    for photo in _arrivals(inbox, say):
+    for photo in _arrivals(store):
         try:
             told: Result = classify(photo.path)
         except PhotoError as error:
             if not photo.path.exists():
-                inbox.forget(photo.path)
+                store.forget(photo.path)
                 continue
             if photo not in doubted:
                 doubted.add(photo)
-                inbox.postpone(photo, PATIENCE_S)
+                store.postpone(photo, PATIENCE_S)
                 continue
             told = error
         doubted.discard(photo)
         yield photo, told
 
 
-def _arrivals(inbox: Inbox, say: Callable[[str], object]) -> Iterator[Arrival]:
+def _arrivals(store: WatchStore) -> Iterator[Arrival]:
     """Photos as they become whole; looks at the folder at a pace that it can bear."""
     next_look, gone = time.monotonic(), False
     while True:
         if time.monotonic() >= next_look:
             started = time.monotonic()
-            inbox.look()
+            store.scan()
             took = time.monotonic() - started
             next_look = started + max(POLL_S, took / _BUSY_SHARE)
-            if gone != (not inbox.folder.is_dir()):
+            if gone != (not store.folder.is_dir()):
                 gone = not gone
-                say(f"{inbox.folder}: " + ("gone; waiting for it" if gone else "back"))
-        found = [] if gone else inbox.arrivals()
+                _log.info("%s: %s", store.folder, "gone; waiting for it" if gone else "back")
+        found = [] if gone else store.arrivals()
         yield from found
         if not found:
             time.sleep(max(next_look - time.monotonic(), 0))

@@ -13,11 +13,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from edgebee.progress import Progress
 
-__all__ = ["ProgressBars", "echo", "escape_control_chars", "log", "show_log_records"]
+__all__ = [
+    "GroupedCommand",
+    "ProgressBars",
+    "echo",
+    "escape_control_chars",
+    "log",
+    "show_log_records",
+]
 
 
 def escape_control_chars(text: object) -> str:
@@ -53,6 +61,33 @@ def show_log_records() -> None:
         logger.addHandler(_ConsoleHandler())
         logger.setLevel(logging.INFO)
         logger.propagate = False
+
+
+class GroupedCommand(click.Command):
+    """A command whose `--help` lists its options under headings.
+
+    Args:
+        groups: heading -> names of parameters; what is in none comes last, under "Options".
+    """
+
+    def __init__(self, *args: Any, groups: Mapping[str, Sequence[str]], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.groups = groups
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, one section for each heading."""
+        records = {
+            param.name: param.get_help_record(ctx)
+            for param in self.get_params(ctx)
+            if isinstance(param, click.Option)
+        }
+        grouped = {name for names in self.groups.values() for name in names}
+        rest = [name for name in records if name not in grouped]
+        for heading, names in {**self.groups, "Options": rest}.items():
+            rows = [record for name in names if (record := records[name]) is not None]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
 
 
 class ProgressBars:

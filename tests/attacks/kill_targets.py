@@ -120,7 +120,7 @@ def _prepare_watch(folder: Path) -> None:
 
 def _watch(folder: Path) -> None:
     """Answer, draw and move photos until none is left, then end as by Ctrl-C."""
-    from edgebee.edge.station import classify_cli
+    from edgebee.commands.classify import command
 
     told = os.open("told.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(told, 1)
@@ -134,7 +134,9 @@ def _watch(folder: Path) -> None:
 
     threading.Thread(target=end_when_done, daemon=True).start()
     words = ["--watch", "arriving", "--state", "state.sqlite", "--json"]
-    status = classify_cli.main([*words, "--move-to", "sorted", "--annotate", "drawn"])
+    status = command.main(
+        [*words, "--move-to", "sorted", "--annotate", "drawn"], standalone_mode=False
+    )
     assert status == 130, status
 
 

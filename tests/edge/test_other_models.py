@@ -69,7 +69,7 @@ def test_models_that_do_not_say_what_is_in_one_photo_are_refused(
         classify.Classifier(path)
 
 
-def test_a_model_whose_scores_are_no_numbers_gives_no_answer(tmp_path):
+def test_a_model_whose_scores_are_nan_makes_no_prediction(tmp_path):
     """0 / 0 on a black photo, 1 on others: a model without fault may do that, and one with."""
     path = write(tmp_path, lambda x: tf.reduce_max(x, axis=[1, 2]) / tf.reduce_max(x), (1, 4, 6, 3))
     classifier = classify.Classifier(path)
@@ -77,5 +77,5 @@ def test_a_model_whose_scores_are_no_numbers_gives_no_answer(tmp_path):
     with pytest.raises(classify.ModelError) as caught:
         classifier(np.zeros_like(PATTERN))
     assert str(caught.value) == (
-        f"{path}: gives no answer (its scores are no numbers); copy or convert it again"
+        f"{path}: makes no prediction (its scores are NaN or infinite); copy or convert it again"
     )

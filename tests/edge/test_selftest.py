@@ -229,9 +229,9 @@ def test_golden_samples_that_are_none_are_refused(pack, samples):
 @pytest.mark.parametrize(
     ("other", "status", "verdict"),
     [
-        (0.0, 0, "passed, equal to the bit (xnnpack)"),
-        (0.0625, 0, "passed, off by 0.062 (xnnpack)"),
-        (0.25, 1, "failed, off by 0.250 (xnnpack)"),
+        (0.0, 0, "passed, bit-identical (xnnpack)"),
+        (0.0625, 0, "passed, max. difference 0.062 (xnnpack)"),
+        (0.25, 1, "failed, max. difference 0.250 (xnnpack)"),
     ],
 )
 def test_the_command_line_gives_the_verdict_in_a_line(

@@ -1,20 +1,89 @@
-"""`edgebee classify`: the runner, and what it does in the field."""
+"""`edgebee classify`."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from edgebee.console import GroupedCommand
+from edgebee.edge.station.options import GROUPS, PARAMS, make_options
 
-@click.command(
+if TYPE_CHECKING:
+    from edgebee.edge.classify import Result
+    from edgebee.edge.station.options import ClassifyOptions
+
+
+def _run(options: ClassifyOptions) -> int:
+    """Classify and print; returns the exit status."""
+    from edgebee.edge import classify
+    from edgebee.edge.station import sources
+
+    if options.max_megapixels:
+        sources.limit_pixels(options.max_megapixels)
+    model = options.model or classify.find_model()
+    if options.selftest:
+        sources.check_model(model)
+        return classify.print_selftest(model, options.format)
+    classifier = sources.open_classifier(model, options)
+    if not options.model:
+        classify.announce_model(classifier)
+    results = sources.classify_source(classifier, options)
+    named = options.source == "photos"
+    if named:
+        results = _with_progress_bar(results, options)
+    status = classify.print_results(results, options.format, summary=named)
+    if status is None:
+        return classify.print_error(f"no photos in {', '.join(options.photos)}")
+    return status
+
+
+def _with_progress_bar(results: Iterable[Result], options: ClassifyOptions) -> Iterator[Result]:
+    """Show a bar on standard error, if that is a terminal and the results go elsewhere."""
+    from edgebee.edge.classify import PhotoError
+    from edgebee.edge.station.named_photos import photo_batches
+
+    if "-" in options.photos or not sys.stderr.isatty() or sys.stdout.isatty():
+        yield from results
+        return
+    total = sum(1 for batch in photo_batches(options.photos) for _ in batch)
+    # Not tqdm, which the plain install does not have.
+    with click.progressbar(length=total, label="photos", file=sys.stderr) as bar:
+        for photo, result in results:
+            if isinstance(result, PhotoError):
+                click.echo("\r\033[K", nl=False, err=True)  # the error takes the bar's line
+            yield photo, result
+            bar.update(1)
+
+
+def _command(**params: Any) -> None:
+    """Classify photos, a live camera's frames, or photos as they arrive in a folder.
+
+    A PHOTO is a file, a folder, a pattern in quotes, or - for standard input: one photo, or a
+    list of names, one a line.
+
+    \b
+    Examples:
+        edgebee classify photo.jpg
+        edgebee classify my_photos --format csv > results.csv
+        edgebee classify --watch arriving --move-to sorted
+        edgebee classify --camera --every 10 --save-dir frames
+
+    Exit status: 0 all classified, 1 a photo or the model failed, 2 wrong usage.
+    """  # noqa: D301
+    from edgebee.edge.classify import run_command
+
+    options = make_options(**params)
+    click.get_current_context().exit(run_command(lambda: _run(options)))
+
+
+command = GroupedCommand(
     "classify",
-    short_help="Say what is in photos.",
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    callback=_command,
+    params=list(PARAMS),
+    groups=GROUPS,
+    help=_command.__doc__,
+    short_help="Classify photos.",
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.pass_context
-def command(ctx: click.Context, *, arguments: tuple[str, ...]) -> None:
-    """Hand everything to the runner, so that both answer in the same words."""
-    from edgebee.edge.station.classify_cli import main
-
-    ctx.exit(main(arguments, prog="edgebee classify"))

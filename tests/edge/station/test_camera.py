@@ -26,6 +26,9 @@ def put_on_path(folder, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
 
 
+MODEL = str(Path(__file__).parents[3] / "edge" / "models" / "hymenoptera_int8.tflite")
+
+
 @pytest.fixture
 def picamera2(tmp_path, monkeypatch):
     """A folder on the path in which there is a `picamera2`."""
@@ -104,7 +107,16 @@ def film(tmp_path_factory):
 
 
 def run(*arguments, **variables):
-    command = [sys.executable, "-m", "edgebee", "classify", "--camera", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-m",
+        "edgebee",
+        "classify",
+        "-m",
+        MODEL,
+        "--camera",
+        *map(str, arguments),
+    ]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=SOON_S * 2,
         env=os.environ | variables,
@@ -117,7 +129,7 @@ def run(*arguments, **variables):
 
 @pytest.mark.parametrize(("every_s", "frames"), [(0.0, 50), (0.1, 50), (0.25, 17), (1.0, 5)])
 def test_a_film_is_seen_at_its_own_pace(film, every_s, frames):
-    seen = list(camera.read_frames(str(film), every_s=every_s, say=pytest.fail))
+    seen = list(camera.read_frames(str(film), every_s=every_s))
     assert len(seen) == frames
     for frame in seen:
         at_s = float(frame.when)
@@ -179,7 +191,7 @@ def test_no_library_is_one_clear_line(tmp_path):
 
 def test_a_live_camera_keeps_the_pace(network_camera):
     started = time.monotonic()
-    frames = camera.read_frames(network_camera.address, every_s=0.3, say=pytest.fail)
+    frames = camera.read_frames(network_camera.address, every_s=0.3)
     times = [time.monotonic() for _ in itertools.islice(frames, 6)]
     frames.close()
     # Five pauses from the first to the last; opening is not one of them.
@@ -187,20 +199,20 @@ def test_a_live_camera_keeps_the_pace(network_camera):
     assert times[0] - started < SOON_S
 
 
-def test_a_camera_that_is_pulled_out_is_waited_for(network_camera):
-    said = []
-    frames = camera.read_frames(network_camera.address, every_s=0.0, say=said.append)
+def test_a_camera_that_is_pulled_out_is_waited_for(network_camera, caplog):
+    caplog.set_level("INFO", "edgebee")
+    frames = camera.read_frames(network_camera.address, every_s=0.0)
     assert next(frames).pixels.shape == (48, 64, 3)
     network_camera.plugged = False
     threading.Timer(2.5, setattr, [network_camera, "plugged", True]).start()
     deadline = time.monotonic() + SOON_S
-    while len(said) < 2:
+    while len(caplog.messages) < 2:
         assert next(frames).pixels.shape == (48, 64, 3)
         assert time.monotonic() < deadline
     frames.close()
     name = network_camera.address
-    assert said[0] == f"{name}: gives no more pictures; waiting for the camera"
-    assert said[1].startswith(f"{name}: back after ")
+    assert caplog.messages[0] == f"{name}: gives no more pictures; waiting for the camera"
+    assert caplog.messages[1].startswith(f"{name}: back after ")
 
 
 def test_a_camera_that_is_pulled_out_is_let_go_before_the_next_frame(network_camera):
@@ -224,7 +236,7 @@ def test_a_camera_that_is_pulled_out_is_let_go_before_the_next_frame(network_cam
 
 def test_a_clock_that_jumps_changes_no_pace(network_camera, tmp_path, jumping_clock):
     kept, told = tmp_path / "kept", tmp_path / "answers.jsonl"
-    command = [sys.executable, "-m", "edgebee", "classify", "--json", "--every", "0.2"]
+    command = [sys.executable, "-m", "edgebee", "classify", "-m", MODEL, "--json", "--every", "0.2"]
     command += ["--camera", network_camera.address, "--save-dir", str(kept), "--count", "12"]
     with told.open("w") as out:
         process = subprocess.Popen(command, stdout=out, env=os.environ | jumping_clock.variables)
@@ -248,12 +260,12 @@ def test_a_stream_that_is_not_there_is_one_clear_line(network_camera):
     network_camera.plugged = False
     message = f"{network_camera.address}: nothing to see there; check the address"
     with pytest.raises(camera.CameraError, match=message.replace(".", r"\.")):
-        next(camera.read_frames(network_camera.address, every_s=0.0, say=pytest.fail))
+        next(camera.read_frames(network_camera.address, every_s=0.0))
 
 
 @pytest.mark.usefixtures("picamera2")
 def test_the_pi_s_own_camera_comes_first():
-    frames = camera.read_frames("", every_s=0.0, size=(320, 240), say=pytest.fail)
+    frames = camera.read_frames("", every_s=0.0, size=(320, 240))
     frame = next(frames)
     frames.close()
     assert frame.pixels.shape == (240, 320, 3)
@@ -287,7 +299,7 @@ def opencv(tmp_path, monkeypatch):
 def test_a_usb_camera_that_picamera2_lists_is_read_with_opencv(monkeypatch):
     monkeypatch.setenv("EDGEBEE_TEST_FORMAT", "YUYV")
     monkeypatch.setenv("EDGEBEE_TEST_FRAMES", "1000000")
-    frames = camera.read_frames("", every_s=0.0, say=pytest.fail)
+    frames = camera.read_frames("", every_s=0.0)
     assert next(frames).pixels.shape == (48, 64, 3)
     frames.close()
 
@@ -297,7 +309,7 @@ def test_beside_picamera2_opencv_is_debian_s(tmp_path, monkeypatch):
     (tmp_path / "pi" / "cv2.py").write_text("raise ImportError")
     monkeypatch.setenv("EDGEBEE_TEST_FORMAT", "YUYV")
     with pytest.raises(camera.CameraError, match="sudo apt install python3-opencv"):
-        next(camera.read_frames("", every_s=0.0, say=pytest.fail))
+        next(camera.read_frames("", every_s=0.0))
 
 
 @pytest.mark.usefixtures("opencv")
@@ -314,18 +326,27 @@ def test_the_first_camera_is_the_lowest_that_is_there(tmp_path, monkeypatch, the
 
 
 @pytest.mark.usefixtures("picamera2")
-def test_a_camera_that_hangs_is_opened_anew(monkeypatch):
+def test_a_camera_that_hangs_is_opened_again(monkeypatch, caplog):
+    caplog.set_level("INFO", "edgebee")
     monkeypatch.setenv("EDGEBEE_TEST_HANGS", "1")
     monkeypatch.setattr(camera, "FRAME_TIMEOUT_S", 1.0)
-    said = []
-    frames = camera.read_frames("", every_s=0.0, size=(32, 24), say=said.append)
+    frames = camera.read_frames("", every_s=0.0, size=(32, 24))
     assert len(list(itertools.islice(frames, 3))) == 3  # two, silence, one
     frames.close()
-    assert [line.split(": ")[1].split(" ")[0] for line in said] == ["silent", "back"]
+    assert [line.split(": ")[1].split(" ")[0] for line in caplog.messages] == ["silent", "back"]
 
 
 def test_the_camera_is_let_go_when_edgebee_is_killed(network_camera):
-    command = [sys.executable, "-m", "edgebee", "classify", "--camera", network_camera.address]
+    command = [
+        sys.executable,
+        "-m",
+        "edgebee",
+        "classify",
+        "-m",
+        MODEL,
+        "--camera",
+        network_camera.address,
+    ]
     with subprocess.Popen([*command, "--every", "0"], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -339,7 +360,7 @@ def test_the_camera_is_let_go_when_edgebee_is_killed(network_camera):
 
 @pytest.mark.usefixtures("picamera2")
 def test_memory_and_handles_stay_flat():
-    frames = camera.read_frames("", every_s=0.0, size=(320, 240), say=pytest.fail)
+    frames = camera.read_frames("", every_s=0.0, size=(320, 240))
     grown = []
     for number, _ in zip(range(1000), frames, strict=False):
         if number in (500, 999):

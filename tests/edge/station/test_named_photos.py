@@ -16,6 +16,8 @@ from PIL import Image
 pytest.importorskip("edgebee", reason="needs edgebee installed")
 from edgebee.edge.station.named_photos import photo_batches
 
+MODEL = str(Path(__file__).parents[3] / "edge" / "models" / "hymenoptera_int8.tflite")
+
 
 @pytest.fixture
 def album(tmp_path, photo):
@@ -63,7 +65,7 @@ def test_names_keep_their_order(album):
 
 
 def start(*arguments, **streams):
-    command = [sys.executable, "-m", "edgebee", "classify", *map(str, arguments)]
+    command = [sys.executable, "-m", "edgebee", "classify", "-m", MODEL, *map(str, arguments)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     return subprocess.Popen(command, **(pipes | streams))
 
@@ -117,7 +119,7 @@ def test_standard_input_without_anything_is_a_failure(given):
 def test_standard_input_that_is_closed_is_one_line(album, first):
     """Also when a library opened a photo since, which then has the descriptor."""
     code = f"import sys; photo = sys.argv.pop(); {first}from edgebee.__main__ import main; main()"
-    command = [sys.executable, "-c", code, "classify", "-", album / "a.jpg"]
+    command = [sys.executable, "-c", code, "classify", "-m", MODEL, "-", album / "a.jpg"]
     done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True,
                           text=True, check=False)  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
@@ -138,7 +140,7 @@ def test_the_limit_of_pixels_can_be_raised(tmp_path):
 
 def test_heic_is_read_where_the_plug_in_is_installed(tmp_path, landscape):
     pillow_heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif")
-    pillow_heif.register_heif_opener()
+    pillow_heif.register_heif_opener()  # which the runner does itself
     image = Image.fromarray(landscape).reduce(4)
     exif = Image.Exif()
     exif[0x0112] = 6  # HEIC turns by a box of its own; EXIF must not turn it again

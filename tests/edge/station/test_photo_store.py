@@ -92,7 +92,7 @@ def test_what_fails_to_be_written_leaves_nothing(tmp_path):
     (tmp_path / "old.jpg").write_text("old")
     for put in (lambda: album.save_new(tmp_path, "new.jpg", fail),
                 lambda: album.write_whole(tmp_path / "old.jpg", fail)):  # fmt: skip
-        with pytest.raises(album.PlaceError, match=r"No space left on device; \d+ MB free"):
+        with pytest.raises(album.PhotoStoreError, match=r"No space left on device; \d+ MB free"):
             put()
     assert [path.name for path in tmp_path.iterdir()] == ["old.jpg"]
     assert (tmp_path / "old.jpg").read_text() == "old"
@@ -122,7 +122,7 @@ def test_a_photo_that_lies_there_already_stays(tmp_path):
 def test_a_photo_stays_where_it_cannot_be_moved(tmp_path):
     (tmp_path / "x.jpg").write_bytes(CONTENT)
     (tmp_path / "file").touch()
-    with pytest.raises(album.PlaceError, match=r"file/bees/x\.jpg: could not be written"):
+    with pytest.raises(album.PhotoStoreError, match=r"file/bees/x\.jpg: could not be written"):
         album.move_photo(tmp_path / "x.jpg", tmp_path / "file" / "bees")
     assert (tmp_path / "x.jpg").read_bytes() == CONTENT
 

@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-inbox_module = pytest.importorskip("edgebee.edge.station.watch_store", reason="needs edgebee")
+watch_store = pytest.importorskip("edgebee.edge.station.watch_store", reason="needs edgebee")
 from edgebee.edge.classify import PhotoError, Prediction, render  # noqa: E402
 from edgebee.edge.station import watching  # noqa: E402
 
 ANSWER = Prediction("bees", 0.9, {"bees": 0.9, "ants": 0.1}, 1.0, 2.0)
 SOON_S = 30  # for what takes a second or two on an idle machine
+
+MODEL = str(Path(__file__).parents[3] / "edge" / "models" / "hymenoptera_int8.tflite")
 
 
 @pytest.fixture
@@ -44,7 +46,18 @@ def small(tmp_path):
 
 
 def start(folder, state, *arguments, out=subprocess.PIPE, **variables):
-    command = [sys.executable, "-m", "edgebee", "classify", "--watch", folder, "--state", state]
+    command = [
+        sys.executable,
+        "-m",
+        "edgebee",
+        "classify",
+        "-m",
+        MODEL,
+        "--watch",
+        folder,
+        "--state",
+        state,
+    ]
     return subprocess.Popen(
         [*map(str, command), *map(str, arguments)], stdout=out, stderr=subprocess.PIPE, text=True,
         env=os.environ | variables,
@@ -72,22 +85,22 @@ def put(small, place, age_s=0.0):
 
 
 @pytest.fixture
-def inbox(folder, state):
-    opened = inbox_module.Inbox(folder, state, settle_s=0.0)
+def store(folder, state):
+    opened = watch_store.WatchStore(folder, state, settle_s=0.0)
     yield opened
     opened.close()
 
 
-def arrivals(inbox):
-    inbox.look()
-    return [arrival.path.name for arrival in inbox.arrivals()]
+def arrivals(store):
+    store.scan()
+    return [arrival.path.name for arrival in store.arrivals()]
 
 
-def test_photos_come_in_the_order_of_their_time_then_name(inbox, folder, small):
+def test_photos_come_in_the_order_of_their_time_then_name(store, folder, small):
     for name, age_s in (("c.png", 30), ("b.png", 20), ("z.png", 10), ("a.png", 10)):
         put(small, folder / name, age_s)
     os.utime(folder / "a.png", ns=(0, (folder / "z.png").stat().st_mtime_ns))
-    assert arrivals(inbox) == ["c.png", "b.png", "a.png", "z.png"]
+    assert arrivals(store) == ["c.png", "b.png", "a.png", "z.png"]
 
 
 def test_the_order_is_kept_across_folders_that_are_listed_one_after_another(folder, state, small):
@@ -95,15 +108,15 @@ def test_the_order_is_kept_across_folders_that_are_listed_one_after_another(fold
     for number, name in enumerate(names):
         (folder / name).parent.mkdir(exist_ok=True)
         put(small, folder / name, age_s=2000 - number)
-    opened = inbox_module.Inbox(folder, state, settle_s=0.1)
-    opened.look()
+    opened = watch_store.WatchStore(folder, state, settle_s=0.1)
+    opened.scan()
     while not (found := opened.arrivals(most=1000)):
         pass  # the very moment at which the first ones have waited long enough
     opened.close()
     assert [str(one.path.relative_to(folder)) for one in found] == names
 
 
-def test_only_photos_below_the_folder_count(inbox, folder, small, tmp_path):
+def test_only_photos_below_the_folder_count(store, folder, small, tmp_path):
     (folder / "sub").mkdir()
     (folder / ".hidden").mkdir()
     (tmp_path / "other").mkdir()
@@ -113,33 +126,33 @@ def test_only_photos_below_the_folder_count(inbox, folder, small, tmp_path):
     (folder / "link").symlink_to(tmp_path / "other")
     (folder / "g.png").mkdir()
     os.mkfifo(folder / "h.png")
-    assert arrivals(inbox) == ["a.png", "b.PNG"]
+    assert arrivals(store) == ["a.png", "b.PNG"]
 
 
 def test_where_photos_are_moved_to_is_not_looked_into(folder, state, small):
     (folder / "sorted" / "bees").mkdir(parents=True)
     put(small, folder / "sorted" / "bees" / "a.png")
     put(small, folder / "b.png")
-    opened = inbox_module.Inbox(folder, state, without=[folder / "sorted"], settle_s=0.0)
+    opened = watch_store.WatchStore(folder, state, without=[folder / "sorted"], settle_s=0.0)
     assert arrivals(opened) == ["b.png"]
 
 
-def test_a_photo_open_for_writing_is_not_whole(inbox, folder, small):
+def test_a_photo_open_for_writing_is_not_whole(store, folder, small):
     with (folder / "a.png").open("wb") as writing:
         writing.write(small.read_bytes())
         writing.flush()
-        if not inbox_module.is_being_written(folder / "a.png"):
+        if not watch_store.is_being_written(folder / "a.png"):
             pytest.skip("this file system does not tell")
-        assert arrivals(inbox) == []
+        assert arrivals(store) == []
         put(small, folder / "b.png")  # it holds up nobody
-        assert arrivals(inbox) == ["b.png"]
-    assert sorted(arrivals(inbox)) == ["a.png", "b.png"]
+        assert arrivals(store) == ["b.png"]
+    assert sorted(arrivals(store)) == ["a.png", "b.png"]
 
 
 def test_a_photo_that_grows_is_not_whole(folder, state, small, monkeypatch):
     # As on a network mount, which does not tell who has a file open.
-    monkeypatch.setattr(inbox_module, "is_being_written", lambda path: False)
-    opened = inbox_module.Inbox(folder, state, settle_s=0.3)
+    monkeypatch.setattr(watch_store, "is_being_written", lambda path: False)
+    opened = watch_store.WatchStore(folder, state, settle_s=0.3)
     with (folder / "a.png").open("ab") as writing:
         for byte in small.read_bytes()[:8]:
             writing.write(bytes([byte]))
@@ -152,56 +165,56 @@ def test_a_photo_that_grows_is_not_whole(folder, state, small, monkeypatch):
         time.sleep(0.05)
 
 
-def test_nobody_is_kept_from_writing(inbox, folder, small):
+def test_nobody_is_kept_from_writing(store, folder, small):
     put(small, folder / "a.png")
-    assert arrivals(inbox) == ["a.png"]
+    assert arrivals(store) == ["a.png"]
     with (folder / "a.png").open("ab") as writing:  # the lease is given back
         fcntl.flock(writing, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_the_same_name_with_new_content_is_a_new_photo(inbox, folder, small, monkeypatch):
-    monkeypatch.setattr(inbox_module, "_RELIST_S", 0.0)
+def test_the_same_name_with_new_content_is_a_new_photo(store, folder, small, monkeypatch):
+    monkeypatch.setattr(watch_store, "_RELIST_S", 0.0)
     put(small, folder / "latest.png")
-    inbox.look()
-    (arrival,) = inbox.arrivals()
-    inbox.begin(arrival, "{}")
-    inbox.finish(arrival.path)
-    assert arrivals(inbox) == []
+    store.scan()
+    (arrival,) = store.arrivals()
+    store.begin(arrival, "{}")
+    store.finish(arrival.path)
+    assert arrivals(store) == []
     with (folder / "latest.png").open("ab") as writing:
         writing.write(b"more")
-    assert arrivals(inbox) == ["latest.png"]
+    assert arrivals(store) == ["latest.png"]
 
 
-def test_a_folder_that_went_away_and_came_back_is_remembered(inbox, folder, small):
+def test_a_folder_that_went_away_and_came_back_is_remembered(store, folder, small):
     for name in ("a.png", "b.png"):
         put(small, folder / name)
-    inbox.look()
-    first, _ = inbox.arrivals()
-    inbox.begin(first, "{}")
-    inbox.finish(first.path)
+    store.scan()
+    first, _ = store.arrivals()
+    store.begin(first, "{}")
+    store.finish(first.path)
     folder.rename(folder.with_name("unplugged"))
-    assert arrivals(inbox) == []
+    assert arrivals(store) == []
     folder.with_name("unplugged").rename(folder)
-    assert arrivals(inbox) == ["b.png"]
+    assert arrivals(store) == ["b.png"]
 
 
-def test_two_cannot_watch_one_folder(inbox, folder, state):
-    with pytest.raises(inbox_module.InboxError, match="watched by another edgebee"):
-        inbox_module.Inbox(folder, state)
+def test_two_cannot_watch_one_folder(store, folder, state):
+    with pytest.raises(watch_store.WatchError, match="watched by another edgebee"):
+        watch_store.WatchStore(folder, state)
 
 
 def test_a_damaged_record_is_one_clear_line(folder, state):
     state.parent.mkdir()
     state.write_bytes(b"no database " * 1000)
-    with pytest.raises(inbox_module.InboxError, match=r"watch\.sqlite: file is not a database; "):
-        inbox_module.Inbox(folder, state)
+    with pytest.raises(watch_store.WatchError, match=r"watch\.sqlite: file is not a database; "):
+        watch_store.WatchStore(folder, state)
 
 
 def test_each_folder_has_a_record_of_its_own(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "a")
-    own, same, other = (inbox_module.default_state_file(tmp_path / n) for n in ("a", "link", "b"))
+    own, same, other = (watch_store.default_state_file(tmp_path / n) for n in ("a", "link", "b"))
     assert own == same != other
     assert own.parent == tmp_path / "state" / "edgebee"
 
@@ -209,17 +222,16 @@ def test_each_folder_has_a_record_of_its_own(monkeypatch, tmp_path):
 # ---------------------------------------------------------------- answering, in this process
 
 
-def watch(inbox, classify, **changed):
+def watch(store, classify, **changed):
     calls = {
         "render": lambda path, told: render(path, told, "json"),
         "before": lambda path, told: None,
         "after": lambda path, told: False,
-        "say": lambda line: None,
     }
-    return watching.watch(inbox, classify, **(calls | changed))
+    return watching.watch(store, classify, **(calls | changed))
 
 
-def test_an_unreadable_photo_gets_a_second_chance(inbox, folder, small, monkeypatch):
+def test_an_unreadable_photo_gets_a_second_chance(store, folder, small, monkeypatch):
     monkeypatch.setattr(watching, "PATIENCE_S", 0.6)
     content = small.read_bytes()
     for name in ("stalled.png", "broken.png"):
@@ -232,18 +244,18 @@ def test_an_unreadable_photo_gets_a_second_chance(inbox, folder, small, monkeypa
             raise PhotoError(f"{path.name}: unreadable")
         return ANSWER
 
-    answers = watch(inbox, classify)
+    answers = watch(store, classify)
     told = {path.name: told for path, told in (next(answers), next(answers))}
     assert told["stalled.png"] == ANSWER
     assert str(told["broken.png"]) == "broken.png: unreadable"
 
 
-def test_memory_and_handles_stay_flat(inbox, folder, small):
+def test_memory_and_handles_stay_flat(store, folder, small):
     # 2,000 here, 100,000 by hand: see tests/edge/long_life.py.
     count = 2000
     for number in range(count):
         (folder / f"{number:05}.png").hardlink_to(small)
-    answers = watch(inbox, lambda path: ANSWER)
+    answers = watch(store, lambda path: ANSWER)
     names, grown = [], []
     for number, (path, _) in zip(range(count), answers, strict=False):
         names.append(path.name)
@@ -257,16 +269,16 @@ def test_memory_and_handles_stay_flat(inbox, folder, small):
     assert all_bytes - half_bytes < 2_000_000  # a thousand names in a list would be some 100 KB
 
 
-def test_a_folder_that_is_gone_is_waited_for(inbox, folder, small, monkeypatch):
+def test_a_folder_that_is_gone_is_waited_for(store, folder, small, monkeypatch, caplog):
     monkeypatch.setattr(watching, "POLL_S", 0.05)
-    said = []
+    caplog.set_level("INFO", "edgebee")
     away = folder.with_name("away")
     folder.rename(away)
     put(small, away / "a.png")
     threading.Timer(0.5, away.rename, [folder]).start()
-    path, _ = next(watch(inbox, lambda path: ANSWER, say=said.append))
+    path, _ = next(watch(store, lambda path: ANSWER))
     assert path == folder / "a.png"
-    assert said == [f"{folder}: gone; waiting for it", f"{folder}: back"]
+    assert caplog.messages == [f"{folder}: gone; waiting for it", f"{folder}: back"]
 
 
 # ---------------------------------------------------------------- as a program

@@ -1,4 +1,4 @@
-"""The options that `edgebee classify` adds to the lone runner's, and what they do to photos."""
+"""`edgebee classify` on named photos: sorted, moved to label folders, annotated."""
 
 import json
 import subprocess
@@ -8,21 +8,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-field = pytest.importorskip("edgebee.edge.station.classify_cli", reason="needs edgebee")
-from edgebee.edge import classify  # noqa: E402
-
-ADDED = {
-    "--camera", "--every", "--frame-size", "--save-dir", "--watch", "--state", "--count",
-    "--sort", "--move-to", "--annotate",
-}  # fmt: skip
+pytest.importorskip("edgebee.edge.station.sources", reason="needs edgebee")
 
 
 def run(*arguments, cwd=None):
-    command = [sys.executable, "-m", "edgebee", "classify", *map(str, arguments)]
+    command = [sys.executable, "-m", "edgebee", "classify", "-m", MODEL, *map(str, arguments)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120
     )
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+
+
+MODEL = str(Path(__file__).parents[3] / "edge" / "models" / "hymenoptera_int8.tflite")
 
 
 @pytest.fixture
@@ -47,53 +44,12 @@ def files(folder):
     )
 
 
-def test_the_help_shows_all_options():
-    status, out, err = run("--help")
-    assert (status, err) == (0, [])
-    text = "\n".join(out)
-    lone = {
-        option
-        for action in classify.make_parser("x")._actions
-        for option in action.option_strings
-    }  # fmt: skip
-    assert all(option in text for option in lone | ADDED)
-    assert not lone & ADDED
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        ([], "one of photos, --camera, --watch, --selftest is needed, not none"),
-        (["x.jpg", "--watch", "d"], "is needed, not photos and --watch"),
-        (["--selftest", "--camera"], "is needed, not --camera and --selftest"),
-        (["x.jpg", "--every", "1"], "--every goes with --camera"),
-        (["x.jpg", "--count", "1"], "--count goes with --camera or --watch"),
-        (["--watch", "d", "--save-dir", "e"], "--save-dir goes with --camera"),
-        (["--camera", "--move-to", "d"], "--move-to goes with photos or --watch"),
-        (["--watch", "d", "--sort"], "--sort goes with photos"),
-        (["--camera", "--state", "f"], "--state goes with --watch"),
-        (["--selftest", "--annotate", "d"], "--annotate goes with photos or --watch or --camera"),
-        (["--camera", "--every", "-1"], "--every must be 0 or more"),
-        (["--camera", "--count", "0"], "--count and --max-megapixels 1 or more"),
-        (["--camera", "--frame-size", "big"], "'big' is not like 1280x960"),
-        (["x.jpg", "-t", "7"], "--threshold"),
-    ],
-)
-def test_options_that_do_not_go_together_are_wrong_usage(arguments, complaint, capsys):
-    with pytest.raises(SystemExit) as ended:
-        field.main(arguments, prog="edgebee classify")
-    assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("usage: edgebee classify")
-    assert complaint in said
-
-
-def test_sort_tells_by_label_and_the_surest_first(album):
+def test_sort_prints_by_label_and_the_best_scores_first(album):
     status, out, _ = run(album, "--sort", "--json")
     assert status == 1  # one is broken
-    answers = [json.loads(line) for line in out]
-    assert "broken.jpg" in answers.pop()["path"]
-    keys = [(answer["label"], -answer["score"]) for answer in answers]
+    results = [json.loads(line) for line in out]
+    assert "broken.jpg" in results.pop()["path"]
+    keys = [(result["label"], -result["score"]) for result in results]
     assert len(keys) == 4
     assert keys == sorted(keys)
 
@@ -102,16 +58,16 @@ def test_photos_move_to_the_folder_of_their_label(album, tmp_path):
     was = {path.read_bytes() for path in album.rglob("*.*") if path.name != "broken.jpg"}
     status, out, _ = run(album, "--move-to", tmp_path / "sorted", "--json")
     assert status == 1
-    answers = {one["path"]: one.get("label") for one in map(json.loads, out)}
+    results = {one["path"]: one.get("label") for one in map(json.loads, out)}
     moved = [path for path in (tmp_path / "sorted").rglob("*") if path.is_file()]
     assert {path.read_bytes() for path in moved} == was
-    assert sorted(path.parent.name for path in moved) == sorted(filter(None, answers.values()))
+    assert sorted(path.parent.name for path in moved) == sorted(filter(None, results.values()))
     assert {path.stem for path in moved} <= {"a", "a-2", "b", "c"}
     assert files(album) == ["broken.jpg"]
 
 
-def test_moved_photos_are_not_answered_again(album):
-    sorted_ = album / "sorted"  # within the very folder that is answered
+def test_moved_photos_are_not_classified_again(album):
+    sorted_ = album / "sorted"  # within the very folder that is classified
     run(album, "--move-to", sorted_)
     before = files(album)
     status, out, err = run(album, "--move-to", sorted_, "--json")
@@ -128,7 +84,7 @@ def test_unsure_photos_go_to_unknown(album, tmp_path):
     assert files(tmp_path / "sorted") == ["unknown/c.jpg"]
 
 
-def test_pictures_with_the_answer_drawn_on(album, tmp_path):
+def test_photos_with_the_prediction_drawn_on(album, tmp_path):
     drawn = tmp_path / "drawn"
     status, _, err = run(album, "--annotate", drawn)
     assert status == 1
@@ -148,11 +104,11 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(album, tmp_path):
     assert (album / "c.jpg").exists()
 
 
-def test_without_an_option_of_the_field_it_is_the_lone_runner(album, runner):
+def test_without_an_option_of_its_own_it_is_the_lone_runner(album, runner):
     ours = run(album / "a.jpg", "--json", "-k", "1")
     command = [sys.executable, runner, album / "a.jpg", "--json", "-k", "1"]
     theirs = subprocess.run(command, capture_output=True, text=True, check=False)
-    answers = [json.loads(text) for text in (ours[1][0], theirs.stdout)]
-    for answer in answers:
-        del answer["ms"]
-    assert answers[0] == answers[1]
+    results = [json.loads(text) for text in (ours[1][0], theirs.stdout)]
+    for result in results:
+        del result["ms"]
+    assert results[0] == results[1]

@@ -1,0 +1,85 @@
+"""What follows a prediction: the photo is annotated, saved, moved to its label's folder."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from edgebee.edge.classify import PhotoError, Prediction
+from edgebee.edge.station import annotation, photo_store
+
+if TYPE_CHECKING:
+    from edgebee.edge.station.camera import Frame
+
+__all__ = ["annotate_frame", "annotate_photo", "move_classified", "save_frame"]
+
+_log = logging.getLogger("edgebee.edge.station")
+
+
+def annotate_photo(
+    photo: Path, result: Prediction | PhotoError, folder: Path, below: Path | None = None
+) -> None:
+    """Write a photo with its prediction drawn on; a photo that is unreadable is passed over.
+
+    With `below`, it is written to `folder` as the photo lies in `below`, over an older one;
+    else under a new name. A photo too large to be held in full is written smaller.
+
+    Raises:
+        PhotoStoreError: it could not be written.
+    """
+    if isinstance(result, PhotoError):
+        return
+    try:
+        pixels = annotation.full_pixels(photo)
+    except PhotoError as error:
+        _log.warning("%s: not annotated: %s", photo, error)
+        return
+    image = annotation.annotate(pixels, annotation.caption(result))
+    write = functools.partial(annotation.save_jpeg, image)
+    name = photo.name if photo.suffix.lower() in {".jpg", ".jpeg"} else f"{photo.name}.jpg"
+    if below:
+        photo_store.write_whole(folder / photo.relative_to(below).with_name(name), write)
+    else:
+        photo_store.save_new(folder, name, write)
+
+
+def move_classified(photo: Path, result: Prediction | PhotoError, folder: Path) -> bool:
+    """Move a photo to its label's folder; one that is unreadable stays. Returns whether it moved.
+
+    Raises:
+        PhotoStoreError: it could not be moved; it is where it was.
+    """
+    if isinstance(result, PhotoError):
+        return False
+    photo_store.move_photo(photo, folder / photo_store.folder_name(result.label))
+    return True
+
+
+def save_frame(frame: Frame, prediction: Prediction, folder: Path) -> Path:
+    """Write a frame as JPEG, named by its time and label; returns the file.
+
+    Raises:
+        PhotoStoreError: it could not be written.
+    """
+    write = functools.partial(annotation.save_jpeg, Image.fromarray(frame.pixels))
+    return photo_store.save_new(folder, _frame_name(frame, prediction), write)
+
+
+def annotate_frame(frame: Frame, prediction: Prediction, folder: Path) -> Path:
+    """As `save_frame`, with the prediction drawn on.
+
+    Raises:
+        PhotoStoreError: it could not be written.
+    """
+    image = annotation.annotate(frame.pixels, annotation.caption(prediction))
+    write = functools.partial(annotation.save_jpeg, image)
+    return photo_store.save_new(folder, _frame_name(frame, prediction), write)
+
+
+def _frame_name(frame: Frame, prediction: Prediction) -> str:
+    when = frame.when.replace(":", "-").zfill(10)  # names in the order of time, of films too
+    return f"{when}_{photo_store.folder_name(prediction.label)}.jpg"

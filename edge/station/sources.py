@@ -1,0 +1,141 @@
+"""Where the photos of `edgebee classify` come from, and the predictions for them, as they come."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from edgebee.edge import classify
+from edgebee.edge.classify import Classifier, PhotoError, Result
+from edgebee.edge.station.named_photos import photo_batches, with_remedy
+from edgebee.edge.station.options import ClassifyOptions
+from edgebee.edge.station.sinks import annotate_frame, annotate_photo, move_classified, save_frame
+from edgebee.edge.tflite.structure import check_structure
+
+__all__ = ["check_model", "classify_source", "limit_pixels", "open_classifier"]
+
+DEFAULT_EVERY_S = 1.0
+
+
+def check_model(model: Path) -> None:
+    """Find damage before a runtime sees the file: it would end the process.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    with contextlib.suppress(OSError):  # which the runner has words for
+        check_structure(model.read_bytes(), str(model))
+
+
+def limit_pixels(max_megapixels: int) -> None:
+    """From now on, refuse photos that would hold more pixels in memory."""
+    classify.MAX_PIXELS = max_megapixels * 1_000_000
+    Image.MAX_IMAGE_PIXELS = classify.MAX_PIXELS  # Pillow's own limit, of pixels not yet scaled
+
+
+def open_classifier(model: Path, options: ClassifyOptions) -> Classifier:
+    """Load the model for a source of photos.
+
+    Raises:
+        ModelError: it cannot be used.
+    """
+    check_model(model)
+    # Named photos are worked on several at a time, the others one after another.
+    threads = 1 if options.source == "photos" else options.threads
+    top_k = options.top_k or (1 if options.format == "text" else None)
+    return Classifier(model, threads=threads, top_k=top_k, threshold=options.threshold)
+
+
+def classify_source(classifier: Classifier, options: ClassifyOptions) -> Iterator[Result]:
+    """Yield the photos of a source with their predictions, and do with each what is asked for.
+
+    A photo is moved, and remembered as classified, when the next result is asked for: by then
+    its own has been printed.
+
+    Raises:
+        EdgebeeError: see `read_frames`, `WatchStore` and `photo_store`.
+    """
+    sources = {"photos": _classify_photos, "camera": _classify_frames, "watch": _classify_arrivals}
+    return sources[options.source](classifier, options)
+
+
+# ---------------------------------------------------------------- photos
+def _classify_photos(classifier: Classifier, options: ClassifyOptions) -> Iterator[Result]:
+    batches = photo_batches(options.photos)
+    if options.move_to or options.annotate:
+        batches = iter([_photos_outside(options.photos, (options.move_to, options.annotate))])
+    many = functools.partial(classifier.classify_many, workers=options.threads)
+    results = with_remedy(itertools.chain.from_iterable(map(many, batches)))
+    for photo, result in sorted(results, key=_by_label) if options.sort else results:
+        if options.annotate and isinstance(photo, Path):
+            annotate_photo(photo, result, options.annotate)
+        yield photo, result  # and it is printed
+        if options.move_to and isinstance(photo, Path):
+            move_classified(photo, result, options.move_to)
+
+
+def _photos_outside(names: Sequence[str], folders: Iterable[Path | None]) -> list[Any]:
+    """The photos, listed before any is moved; not those in `folders`, unless named so."""
+    outside: list[Any] = []
+    inner = [os.path.realpath(folder) for folder in folders if folder]
+    for name in names:
+        place = Path(os.path.realpath(name))  # unlike `resolve`, a loop of links does not stop it
+        apart = [Path(folder) for folder in inner if not place.is_relative_to(folder)]
+        photos = itertools.chain.from_iterable(photo_batches([name]))
+        outside += (photo for photo in photos if not _lies_in(photo, apart))
+    return outside
+
+
+def _lies_in(photo: Any, folders: Iterable[Path]) -> bool:
+    return isinstance(photo, Path) and any(map(photo.resolve().is_relative_to, folders))
+
+
+def _by_label(result: Result) -> tuple[bool, str, float, str]:
+    """Sort key: by label, the best score first, errors last."""
+    photo, prediction = result
+    if isinstance(prediction, PhotoError):
+        return True, "", 0.0, str(photo)
+    return False, prediction.label, -prediction.score, str(photo)
+
+
+# ---------------------------------------------------------------- camera and arrivals
+def _classify_frames(classifier: Classifier, options: ClassifyOptions) -> Iterator[Result]:
+    from edgebee.edge.station.camera import read_frames
+
+    every_s = DEFAULT_EVERY_S if options.every is None else options.every
+    frames = read_frames(options.camera or "", every_s=every_s, size=options.frame_size)
+    for frame in itertools.islice(frames, options.count):
+        prediction = classifier(frame.pixels)
+        name = f"{frame.source} {frame.when}"
+        if options.save_dir:
+            name = os.fspath(save_frame(frame, prediction, options.save_dir))
+        if options.annotate:
+            annotate_frame(frame, prediction, options.annotate)
+        yield name, prediction
+
+
+def _classify_arrivals(classifier: Classifier, options: ClassifyOptions) -> Iterator[Result]:
+    from edgebee.edge.station.watch_store import WatchStore, default_state_file
+    from edgebee.edge.station.watching import watch
+
+    assert options.watch is not None
+    below, annotated, moved = options.watch, options.annotate, options.move_to
+
+    def before(photo: Path, result: classify.Prediction | PhotoError) -> None:
+        if annotated:
+            annotate_photo(photo, result, annotated, below=below)
+
+    def after(photo: Path, result: classify.Prediction | PhotoError) -> bool:
+        return moved is not None and move_classified(photo, result, moved)
+
+    apart = [folder for folder in (moved, annotated) if folder]
+    store = WatchStore(below, options.state or default_state_file(below), without=apart)
+    render = functools.partial(classify.render, format_=options.format)
+    return watch(store, classifier, render=render, before=before, after=after, count=options.count)
