@@ -1,4 +1,4 @@
-"""What can be said of a Keras file without loading TensorFlow."""
+"""Check a Keras file without loading TensorFlow."""
 
 from __future__ import annotations
 
@@ -71,13 +71,20 @@ def _check_entries(path: Path) -> None:
 
 
 def saving_keras(path: Path) -> str | None:
-    """The version of Keras that saved a `.keras` file; None when it does not say."""
+    """The version of Keras that saved a `.keras` or `.h5` file; None when it is not recorded."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            said = json.loads(archive.read("metadata.json"))["keras_version"]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        if _is_hdf5(path):
+            import h5py
+
+            with h5py.File(path) as file:
+                version = file.attrs["keras_version"]
+        else:
+            with zipfile.ZipFile(path) as archive:
+                version = json.loads(archive.read("metadata.json"))["keras_version"]
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile):
         return None
-    return said if isinstance(said, str) and re.fullmatch(r"[\w.+-]{1,40}", said) else None
+    text = version.decode("ascii", "replace") if isinstance(version, bytes) else version
+    return text if isinstance(text, str) and re.fullmatch(r"[\w.+-]{1,40}", text) else None
 
 
 def _is_hdf5(path: Path) -> bool:

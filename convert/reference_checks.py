@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from edgebee.convert.validation_set import ValidationSet
 from edgebee.errors import ConversionError
-from edgebee.stats import compare_paired
+from edgebee.stats import binomial_p, compare_paired
 
-__all__ = ["chance_p", "check_reference"]
+__all__ = ["check_reference"]
 
 _SIGNIFICANT = 0.01
 
@@ -46,7 +45,7 @@ def check_reference(
             "read have changed; train again"
         )
     most_frequent = int(np.bincount(photos.classes).max())
-    if chance_p(correct, total, most_frequent / total) >= _SIGNIFICANT:
+    if binomial_p(correct, total, most_frequent / total) >= _SIGNIFICANT:
         return (
             f"the Keras model itself is not better than chance: {correct} of {total} validation "
             f"photos correct, where always predicting the most frequent label gives "
@@ -56,30 +55,13 @@ def check_reference(
     return None
 
 
-def chance_p(correct: int, total: int, share: float) -> float:
-    """Exact one-sided binomial test: how often guessing gets as many correct.
-
-    Args:
-        correct: photos predicted correctly.
-        total: photos.
-        share: how often guessing is correct, 0-1.
-    """
-    if share in (0.0, 1.0):
-        return 1.0
-    logs = (
-        math.lgamma(total + 1) - math.lgamma(hits + 1) - math.lgamma(total - hits + 1)
-        + hits * math.log(share) + (total - hits) * math.log1p(-share)
-        for hits in range(correct, total + 1)
-    )  # fmt: skip
-    return min(1.0, sum(map(math.exp, logs)))
-
-
 def _check_scores(photos: ValidationSet) -> None:
     scores = photos.reference
     if scores.min() < 0 or np.abs(scores.sum(axis=1) - 1).max() > 0.01:
         raise ConversionError(
             f"the Keras model's scores go from {scores.min():.3g} to {scores.max():.3g} and do not "
-            "sum to 1; end it with a softmax, so that a score means something"
+            "sum to 1, as those of one sigmoid per class do not; edgebee tells apart classes of "
+            "which a photo shows one: end the model with a softmax and train again"
         )
 
 

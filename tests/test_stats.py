@@ -9,6 +9,7 @@ import pytest
 
 from edgebee.stats import (
     auroc,
+    binomial_p,
     compare_paired,
     confusion_matrix,
     expected_calibration_error,
@@ -201,3 +202,17 @@ def test_fpr95_lets_one_known_photo_in_twenty_go():
     assert fpr95(known, np.array([0.5, 0.95])) == 0.5
     # Of nineteen none can be let go: 18 of 19 is less than 95 %.
     assert fpr95(known[:19], np.array([0.5, 0.95])) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("correct", "total", "share", "expected"),
+    [
+        (0, 10, 0.5, 1.0),
+        (10, 10, 0.5, 2**-10),
+        (8, 10, 0.5, 56 / 1024),  # 45 + 10 + 1 of the 1024 outcomes
+        (2, 2, 0.25, 1 / 16),
+        (5, 5, 1.0, 1.0),  # one class only: always right, whoever guesses
+    ],
+)
+def test_binomial_test_against_chance(correct, total, share, expected):
+    assert binomial_p(correct, total, share) == pytest.approx(expected)

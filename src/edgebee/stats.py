@@ -17,6 +17,7 @@ __all__ = [
     "PairedComparison",
     "ReliabilityBin",
     "auroc",
+    "binomial_p",
     "compare_paired",
     "confusion_matrix",
     "expected_calibration_error",
@@ -71,6 +72,24 @@ def wilson_interval(correct: int, total: int) -> Interval:
     low = 0.0 if correct == 0 else (centre - half) / scale
     high = 1.0 if correct == total else (centre + half) / scale
     return Interval(low, high)
+
+
+def binomial_p(correct: int, total: int, share: float) -> float:
+    """Exact one-sided binomial test: how often guessing gets as many correct.
+
+    Args:
+        correct: photos predicted correctly.
+        total: photos.
+        share: how often guessing is correct, 0-1.
+    """
+    if share in (0.0, 1.0):
+        return 1.0
+    logs = (
+        math.lgamma(total + 1) - math.lgamma(hits + 1) - math.lgamma(total - hits + 1)
+        + hits * math.log(share) + (total - hits) * math.log1p(-share)
+        for hits in range(correct, total + 1)
+    )  # fmt: skip
+    return min(1.0, sum(map(math.exp, logs)))
 
 
 def mcnemar_p(gained: int, lost: int) -> float:

@@ -6,10 +6,28 @@ What loads TensorFlow is imported by the fixtures: without it, tests are skipped
 from __future__ import annotations
 
 import json
+import logging
 
 import numpy as np
 import pytest
 from PIL import Image
+
+
+@pytest.fixture
+def warnings():
+    """What the library warns of while the test runs, in its own words."""
+    messages = []
+
+    class Collector(logging.Handler):
+        def emit(self, record):
+            messages.append(record.getMessage())
+
+    # Not pytest's `caplog`: once a command has run in this process, nothing goes to the root.
+    handler = Collector(logging.WARNING)
+    logger = logging.getLogger("edgebee")
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
 
 
 @pytest.fixture
