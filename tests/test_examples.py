@@ -1,6 +1,7 @@
 """The programs in `examples/` run as their first lines say."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,46 @@ def photos(tmp_path):
         )
     (folder / "broken.jpg").write_text("no picture")
     return folder
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_fits_on_a_screen_and_says_how_it_is_run(example):
+    text = example.read_text("utf-8")
+    assert f"python examples/{example.name} " in text.split('"""')[1]
+    assert len(text.splitlines()) <= 50
+
+
+@pytest.mark.slow
+def test_train_on_a_folder(tensorflow_started, tmp_path):
+    import edgebee
+
+    drawn = edgebee.load_dataset("sample").train
+    for label in ("ants", "bees"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        of_label = [path for path in drawn.paths if path.parent.name == label]
+        for path in of_label[:15]:  # a few of them: this is about the program
+            shutil.copy(path, tmp_path / "photos" / label)
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "train_on_a_folder.py", "photos", "artifacts"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert " of 6 validation photos correct" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith((": ants", ": bees", ": unknown"))
+    assert (tmp_path / "artifacts" / "model_int8.tflite").is_file()
+
+
+def test_read_a_model(tmp_path):
+    from edgebee.edge.classify import find_model
+
+    lines = dict(line.split(": ", 1) for line in run("read_a_model", find_model(), cwd=tmp_path))
+    assert lines["input"].startswith("uint8 [1, 224, 224, 3]")
+    assert lines["labels"] == "ants, bees"
+    assert "CONV_2D" in lines["operators"]
+    assert "of 153 validation photos correct" in lines["verified"]
 
 
 def test_classify_photo(photos):
