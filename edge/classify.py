@@ -291,25 +291,31 @@ def _open_image(source: StrPath | bytes | BinaryIO) -> Image.Image:
     """Open a photo of a format that is read; nothing is decoded yet."""
     if isinstance(source, bytes):
         source = io.BytesIO(source)
-    try:
-        return Image.open(source, formats=FORMATS)
-    except UnidentifiedImageError:
-        return _open_iso_media(source)
-    except Image.DecompressionBombError:
-        # Pillow counts the stored pixels; a JPEG is scaled while it is decoded.
-        if _head(source)[:3] != b"\xff\xd8\xff":
-            raise
-        return JpegImagePlugin.JpegImageFile(_rewound(source))
-
-
-def _open_iso_media(source: StrPath | BinaryIO) -> Image.Image:
-    """Open HEIC or AVIF where Pillow or a plug-in can, else say what would read it."""
+    if isinstance(source, (str, os.PathLike)) and _is_address(source):
+        raise ValueError("an address, not a file: download it first")
     head = _head(source)
-    if head[4:8] != b"ftyp":
-        raise UnidentifiedImageError("cannot identify image file")
-    if head[8:12] in (b"avif", b"avis"):
+    if head[:3] == b"\xff\xd8\xff":
+        # Not through Image.open: it counts the stored pixels, but a JPEG is scaled while it is
+        # decoded; and it would load the modules of four more formats first.
+        try:
+            return JpegImagePlugin.JpegImageFile(_rewound(source))
+        except SyntaxError as error:
+            raise UnidentifiedImageError("cannot identify image file") from error
+    if head[4:8] == b"ftyp":
+        return _open_iso_media(source, head[8:12])
+    return Image.open(_rewound(source), formats=FORMATS)
+
+
+def _is_address(name: StrPath) -> bool:
+    """Whether a name is one of the web; `Path` makes one slash of two."""
+    return os.fspath(name).lower().startswith(("http:/", "https:/"))
+
+
+def _open_iso_media(source: StrPath | BinaryIO, brand: bytes) -> Image.Image:
+    """Open HEIC or AVIF where Pillow or a plug-in can, else say what would read it."""
+    if brand in (b"avif", b"avis"):
         format_, way_out = "AVIF", "needs Pillow 11.3 or later: pip install --upgrade pillow"
-    elif head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
+    elif brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
         format_, way_out = "HEIF", "needs a plug-in: pip install pillow-heif"
         with contextlib.suppress(ImportError):
             importlib.import_module("pillow_heif").register_heif_opener()

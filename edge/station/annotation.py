@@ -1,17 +1,24 @@
-"""Pictures with the answer drawn on: upright, in full resolution, readable at any size."""
+"""Photos with the prediction drawn on: upright, in full resolution, readable at any size."""
 
 from __future__ import annotations
 
-import contextlib
-import struct
+import functools
+import logging
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
-from edgebee.edge.classify import UNKNOWN, Prediction, read_photo
+from edgebee.edge.classify import (
+    UNKNOWN,
+    DecodedImage,
+    PhotoError,
+    Prediction,
+    decode_image,
+    resize_image,
+)
 
 __all__ = ["annotate", "caption", "full_pixels", "save_jpeg"]
 
@@ -25,34 +32,56 @@ _BAND_OPACITY = 0.62
 _LETTERS = (255, 255, 255)
 _BAND = (16, 16, 16)
 _JPEG_QUALITY = 90
-_BROKEN_EXIF = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
+_SIDES = (1_000_000, 3000, 1500, 700)
+"""Sides that a decoded JPEG has to cover, in pixels: in full first, then smaller and smaller."""
+
+_FONTS = (
+    "DejaVuSans.ttf",  # Latin, Greek, Cyrillic, Arabic, Hebrew, ...
+    "NotoSansCJK-Regular.ttc",  # Chinese, Japanese, Korean
+    "wqy-zenhei.ttc",
+    "NotoSansDevanagari-Regular.ttf",
+    "NotoSansThai-Regular.ttf",
+    "Symbola.ttf",
+    "unifont.ttf",
+    "Arial Unicode.ttf",  # macOS
+    "msyh.ttc",  # Windows
+    "malgun.ttf",
+    "segoeui.ttf",
+)
+_NO_LETTER = "\U0010ffff"  # which no font has
+
+_log = logging.getLogger("edgebee.edge.station")
 
 
-def caption(answer: Prediction) -> str:
-    """What is written on the picture: `bees 0.957`, or `unknown (ants 0.531)`."""
-    best = next(iter(answer.scores), answer.label)
-    said = f"{best} {answer.score:.3f}"
-    return f"{UNKNOWN} ({said})" if answer.label == UNKNOWN else said
+def caption(prediction: Prediction) -> str:
+    """What is written on the photo: `bees 0.957`, or `unknown (ants 0.531)`."""
+    best = next(iter(prediction.scores), prediction.label)
+    text = f"{best} {prediction.score:.3f}"
+    return f"{UNKNOWN} ({text})" if prediction.label == UNKNOWN else text
 
 
 def full_pixels(photo: Path) -> npt.NDArray[np.uint8]:
-    """Read a photo upright and in its full resolution: `uint8 [H, W, 3]`, RGB, 0-255.
+    """Read a photo upright, in its full resolution: `uint8 [H, W, 3]`, RGB, 0-255.
+
+    A JPEG that is too large to be held in full is read smaller.
 
     Raises:
         PhotoError: it cannot be read.
     """
-    size = None
-    with contextlib.suppress(*_BROKEN_EXIF), Image.open(photo) as image:
-        size = image.size
-        orientation = 1
-        if image.format == "TIFF":  # Pillow turns it while loading
-            image.load()
-            size = image.size
-        else:
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        size = size[::-1] if orientation in (5, 6, 7, 8) else size
-    width, height = size or (1, 1)  # no picture: `read_photo` says what is wrong with it
-    return read_photo(photo, (height, width))
+    *larger, smallest = _SIDES
+    for side in larger:
+        try:
+            return _upright_pixels(decode_image(photo, (side, side)))
+        except PhotoError as error:
+            if not isinstance(error.__cause__, Image.DecompressionBombError):
+                raise
+    return _upright_pixels(decode_image(photo, (smallest, smallest)))
+
+
+def _upright_pixels(decoded: DecodedImage) -> npt.NDArray[np.uint8]:
+    width, height = round(decoded.width), round(decoded.height)
+    on_its_side = decoded.orientation in (5, 6, 7, 8)
+    return resize_image(decoded, (width, height) if on_its_side else (height, width))
 
 
 def annotate(pixels: npt.NDArray[np.uint8], text: str) -> Image.Image:
@@ -100,7 +129,7 @@ def save_jpeg(image: Image.Image, path: Path) -> None:
 
 def _render_line(text: str, height: int) -> Image.Image:
     """`text` as a grey mask, letters about `height` pixels high."""
-    font = _font(height)
+    font = _font(text, height)
     left, top, right, bottom = (round(edge) for edge in font.getbbox(text))
     mask = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
     ImageDraw.Draw(mask).text((-left, -top), text, fill=255, font=font)
@@ -111,11 +140,40 @@ def _render_line(text: str, height: int) -> Image.Image:
     return mask.resize((round(mask.width * scale), round(mask.height * scale)))
 
 
-def _font(height: int) -> Font:
-    """A font that can write the label: the system's DejaVu (most alphabets), else Pillow's own."""
-    with contextlib.suppress(OSError):
-        return ImageFont.truetype("DejaVuSans.ttf", height)
+def _font(text: str, height: int) -> Font:
+    """A font that has all letters of a text, else the first there is; Pillow's own if none."""
+    found = [font for name in _FONTS if (font := _load_font(name, height))]
+    for font in found:
+        if _has_letters(font, text):
+            return font
+    if not text.isascii():
+        _log_missing_letters(text.rpartition(" ")[0])
+    if found:
+        return found[0]
     try:
         return ImageFont.load_default(height)
     except (TypeError, ImportError):  # before Pillow 10.1, or without FreeType
         return ImageFont.load_default()
+
+
+@functools.lru_cache(maxsize=64)
+def _load_font(name: str, height: int) -> ImageFont.FreeTypeFont | None:
+    try:
+        return ImageFont.truetype(name, height)
+    except (OSError, ImportError):  # it is not installed; Pillow without FreeType
+        return None
+
+
+def _has_letters(font: ImageFont.FreeTypeFont, text: str) -> bool:
+    """Whether no letter is drawn as the box that stands for a missing one."""
+    missing = bytes(font.getmask(_NO_LETTER))
+    return all(char.isascii() or bytes(font.getmask(char)) != missing for char in text)
+
+
+@functools.cache  # once for each label
+def _log_missing_letters(label: str) -> None:
+    _log.warning(
+        "%s: no font here has all its letters, so boxes are drawn: sudo apt install "
+        "fonts-noto-cjk fonts-noto-core",
+        label,
+    )

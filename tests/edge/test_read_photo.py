@@ -4,6 +4,7 @@ import contextlib
 import io
 import random
 import struct
+import sys
 import zlib
 
 import classify
@@ -220,6 +221,32 @@ def test_every_mode_becomes_rgb(name):
     assert difference(classify.read_photo(source), expected)[1] <= 2
 
 
+def grey_ramp(most, dtype):
+    """A ramp from black to `most`, 64 x 64."""
+    return (np.linspace(0, 1, 64)[np.newaxis].repeat(64, 0) * most).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("most", "dtype", "white"),
+    [
+        (255, np.uint16, 255),  # 8 bits in 16, as some scanners write
+        (1023, np.uint16, 255),  # 10, 12 and 14 bits: machine vision, thermal and raw cameras
+        (4095, np.uint16, 255),
+        (16383, np.uint16, 255),
+        (65535, np.uint16, 255),
+        (40000, np.uint16, 156),  # 16 bits, not fully used: 40000 / 256
+        (1.0, np.float32, 255),  # the usual ranges of floats
+        (255.0, np.float32, 255),
+        (0.5, np.float32, 128),
+        (3000.0, np.float32, 255),  # any other is stretched
+    ],
+)
+def test_the_range_of_more_than_8_bits_is_judged_from_the_values(most, dtype, white):
+    pixels = classify.read_photo(Image.fromarray(grey_ramp(most, dtype)), (64, 64))
+    assert abs(int(pixels[0, -1, 0]) - white) <= 1  # rounding
+    assert pixels[0, 0, 0] == 0
+
+
 @pytest.mark.parametrize("format_", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_the_first_frame_of_several_counts(format_):
     later = [plain("RGB", "blue"), plain("RGB", "lime")]
@@ -315,6 +342,53 @@ def test_a_truncated_jpeg_is_refused_by_name(tmp_path, photo, kept):
     assert refused(broken).startswith(f"{broken}: ")
 
 
+@pytest.mark.parametrize("missing", [2, 20, 60])
+@pytest.mark.parametrize("kind", ["file", "bytes", "open file"])
+def test_a_jpeg_that_lacks_its_last_bytes_is_read_with_a_warning(
+    tmp_path, photo, caplog, missing, kind
+):
+    content = photo.read_bytes()[:-missing]
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(content)
+    source = {"file": cut, "bytes": content, "open file": io.BytesIO(content)}[kind]
+    pixels = classify.read_photo(source)
+    # All but the last blocks is there.
+    mean, _ = difference(pixels[:200], classify.read_photo(photo)[:200])
+    assert mean < 0.1
+    name = cut if kind == "file" else "photo"
+    assert caplog.messages == [f"{name}: its last bytes are missing; read without them"]
+
+
+@pytest.mark.parametrize(
+    ("brand", "way_out"),
+    [(b"heic", "HEIC needs a plug-in: pip install pillow-heif"), (b"isom", "a film, not a photo")],
+)
+def test_what_is_not_read_is_named_with_the_way_out(monkeypatch, brand, way_out):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    content = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(400)
+    assert way_out in refused(content)
+
+
+def test_avif_is_read_where_pillow_can(landscape):
+    if "AVIF" not in Image.registered_extensions().values():
+        pytest.skip("this Pillow has no AVIF")
+    image = Image.fromarray(landscape).reduce(4)
+    try:
+        content = encode(image, "AVIF", quality=95)
+    except (OSError, KeyError, ValueError):
+        pytest.skip("this Pillow writes no AVIF")
+    # The compression costs 15 of such detail; another picture would cost 60.
+    assert difference(classify.read_photo(content), classify.read_photo(image))[0] < 25
+
+
+def test_a_jpeg_of_any_size_is_read_as_scaled(tmp_path):
+    # 200 megapixels, as phones take them: more than Pillow opens, 1/64 of which is held.
+    path = tmp_path / "phone.jpg"
+    Image.new("L", (16_384, 12_288), 90).save(path, quality=30)
+    assert difference(classify.read_photo(path), np.full((224, 224, 3), 90))[1] <= 2
+
+
 def test_what_is_missing_a_folder_or_text_is_refused_by_name(tmp_path):
     text = tmp_path / "notes.jpg"
     text.write_text("this is not a picture")
@@ -333,10 +407,18 @@ def test_a_picture_too_large_to_hold_is_refused_unread():
     assert "900000000 pixels" in refused(start + struct.pack(">I", 900) + b"IDAT")
 
 
-def test_values_without_a_known_range_are_refused():
-    image = Image.new("F", (8, 8))
-    assert "no agreed range" in refused(encode(image, "TIFF"))
-    assert "no agreed range" in refused(image)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_floats_that_are_no_picture_are_refused(value):
+    values = np.zeros((8, 8), np.float32)
+    values[3, 3] = value
+    assert "NaN or infinite" in refused(Image.fromarray(values))
+
+
+def test_a_photo_at_an_address_is_refused_in_one_true_line():
+    message = refused("https://example.org/bee.jpg")
+    assert message.startswith(
+        "https://example.org/bee.jpg: unreadable (an address, not a file: download it first)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,30 @@ def test_a_tiff_is_not_turned_twice(tmp_path, landscape):
     assert annotation.full_pixels(tmp_path / "photo.tif").shape == (1203, 901, 3)
 
 
+def test_a_photo_too_large_to_be_held_in_full_is_read_smaller(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "phone.jpg"
+    Image.new("L", (12_000, 9_000), 90).save(path, quality=30, exif=exif)  # 108 megapixels
+    pixels = annotation.full_pixels(path)
+    # Half of it would be 27 megapixels, more than the 25 that are held: a quarter, upright.
+    assert pixels.shape == (3000, 2250, 3)
+
+
+def test_a_script_that_no_font_has_is_one_warning_with_the_remedy(monkeypatch, caplog):
+    monkeypatch.setattr(annotation, "_FONTS", ("DejaVuSans.ttf",))
+    annotation._log_missing_letters.cache_clear()
+    pixels = np.full((300, 400, 3), GREY, np.uint8)
+    if annotation._load_font("DejaVuSans.ttf", 16) is None:
+        pytest.skip("needs DejaVu")
+    for _ in range(2):
+        annotation.annotate(pixels, "\u871c\u8702 0.957")  # bee, in Chinese
+    (message,) = caplog.messages
+    assert message.startswith("\u871c\u8702: no font here has all its letters")
+    annotation.annotate(pixels, "H\u00f6rnchen \u043f\u0447\u0435\u043b\u0430 0.957")
+    assert len(caplog.messages) == 1
+
+
 def test_no_picture_is_one_clear_error(tmp_path):
     (tmp_path / "x.jpg").write_text("no picture")
     with pytest.raises(PhotoError, match=r"x\.jpg: unreadable \(not a picture\)"):

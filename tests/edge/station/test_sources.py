@@ -95,6 +95,15 @@ def test_photos_with_the_prediction_drawn_on(album, tmp_path):
     assert len(files(album)) == 5
 
 
+def test_annotating_never_costs_a_prediction(tmp_path):
+    photo = tmp_path / "phone.jpg"
+    Image.new("L", (12_000, 9_000), 90).save(photo, quality=30)  # 108 megapixels
+    status, out, err = run(photo, "--annotate", tmp_path / "drawn")
+    assert (status, len(out), err) == (0, 1, [])
+    with Image.open(tmp_path / "drawn" / "phone.jpg") as drawn:
+        assert drawn.width / drawn.height == 12 / 9
+
+
 def test_a_place_that_cannot_be_written_is_one_clear_line(album, tmp_path):
     (tmp_path / "file").touch()
     status, out, (line,) = run(album / "c.jpg", "--move-to", tmp_path / "file")
