@@ -1,4 +1,4 @@
-"""What the tensors inside a float model hold while it looks at photos."""
+"""The values of the tensors inside a float model, photo by photo."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["observed"]
 
 
 def observed(float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Any]:
-    """Invoke a model on one photo after another, every tensor kept to be looked at.
+    """Invoke a model on one photo after another, with every tensor kept.
 
     Args:
         float32: a TFLite flatbuffer that takes `float32 [1, H, W, 3]`.
         pictures: `[H, W, 3]` each.
 
     Yields:
-        The same interpreter after each photo; `get_tensor(number)` gives what a tensor holds.
+        The same interpreter after each photo; `get_tensor(number)` gives the values of a tensor.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 

@@ -1,4 +1,9 @@
-"""A TFLite model as Python objects, back into a file."""
+"""Write a TFLite model whose Python objects were changed.
+
+Models are read with `edgebee.edge.tflite`, which checks every offset and runs on any device. Only
+GPTQ and the metadata change one, and only LiteRT's generated schema can write; its objects for a
+MobileNetV2 hold every weight a second time, and older runtimes do not bring it.
+"""
 
 from __future__ import annotations
 

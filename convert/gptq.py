@@ -1,12 +1,12 @@
-"""Rounding a model's kernels to int8 so that what its layers give changes least.
+"""GPTQ: quantize a model's kernels to int8 so that the outputs of its layers change least.
 
-Int8 keeps 255 values of each channel of a kernel. To round each weight to the nearest of them
-is not the best: when one is rounded up, those after it can make up for it, by as much as their
-inputs go together on real photos. That is GPTQ (Frantar et al., "GPTQ: Accurate Post-Training
+Int8 has 255 values for each channel of a kernel. Rounding each weight to the nearest of them is
+not the best: when one is rounded up, those after it can compensate, by as much as their inputs
+correlate on real photos. That is GPTQ (Frantar et al., "GPTQ: Accurate Post-Training
 Quantization for Generative Pre-trained Transformers", ICLR 2023), which needs no training.
 
-The result is still a float model, whose kernels lie on int8's values: the quantizer, which takes
-a channel's largest weight for 127 steps, finds nothing left to round. litert-quantizer 0.11 has
+The result is still a float model, whose kernels lie on int8's values: the quantizer, which maps
+a channel's largest weight to 127 steps, finds nothing left to round. litert-quantizer 0.11 has
 GPTQ too, but for fully connected layers alone; MobileNetV2 has one of those and 52 convolutions,
 hence NumPy on the flatbuffer.
 """
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from edgebee.convert.activations import observed
 from edgebee.convert.flatbuffer import pack_model
 
-__all__ = ["copy_kernels", "round_kernels", "round_with_feedback"]
+__all__ = ["copy_kernels", "quantize_kernels", "round_with_feedback"]
 
 Floats = npt.NDArray[Any]
 
@@ -31,10 +31,10 @@ STEPS = 127
 """Of int8 on either side of 0; -128 is not used for weights."""
 DAMPING = 0.01
 """Of the inputs' mean square, added to each of them, as in the paper."""
-PLACES_A_PHOTO = 256
-"""Of each layer's output, taken evenly: neighbours say much the same."""
-MOST_WEIGHTS_A_CHANNEL = 3000
-"""Beyond this a layer is left alone: the matrix to invert would take too long."""
+POSITIONS_A_PHOTO = 256
+"""Positions of each layer's output that are sampled, evenly: neighbours are much alike."""
+MAX_WEIGHTS_A_CHANNEL = 3000
+"""A layer with more is not changed: the matrix to invert would take too long."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,24 @@ class _Layer:
     """Whether the output covers all of the input (SAME)."""
 
 
-def round_kernels(float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]]) -> bytes:
-    """Put the kernels of a model's convolutions on the values that int8 has for them.
+def quantize_kernels(float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]]) -> bytes:
+    """Move the kernels of a model's convolutions to values that int8 has.
 
     Args:
         float32: a TFLite flatbuffer, from `edgebee.convert.quantize.quantize_float`.
-        pictures: `[H, W, 3]` each, some dozens of calibration photos.
+        pictures: `[H, W, 3]` each, some dozens of representative photos.
 
     Returns:
-        The same model, its kernels rounded, still `float32`.
+        The same model, its kernels quantized, still `float32`.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(float32, 0)
-    kinds = [tensor.type for tensor in model.subgraphs[0].tensors]
-    layers = [one for one in _convolutions(model) if kinds[one.kernel] == schema.TensorType.FLOAT32]
+    types = [tensor.type for tensor in model.subgraphs[0].tensors]
+    layers = [one for one in _convolutions(model) if types[one.kernel] == schema.TensorType.FLOAT32]
     for layer, moments in zip(layers, _moments(float32, pictures, layers), strict=True):
         if not np.isfinite(moments).all():
-            continue  # activations that are no numbers; the verification will say so
+            continue  # NaN or infinite activations; the verification will report it
         buffer = model.buffers[layer.buffer]
         kernel = np.frombuffer(bytes(buffer.data), np.float32).reshape(layer.shape)
         rounded = _from_columns(round_with_feedback(_columns(kernel, layer), moments), layer)
@@ -81,12 +81,12 @@ def round_kernels(float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]]) -> 
 
 
 def copy_kernels(rounded: bytes, quantized: bytes) -> bytes:
-    """Give a model whose int8 kernels were rounded to the nearest those of `round_kernels`.
+    """Replace int8 kernels that were rounded to the nearest value by those of `quantize_kernels`.
 
     Needed for `dynamic`, which the converter makes of the graph alone.
 
     Args:
-        rounded: from `round_kernels`.
+        rounded: from `quantize_kernels`.
         quantized: the same graph, kernels in int8 or, small ones, left in float.
 
     Returns:
@@ -109,7 +109,7 @@ def copy_kernels(rounded: bytes, quantized: bytes) -> bytes:
 
 
 def round_with_feedback(weights: Floats, moments: Floats) -> Floats:
-    """Round weights one after another, each error made up for by those that follow.
+    """Round weights one after another, each error compensated by those that follow.
 
     Args:
         weights: `[groups, inputs, outputs]`; those of one group and output share a scale.
@@ -122,14 +122,14 @@ def round_with_feedback(weights: Floats, moments: Floats) -> Floats:
     largest = np.abs(weights).max(axis=1, keepdims=True)
     step = np.where(largest > 0, largest, 1.0) / STEPS
     power = np.einsum("gii->gi", moments)
-    order = np.argsort(-power, axis=1, kind="stable")  # what matters most is rounded first
+    order = np.argsort(-power, axis=1, kind="stable")  # the largest inputs first
     left = np.take_along_axis(weights, order[..., np.newaxis], axis=1).astype(np.float64)
     whole = np.rint(left / step)
     keeps = np.abs(whole) == STEPS
     sorted_moments = np.take_along_axis(
         np.take_along_axis(moments, order[..., np.newaxis], axis=1), order[:, np.newaxis], axis=2
     ).astype(np.float64)
-    # An input that is always 0 says nothing; what is added keeps the matrix regular without it.
+    # An input that is always 0 has no moments; the damping keeps the matrix regular.
     damping = DAMPING * power.mean(axis=1) + 1e-6
     sorted_moments += damping[:, np.newaxis, np.newaxis] * np.eye(left.shape[1])
     inverse = np.linalg.cholesky(np.linalg.inv(sorted_moments))  # lower; row i: what follows i
@@ -146,14 +146,17 @@ def round_with_feedback(weights: Floats, moments: Floats) -> Floats:
 
 
 def _convolutions(model: Any) -> list[_Layer]:
-    """The convolutions whose kernels are constants that int8 would round."""
+    """The convolutions whose kernels are constants that int8 would quantize."""
     from ai_edge_litert import schema_py_generated as schema
 
     graph = model.subgraphs[0]
-    kinds = {schema.BuiltinOperator.CONV_2D: False, schema.BuiltinOperator.DEPTHWISE_CONV_2D: True}
+    depthwise_codes = {
+        schema.BuiltinOperator.CONV_2D: False,
+        schema.BuiltinOperator.DEPTHWISE_CONV_2D: True,
+    }
     found = []
     for operator in graph.operators:
-        depthwise = kinds.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
+        depthwise = depthwise_codes.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
         if depthwise is None:
             continue
         entering, kernel = (graph.tensors[index] for index in operator.inputs[:2])
@@ -162,7 +165,7 @@ def _convolutions(model: Any) -> list[_Layer]:
         dilated = (options.dilationHFactor, options.dilationWFactor) != (1, 1)
         grouped = kernel.shape[3] != entering.shape[3]  # or a depthwise one's multiplier
         rows = np.prod(kernel.shape[1:3] if depthwise else kernel.shape[1:])
-        if not constant or dilated or grouped or rows > MOST_WEIGHTS_A_CHANNEL:
+        if not constant or dilated or grouped or rows > MAX_WEIGHTS_A_CHANNEL:
             continue
         found.append(
             _Layer(
@@ -187,7 +190,7 @@ def _columns(kernel: Floats, layer: _Layer) -> Floats:
 
 
 def _from_columns(columns: Floats, layer: _Layer) -> Floats:
-    """What `_columns` took apart."""
+    """The inverse of `_columns`."""
     if layer.depthwise:
         return columns.transpose(1, 0, 2).reshape(layer.shape)
     return columns.transpose(0, 2, 1).reshape(layer.shape)
@@ -199,23 +202,23 @@ def _moments(
     """`[groups, inputs, inputs]` of each layer, summed over the photos."""
     sums: list[Any] = [0.0] * len(layers)
     for interpreter in observed(float32, pictures):
-        for place, layer in enumerate(layers):
-            seen = _patches(interpreter.get_tensor(layer.entering)[0], layer)
-            sums[place] = sums[place] + _products(seen, layer)
+        for index, layer in enumerate(layers):
+            patches = _patches(interpreter.get_tensor(layer.entering)[0], layer)
+            sums[index] = sums[index] + _products(patches, layer)
     return sums
 
 
-def _products(seen: Floats, layer: _Layer) -> Floats:
+def _products(patches: Floats, layer: _Layer) -> Floats:
     """`[groups, inputs, inputs]`: the products of two inputs, summed over `_patches`."""
     with np.errstate(over="ignore", invalid="ignore"):  # of a model that is broken
-        if layer.depthwise:  # [places, inputs, channels] -> a matrix for each channel
-            return np.asarray(seen.transpose(2, 1, 0) @ seen.transpose(2, 0, 1))
-        flat = seen.reshape(len(seen), -1)
+        if layer.depthwise:  # [positions, inputs, channels] -> a matrix for each channel
+            return np.asarray(patches.transpose(2, 1, 0) @ patches.transpose(2, 0, 1))
+        flat = patches.reshape(len(patches), -1)
         return np.asarray((flat.T @ flat)[np.newaxis])
 
 
 def _patches(activations: Floats, layer: _Layer) -> Floats:
-    """What the kernel lies on at some places: `[places, h * w, channels]`.
+    """The inputs under the kernel at some positions: `[positions, h * w, channels]`.
 
     Args:
         activations: `[h, w, channels]` that enter the layer.
@@ -231,7 +234,7 @@ def _patches(activations: Floats, layer: _Layer) -> Floats:
     windows = np.lib.stride_tricks.sliding_window_view(activations, sides, axis=(0, 1))
     windows = windows[:: layer.strides[0], :: layer.strides[1]]
     count = windows.shape[0] * windows.shape[1]
-    taken = np.arange(0, count, -(-count // PLACES_A_PHOTO) | 1)  # odd: every column has its turn
+    taken = np.arange(0, count, -(-count // POSITIONS_A_PHOTO) | 1)  # odd: every column is sampled
     rows, columns = np.divmod(taken, windows.shape[1])
-    seen = windows[rows, columns]  # [places, channels, h, w]
-    return seen.transpose(0, 2, 3, 1).reshape(len(seen), -1, seen.shape[1])
+    patches = windows[rows, columns]  # [positions, channels, h, w]
+    return patches.transpose(0, 2, 3, 1).reshape(len(patches), -1, patches.shape[1])

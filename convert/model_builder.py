@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from edgebee.convert.formats import Format, InputType
-from edgebee.convert.gptq import copy_kernels, round_kernels
+from edgebee.convert.gptq import copy_kernels, quantize_kernels
 from edgebee.convert.quantize import (
     calibrate,
     list_float_operators,
@@ -81,7 +81,7 @@ class ModelBuilder:
 
     @cached_property
     def _gptq(self) -> bytes:
-        return round_kernels(self._float32, self._photos.pixels[:_GPTQ_PHOTOS])
+        return quantize_kernels(self._float32, self._photos.pixels[:_GPTQ_PHOTOS])
 
     @cached_property
     def _calibrated(self) -> bytes:

@@ -22,6 +22,7 @@ from edgebee.convert.metadata import pack_metadata
 from edgebee.convert.representative import photo_name
 from edgebee.convert.validation_set import score_keras
 from edgebee.convert.verification import Verification, run_model
+from edgebee.edge.tflite.model_file import parse_model_file
 from edgebee.edge.tflite.runtimes import list_operators
 from edgebee.errors import ConversionError
 from edgebee.manifest import (
@@ -43,7 +44,6 @@ from edgebee.manifest import (
 __all__ = ["ModelPacker", "ModelSource", "hash_photo_list"]
 
 _PACKAGES = ("edgebee", "tensorflow", "keras", "numpy", "pillow", "ai-edge-litert")
-_MIN_RUNTIME_NAME = b"min_runtime_version"
 
 
 @dataclass(frozen=True)
@@ -213,12 +213,5 @@ def _verification_result(verification: Verification, max_drop: float) -> Verific
 
 
 def _runtime_needs(content: bytes) -> RuntimeNeeds:
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    versions = [
-        bytes(model.buffers[entry.buffer].data).rstrip(b"\0").decode()
-        for entry in model.metadata or []
-        if entry.name == _MIN_RUNTIME_NAME
-    ]
-    return RuntimeNeeds((versions or [""])[0] or None, tuple(list_operators(content)))
+    file = parse_model_file(content, "the model")
+    return RuntimeNeeds(file.min_runtime_version or None, tuple(list_operators(content)))

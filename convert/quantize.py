@@ -14,11 +14,13 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import tensorflow as tf
-from ai_edge_litert import schema_py_generated as schema
 
 from edgebee.convert import tensorflow_internals as internals
 from edgebee.convert.formats import InputType
 from edgebee.convert.representative import RepresentativeDataset
+from edgebee.edge.tflite.flatbuffer import read_root
+from edgebee.edge.tflite.schema import TENSOR_TYPES
+from edgebee.edge.tflite.structure import operator_name
 from edgebee.errors import ConversionError
 
 __all__ = [
@@ -122,16 +124,16 @@ def list_float_operators(content: bytes) -> list[str]:
 
     The quantizer leaves in float what it knows no integer kernel for.
     """
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
-    graph = model.subgraphs[0]
-    found = set()
-    for operator in graph.operators:
-        name = str(names[model.operatorCodes[operator.opcodeIndex].builtinCode])
-        types = {graph.tensors[index].type for index in operator.outputs}
-        if name != "DEQUANTIZE" and schema.TensorType.FLOAT32 in types:
-            found.add(name)
-    return sorted(found)
+    model = read_root(content)
+    names = [operator_name(code) for code in model["operator_codes"]]
+    graph = model["subgraphs"][0]
+    types = [TENSOR_TYPES[tensor["type"]][0] for tensor in graph["tensors"]]
+    giving_floats = {
+        names[operator["opcode_index"]]
+        for operator in graph["operators"]
+        if "float32" in {types[index] for index in operator["outputs"]}
+    }
+    return sorted(giving_floats - {"DEQUANTIZE"})
 
 
 def _converted(format_: str, step: Callable[[], bytes]) -> bytes:

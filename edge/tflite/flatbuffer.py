@@ -1,10 +1,10 @@
 """Read a `.tflite` file's tables, trusting none of its numbers.
 
 A flatbuffer is a web of offsets (https://flatbuffers.dev/internals): followed blindly, a damaged
-one leads anywhere, and tflite-runtime 2.14 follows blindly and crashes. Only `ai-edge-litert` 2
-brings a reader for Python (`schema_py_generated`, which does not check either); 1.0.1 and
-tflite-runtime bring none. So the few rules of the format are written here, with every offset
-held to the file's bounds. Standard library only.
+one leads anywhere, as tflite-runtime 2.14 shows by crashing (figures in `structure`). Only
+`ai-edge-litert` 2 brings a reader for Python (`schema_py_generated`, which does not check either);
+1.0.1 and tflite-runtime bring none. So the few rules of the format are written here, and every
+offset is checked against the file's bounds. Standard library only.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ class Table:
                 of = UNIONS[field.of].get(kind, "Options")
                 yield Table(self.content, of, self._follow(place))
 
-    def look(self, field: Field) -> None:
-        """Hold a field without tables in it to the file's bounds, copying nothing.
+    def check(self, field: Field) -> None:
+        """Check a field without tables in it against the file's bounds, copying nothing.
 
         Raises FlatbufferError.
         """
@@ -118,7 +118,7 @@ class Table:
         if field.kind == "string" and self.content[start + count : start + count + 1] != b"\0":
             raise FlatbufferError(f"{self.name}.{field.name} does not end")
         if start % field.size:
-            raise FlatbufferError(f"{self.name}.{field.name} lies askew")
+            raise FlatbufferError(f"{self.name}.{field.name} is misaligned")
 
     def _follow(self, place: int) -> int:
         return place + int(_number(self.content, "I", 4, place, self.name))
@@ -142,7 +142,7 @@ def read_root(content: bytes, name: str = "Model") -> Table:
 
 
 def each_table(root: Table) -> Iterator[Table]:
-    """Every table reachable from `root`, once, having looked at every field of each.
+    """Every table reachable from `root`, once, with every field of each checked.
 
     Raises FlatbufferError where anything leaves the file, and for more than MAX_TABLES tables.
     """
@@ -153,7 +153,7 @@ def each_table(root: Table) -> Iterator[Table]:
             if not table.place(field):
                 continue
             if field.kind in {"number", "numbers", "string"}:
-                table.look(field)
+                table.check(field)
                 continue
             for child in table.children(field):
                 met += 1

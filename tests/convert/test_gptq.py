@@ -1,4 +1,4 @@
-"""Kernels are rounded so that layers change least, and the quantizer has nothing left to round."""
+"""GPTQ changes layers less than rounding does, and leaves the quantizer nothing to round."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgebee.convert.gptq import (
     _from_columns,
     _Layer,
     _patches,
-    round_kernels,
+    quantize_kernels,
     round_with_feedback,
 )
 from edgebee.convert.quantize import quantize_float, trace
@@ -124,7 +124,7 @@ def test_the_quantizer_finds_nothing_left_to_round(artifacts):
     photos = read_representative_dataset(
         train.paths, train.classes, root=Path(), samples=len(drawn), size=(96, 96), seed=0
     ).pixels
-    rounded = kernels(round_kernels(network, photos[:32]))
+    rounded = kernels(quantize_kernels(network, photos[:32]))
     assert len(int8) == len(before) == len(rounded) == 52
     for was, now, quantized in zip(before, rounded, int8, strict=True):
         # Scales are float32; to weights of a dead channel, next to 0, the quantizer gives 0.
@@ -156,14 +156,14 @@ def unusual(layer, scale=1.0):
 def test_a_layer_that_it_does_not_know_is_left_alone(layer, rounded):
     content = unusual(layer)
     pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 4), np.uint8)
-    pairs = zip(kernels(content), kernels(round_kernels(content, pictures)), strict=True)
+    pairs = zip(kernels(content), kernels(quantize_kernels(content, pictures)), strict=True)
     assert sum(not np.array_equal(before, after) for before, after in pairs) == rounded
 
 
 def test_activations_that_are_no_numbers_round_nothing():
     content = unusual(tf.keras.layers.Conv2D(6, 3), scale=1e30)
     pictures = np.full((2, 8, 8, 4), 255, np.uint8)
-    first, second = zip(kernels(content), kernels(round_kernels(content, pictures)), strict=True)
+    first, second = zip(kernels(content), kernels(quantize_kernels(content, pictures)), strict=True)
     assert not np.array_equal(*first), "its activations are still numbers"
     np.testing.assert_array_equal(*second)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebee.console import ProgressBars, echo, log, show_log_records
+from edgebee.console import GroupedCommand, ProgressBars, echo, log, show_log_records
 from edgebee.convert.formats import (
     DEFAULT_FORMATS,
     FORMATS,
@@ -18,6 +18,13 @@ from edgebee.convert.formats import (
 
 if TYPE_CHECKING:
     from edgebee.convert.conversion import ConvertedModel
+
+_GROUPS = {
+    "Input and output": ("data", "output"),
+    "Formats": ("formats", "io", "runtimes"),
+    "Representative dataset": ("samples", "seed"),
+    "Verification": ("max_drop",),
+}
 
 
 def _check_runtimes(
@@ -34,7 +41,12 @@ def _check_runtimes(
     return values
 
 
-@click.command("convert", short_help="A Keras model -> .tflite files.")
+@click.command(
+    "convert",
+    cls=GroupedCommand,
+    groups=_GROUPS,
+    short_help="Convert a Keras model to verified .tflite files.",
+)
 @click.argument(
     "model", default="artifacts/model.keras", type=click.Path(dir_okay=False, path_type=Path)
 )
