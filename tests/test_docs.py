@@ -67,6 +67,20 @@ def test_command_lines_would_be_accepted(page):
     assert not refused, "\n".join(refused)
 
 
+def test_options_in_running_text_exist():
+    from edgebee.benchmarks.studies.study_command import command as studies
+
+    commands = [command for _, command in (*walk(), *walk(studies))]
+    exist = {opt for command in commands for option in command.params for opt in option.opts}
+    exist |= {"--debug", "--version", "--help"}  # of `edgebee` itself
+    named = {
+        (page.name, option)
+        for page in TEXTS
+        for option in re.findall(r"`(--[\w-]+)", page.read_text("utf-8"))
+    }
+    assert [where for where in sorted(named) if where[1] not in exist] == []
+
+
 @pytest.mark.parametrize(
     "text",
     [
