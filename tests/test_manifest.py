@@ -43,7 +43,7 @@ def test_it_is_compact_json_with_the_schema_version_first():
 
 def test_a_newer_one_is_refused_with_the_way_out():
     content = json.dumps({"format_version": SCHEMA_VERSION + 1}).encode()
-    with pytest.raises(ManifestError, match=r"format version 2.* pip install --upgrade edgebee"):
+    with pytest.raises(ManifestError, match=r"format version 2.* update edgebee"):
         read_manifest(content)
 
 

@@ -196,7 +196,7 @@ def read_manifest(content: bytes) -> Manifest:
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ManifestError(
             f"{MANIFEST_NAME} in it has format version {version}, and this edgebee reads "
-            f"versions up to {SCHEMA_VERSION}; pip install --upgrade edgebee"
+            f"versions up to {SCHEMA_VERSION}; update edgebee"
         )
     try:
         return decode(Manifest, value)

@@ -185,7 +185,7 @@ def read_training_record(folder: Path, *, or_none: bool = False) -> TrainingReco
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise DataError(
                 f"{path}: written by a newer edgebee (schema {version}, this one reads up to "
-                f"{SCHEMA_VERSION}); pip install --upgrade edgebee"
+                f"{SCHEMA_VERSION}); update edgebee"
             )
         record: TrainingRecord = msgspec.convert(content, TrainingRecord)
     except FileNotFoundError:

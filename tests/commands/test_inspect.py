@@ -78,7 +78,7 @@ def test_the_manifest_of_a_newer_edgebee_is_one_line(edgebee, model):
     assert said.status == 1
     (line,) = said.errors
     assert "format version 99" in line
-    assert "pip install --upgrade edgebee" in line
+    assert "update edgebee" in line
 
 
 def test_what_does_not_fit_together_is_status_1(edgebee, model):

@@ -111,7 +111,7 @@ def test_the_manifest_of_a_newer_edgebee_is_refused(network):
     assert file.manifest is None
     (problem,) = file.problems
     assert "format version 7" in problem
-    assert "pip install --upgrade edgebee" in problem
+    assert "update edgebee" in problem
 
 
 @pytest.mark.parametrize("text", [b"{", b"[1]", b"\xff\xfe", b"null", b"[" * 100_000], ids=range(5))
