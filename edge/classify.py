@@ -32,6 +32,7 @@ import io
 import itertools
 import json
 import logging
+import re
 import struct
 import subprocess
 import sys
@@ -560,16 +561,49 @@ def _unpack(model: StrPath) -> dict[str, bytes]:
 
 
 def read_labels(model: StrPath) -> tuple[str, ...]:
-    """The label names inside a model file, or in `labels.txt` beside it.
+    """The label names inside a model file, or in `labels.txt` or `<model>.txt` beside it.
 
     Raises:
         ModelError: there are none.
     """
     remedy = f"copy it again, or put a {LABELS_NAME} (UTF-8, one name a line) beside it"
     with _raise_as(ModelError, f"{model}: no label names", remedy):
-        content = _unpack(model).get(LABELS_NAME) or Path(model).with_name(LABELS_NAME).read_bytes()
-        lines = content.decode("utf-8-sig").splitlines()
-        return tuple(line.strip() for line in lines if line.strip())
+        return _parse_labels(_find_labels(model))
+
+
+def _find_labels(model: StrPath) -> bytes:
+    """The content of the labels' file, whose name differs among other people's tools."""
+    packed = _unpack(model)
+    if LABELS_NAME in packed:
+        return packed[LABELS_NAME]
+    stem = Path(model).stem
+    names = (LABELS_NAME, f"{stem}.txt", f"{stem}_labels.txt", "class_labels.txt", "labelmap.txt")
+    for beside in (Path(model).with_name(name) for name in names):
+        if beside.is_file():
+            return beside.read_bytes()
+    lists = [name for name in packed if name.endswith(".txt")]
+    if len(lists) == 1:
+        return packed[lists[0]]
+    return Path(model).with_name(LABELS_NAME).read_bytes()  # which says that it is missing
+
+
+def _parse_labels(content: bytes) -> tuple[str, ...]:
+    """One name a line, in any editor's encoding; numbers before the names give their order."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = content.decode("utf-16")
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = content.decode("latin-1")
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    numbered = [re.fullmatch(r"(\d+)[\s:,;.)]+(\S.*)", name) for name in names]
+    by_number = {int(found[1]): found[2] for found in numbered if found}
+    for first in (0, 1):
+        order = range(first, first + len(names))
+        if set(by_number) == set(order):
+            return tuple(by_number[number] for number in order)
+    return tuple(names)
 
 
 def read_manifest(model: StrPath) -> dict[str, Any]:
@@ -601,15 +635,146 @@ def find_model() -> Path:
     raise ModelError("no model found: name one with -m MODEL.tflite, or make one: edgebee convert")
 
 
-def invoke(interpreter: Any, pixels: Pixels, model: object = "the model") -> Scores:
-    """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`, 0-1.
+NORMALIZATIONS = {"0..255": (0.0, 1.0), "0..1": (0.0, 255.0), "-1..1": (127.5, 127.5)}
+"""Range of the values that a model takes -> mean and standard deviation of the pixels."""
+
+
+def read_normalization(model: StrPath) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Mean and standard deviation, one or three each, from a model's TFLite metadata.
+
+    The model takes (pixel - mean) / standard deviation. None if the file does not say; those of
+    edgebee say 0 and 1.
+
+    Raises:
+        ModelError: the file cannot be read, or its metadata is damaged.
+    """
+    with _raise_as(ModelError, f"{model}: its metadata is damaged", "copy it again"):
+        content = Path(model).read_bytes()
+        root = _Table(content)
+        for entry in root.tables(6):  # Model.metadata; fields by number, as in the schemas
+            if entry.bytes_(0) == b"TFLITE_METADATA":
+                buffer = root.tables(4)[entry.uint(1)]
+                return _find_normalization(_Table(buffer.bytes_(0)))
+    return None
+
+
+def _find_normalization(metadata: "_Table") -> tuple[Sequence[float], Sequence[float]] | None:
+    for graph in metadata.tables(3)[:1]:  # ModelMetadata.subgraph_metadata
+        for tensor in graph.tables(2)[:1]:  # SubGraphMetadata.input_tensor_metadata
+            for unit in tensor.tables(4):  # TensorMetadata.process_units
+                if unit.kind(0) == 1:  # ProcessUnitOptions.NormalizationOptions
+                    options = unit.table(1)
+                    mean, deviation = options.floats(0), options.floats(1)
+                    if mean and deviation and 0 not in deviation:
+                        return mean, deviation
+    return None
+
+
+class _Table:
+    """A table of a flatbuffer, with its fields by number; an absent vector is empty."""
+
+    def __init__(self, data: bytes, position: int | None = None) -> None:
+        self.data = data
+        self.position = self._number("<I", 0) if position is None else position
+
+    def _number(self, kind: str, position: int) -> int:
+        if position < 0:
+            raise ValueError("an offset leads out of the file")
+        number: int = struct.unpack_from(kind, self.data, position)[0]
+        return number
+
+    def _field(self, number: int) -> int | None:
+        """Where a field is, or None if it is absent."""
+        vtable = self.position - self._number("<i", self.position)
+        slot = 4 + 2 * number
+        if slot >= self._number("<H", vtable):
+            return None
+        offset = self._number("<H", vtable + slot)
+        return self.position + offset if offset else None
+
+    def _vector(self, number: int) -> tuple[int, int]:
+        """Where a vector's elements start, and how many there are."""
+        field = self._field(number)
+        if field is None:
+            return 0, 0
+        start = field + self._number("<I", field)
+        return start + 4, self._number("<I", start)
+
+    def uint(self, number: int) -> int:
+        """A 32-bit number; 0 if absent."""
+        field = self._field(number)
+        return 0 if field is None else self._number("<I", field)
+
+    def kind(self, number: int) -> int:
+        """The type of a union; 0 if absent."""
+        field = self._field(number)
+        return 0 if field is None else self._number("<B", field)
+
+    def bytes_(self, number: int) -> bytes:
+        """A vector of bytes, or a string."""
+        start, count = self._vector(number)
+        return self.data[start : start + count]
+
+    def floats(self, number: int) -> tuple[float, ...]:
+        """A vector of floats."""
+        start, count = self._vector(number)
+        return struct.unpack_from(f"<{min(count, 3)}f", self.data, start)
+
+    def table(self, number: int) -> "_Table":
+        """A table; ValueError if absent."""
+        field = self._field(number)
+        if field is None:
+            raise ValueError(f"its field {number} is absent")
+        return _Table(self.data, field + self._number("<I", field))
+
+    def tables(self, number: int) -> list["_Table"]:
+        """A vector of tables."""
+        start, count = self._vector(number)
+        places = range(start, start + 4 * min(count, len(self.data) // 4), 4)
+        return [_Table(self.data, place + self._number("<I", place)) for place in places]
+
+
+def _input_values(
+    entry: Mapping[str, Any], mean: Sequence[float], deviation: Sequence[float]
+) -> np.ndarray[Any, Any] | None:
+    """What the input tensor gets for the pixel values 0-255 of each channel, `[256, 3]`.
+
+    None where that is the pixels as they are (of an int8 tensor less 128).
+    """
+    pixels = np.arange(256, dtype=np.float32)[:, np.newaxis]
+    centred = pixels - np.asarray(mean, np.float32)
+    values = centred / np.asarray(deviation, np.float32) + np.zeros(3, np.float32)
+    if entry["dtype"] != np.float32:
+        scale, zero_point = entry["quantization"]
+        if not scale:
+            return None
+        limits = np.iinfo(entry["dtype"])
+        values = np.rint(values / scale + zero_point).clip(limits.min, limits.max)
+        pixels = pixels + limits.min
+    return None if (values == pixels).all() else values.astype(entry["dtype"])
+
+
+def invoke(
+    interpreter: Any,
+    pixels: Pixels,
+    model: object = "the model",
+    input_values: np.ndarray[Any, Any] | None = None,
+) -> Scores:
+    """Run a model on pixels from `read_photo`; returns its scores, `float32 [labels]`.
+
+    Args:
+        interpreter: from `make_interpreter`.
+        pixels: `uint8 [H, W, 3]`, RGB, 0-255.
+        model: its name, for errors.
+        input_values: `[256, 3]`, what the model takes for each value of a channel; None for
+            the pixels as they are.
 
     Raises:
         ModelError: it fails, or its scores are NaN or infinite.
     """
     output = interpreter.get_output_details()[0]
     with _raise_as(ModelError, f"{model}: makes no prediction", "copy or convert it again"):
-        _fill_input(interpreter, pixels)
+        _fill_input(interpreter, pixels, input_values)
         interpreter.invoke()
         scores = _dequantize(interpreter.get_tensor(output["index"])[0], output)
         if not np.isfinite(scores).all():
@@ -617,13 +782,17 @@ def invoke(interpreter: Any, pixels: Pixels, model: object = "the model") -> Sco
     return scores
 
 
-def _fill_input(interpreter: Any, pixels: Pixels) -> None:
-    """Write pixels into the input tensor; a float model takes them as floats, 0-255."""
+def _fill_input(
+    interpreter: Any, pixels: Pixels, input_values: np.ndarray[Any, Any] | None
+) -> None:
+    """Write pixels into the input tensor."""
     entry = interpreter.get_input_details()[0]
     memory = interpreter.tensor(entry["index"])  # its own, which nobody may hold while it works
-    if entry["dtype"] == np.int8:  # the pixels less 128
+    if input_values is not None:
+        memory()[0][:] = input_values[pixels, np.arange(3)]
+    elif entry["dtype"] == np.int8:  # the pixels less 128
         np.bitwise_xor(pixels, np.uint8(0x80), out=memory()[0].view(np.uint8))
-    else:
+    else:  # a float model takes them as floats, 0-255
         np.copyto(memory()[0], pixels)
 
 
@@ -717,6 +886,7 @@ class Classifier:
         size: height and width of the model's input, in pixels.
         threshold: below this score the label is `unknown`, 0-1.
         interpreter: the runtime's interpreter.
+        input_values: what `invoke` needs to know of the values that the model takes.
     """
 
     def __init__(
@@ -726,6 +896,7 @@ class Classifier:
         threads: int | None = None,
         top_k: int | None = None,
         threshold: float | None = None,
+        normalize: str | None = None,
     ) -> None:
         """Load a model.
 
@@ -734,17 +905,20 @@ class Classifier:
             threads: to run the model on: at most, and by default, one per CPU.
             top_k: how many labels a prediction lists; default: all.
             threshold: below this score the label is `unknown`; default: the model's own, or 0.
+            normalize: range of the values that the model takes, one of `NORMALIZATIONS`;
+                default: as its metadata says, else `0..255`.
 
         Raises:
             ModelError: the model cannot be used.
             RuntimeMissingError: no TFLite runtime works here.
         """
-        self.model, self.threads, self.top_k = model, threads, top_k
+        self.model, self.threads, self.top_k, self.normalize = model, threads, top_k, normalize
         self.interpreter = make_interpreter(model, threads)
         self.labels = read_labels(model)
         own_threshold = (read_manifest(model).get("scores") or {}).get("threshold") or 0.0
         self.threshold = own_threshold if threshold is None else threshold
         self.size = _check_shapes(self.interpreter, self.labels, model)
+        self.input_values = self._find_input_values()
         self._idle = [self.interpreter]  # an interpreter serves one caller at a time
         self._embedder: tuple[Any, int] | None = None
         self._embedding = threading.Lock()
@@ -757,12 +931,31 @@ class Classifier:
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels in a pickle: the path and the options."""
-        names = ("model", "threads", "top_k", "threshold")
+        names = ("model", "threads", "top_k", "threshold", "normalize")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Load the model again."""
         self.__init__(**state)  # type: ignore[misc]
+
+    def _find_input_values(self) -> np.ndarray[Any, Any] | None:
+        entry = self.interpreter.get_input_details()[0]
+        if self.normalize is not None:
+            if self.normalize not in NORMALIZATIONS:
+                ranges = ", ".join(NORMALIZATIONS)
+                raise ModelError(f"{self.model}: normalize {self.normalize!r} is none of {ranges}")
+            mean, deviation = NORMALIZATIONS[self.normalize]
+            return _input_values(entry, [mean], [deviation])
+        stated = read_normalization(self.model)
+        if stated:
+            return _input_values(entry, *stated)
+        if entry["dtype"] == np.float32:  # of an integer model the pixels are its input's steps
+            _log.warning(
+                "%s: does not say which values it takes; 0..255 is assumed, --normalize -1..1 or "
+                "0..1 says otherwise",
+                self.model,
+            )
+        return None
 
     def __enter__(self) -> "Classifier":
         """For a `with` block."""
@@ -791,7 +984,7 @@ class Classifier:
             interpreter = self._idle.pop()
         except IndexError:  # others are at work
             interpreter = make_interpreter(self.model, 1)
-        scores = invoke(interpreter, pixels, self.model)
+        scores = invoke(interpreter, pixels, self.model, self.input_values)
         self._idle.append(interpreter)
         ended = time.perf_counter()
         order = rank(scores)
@@ -832,7 +1025,7 @@ class Classifier:
         """
         single = self
         if self.threads != 1:
-            single = Classifier(self.model, threads=1, top_k=self.top_k, threshold=self.threshold)
+            single = Classifier(**{**self.__getstate__(), "threads": 1})
 
         def attempt(photo: Photo) -> Result:
             try:
@@ -878,19 +1071,33 @@ class Classifier:
             interpreter, index = self._embedder
             details = next(one for one in interpreter.get_tensor_details() if one["index"] == index)
             with _raise_as(ModelError, f"{self.model}: gives no features", "update the runtime"):
-                _fill_input(interpreter, pixels)
+                _fill_input(interpreter, pixels, self.input_values)
                 interpreter.invoke()
                 return _dequantize(interpreter.get_tensor(index)[0], details)
 
 
 def _check_shapes(interpreter: Any, labels: Sequence[str], model: StrPath) -> tuple[int, int]:
     """Height and width of a model's input; ModelError unless photos go in and scores come out."""
-    shape = interpreter.get_input_details()[0]["shape"].tolist()
+    entry, *others = interpreter.get_input_details()
+    shape = entry["shape"].tolist()
     scores = interpreter.get_output_details()[0]["shape"].tolist()
     names = len(set(labels))
-    if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or scores != [1, names]:
-        wanted = f"[1, H, W, 3] and {names} for its label names"
-        raise ModelError(f"{model}: takes {shape} and gives {scores} scores, not {wanted}")
+    problem = ""
+    if others:
+        problem = f"takes {1 + len(others)} inputs, not one photo"
+    elif len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
+        channels_first = len(shape) == 4 and shape[1] == 3
+        why = " (channels first)" if channels_first else " (grey)" if shape[-1:] == [1] else ""
+        problem = f"takes {shape}{why}, not one RGB photo, [1, H, W, 3]"
+    elif -1 in entry.get("shape_signature", shape)[1:3]:
+        problem = "takes photos of any size; fix its input's height and width when converting"
+    elif names < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        problem = f"two of its label names are {twice!r}; each must be another"
+    elif scores != [1, names]:
+        problem = f"gives {scores} scores, not [1, {names}] for its {names} label names"
+    if problem:
+        raise ModelError(f"{model}: {problem}")
     return shape[1], shape[2]
 
 
@@ -948,6 +1155,12 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
         metavar="SCORE",
         help="A photo whose best score is lower is labelled `unknown`. [default: the model's own, "
         "or 0]",
+    )
+    parser.add_argument(
+        "--normalize",
+        choices=tuple(NORMALIZATIONS),
+        help="Range of the values that the model takes for pixels. [default: as its metadata says, "
+        "else 0..255]",
     )
     parser.add_argument(
         "--threads",
@@ -1111,7 +1324,11 @@ class _WarningPrinter(logging.Handler):
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command line; returns the exit status (2, wrong usage, is raised as SystemExit)."""
     parser = make_parser(prog)
-    args = parser.parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "--normalize" in words[:-1]:  # argparse would take -1..1 for an option
+        place = words.index("--normalize")
+        words[place : place + 2] = [f"--normalize={words[place + 1]}"]
+    args = parser.parse_args(words)
     if not args.photos and not args.selftest:
         parser.error("the following arguments are required: PHOTO")
     _log.addHandler(_WarningPrinter())
@@ -1121,7 +1338,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         if args.selftest:
             return print_selftest(model, args.format)
         top_k = args.top_k or (1 if args.format == "text" else None)
-        classifier = Classifier(model, threads=1, top_k=top_k, threshold=args.threshold)
+        classifier = Classifier(
+            model, threads=1, top_k=top_k, threshold=args.threshold, normalize=args.normalize
+        )
         if not args.model:
             announce_model(classifier)
         results = classifier.classify_many(find_images(args.photos), workers=args.threads)

@@ -29,6 +29,7 @@ class ClassifyOptions:
     model: Path | None = None
     top_k: int | None = None
     threshold: float | None = None
+    normalize: str | None = None
     threads: int | None = None
     format: str = "text"
     """`text`, `json` or `csv`."""
@@ -142,7 +143,7 @@ def _option(*flags: str, text: str, **settings: Any) -> click.Option:
     return click.Option(flags, help=text, show_default=False, **settings)
 
 
-# The lone `classify.py` has the first seven in the same words, which a test compares. They are
+# The lone `classify.py` has the first eight in the same words, which a test compares. They are
 # not imported from there: it loads NumPy, which `--help` and shell completion do not wait for.
 PARAMS: tuple[click.Parameter, ...] = (
     click.Argument(["photos"], nargs=-1, metavar="[PHOTO]...", type=click.Path()),
@@ -168,6 +169,12 @@ PARAMS: tuple[click.Parameter, ...] = (
         metavar="SCORE",
         text="A photo whose best score is lower is labelled `unknown`. [default: the model's own, "
         "or 0]",
+    ),
+    _option(
+        "--normalize",
+        type=click.Choice(["0..255", "0..1", "-1..1"]),
+        text="Range of the values that the model takes for pixels. [default: as its metadata says, "
+        "else 0..255]",
     ),
     _option(
         "--threads",
@@ -250,7 +257,16 @@ PARAMS: tuple[click.Parameter, ...] = (
 """The command's parameters, in the order of its help."""
 
 GROUPS = {
-    "Model and results": ("model", "top_k", "threshold", "threads", "format", "json", "selftest"),
+    "Model and results": (
+        "model",
+        "top_k",
+        "threshold",
+        "normalize",
+        "threads",
+        "format",
+        "json",
+        "selftest",
+    ),
     "Live camera": ("camera", "every", "frame_size", "save_dir"),
     "Folder that photos arrive in": ("watch", "state"),
     "Camera or folder": ("count",),

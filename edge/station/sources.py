@@ -50,7 +50,13 @@ def open_classifier(model: Path, options: ClassifyOptions) -> Classifier:
     # Named photos are worked on several at a time, the others one after another.
     threads = 1 if options.source == "photos" else options.threads
     top_k = options.top_k or (1 if options.format == "text" else None)
-    return Classifier(model, threads=threads, top_k=top_k, threshold=options.threshold)
+    return Classifier(
+        model,
+        threads=threads,
+        top_k=top_k,
+        threshold=options.threshold,
+        normalize=options.normalize,
+    )
 
 
 def classify_source(classifier: Classifier, options: ClassifyOptions) -> Iterator[Result]:

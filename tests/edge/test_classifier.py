@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import pickle
 import shutil
+import subprocess
 import sys
 import threading
 import zipfile
@@ -175,6 +177,12 @@ def test_a_model_without_labels_inside_takes_those_beside_it(foreign_model, tmp_
         b"Wespe\nH\xc3\xb6rnchen",
         b"Wespe\r\nH\xc3\xb6rnchen\r\n",
         b"\xef\xbb\xbfWespe\nH\xc3\xb6rnchen\n\n",  # as Windows' editor saves UTF-8
+        b"Wespe\nH\xf6rnchen\n",  # Latin-1
+        "Wespe\r\nH\u00f6rnchen\r\n".encode("utf-16"),  # as Windows' editor saves "Unicode"
+        b"0 Wespe\n1 H\xc3\xb6rnchen\n",  # Teachable Machine
+        b"1: Wespe\n2: H\xc3\xb6rnchen\n",
+        b"1 H\xc3\xb6rnchen\n0 Wespe\n",  # the numbers give the order
+        b"\nWespe\n\nH\xc3\xb6rnchen\n",
     ],
 )
 def test_label_files_of_all_editors_are_read(foreign_model, tmp_path, content):
@@ -186,15 +194,34 @@ def test_label_files_of_all_editors_are_read(foreign_model, tmp_path, content):
 def test_a_model_without_readable_labels_is_refused_with_the_remedy(foreign_model, tmp_path):
     plain = shutil.copy(foreign_model, tmp_path)
     assert "put a labels.txt" in refused(classify.read_labels, plain)
-    (tmp_path / "labels.txt").write_bytes(b"H\xf6rnchen\n")  # Latin-1
-    assert "UTF-8" in refused(classify.read_labels, plain)
+
+
+@pytest.mark.parametrize("names", ["4 leaf clover\n7 spot ladybird\n", "1 bee\nants\n"])
+def test_numbers_that_are_no_order_are_part_of_the_names(foreign_model, tmp_path, names):
+    plain = shutil.copy(foreign_model, tmp_path)
+    (tmp_path / "labels.txt").write_text(names)
+    assert classify.read_labels(plain) == tuple(names.splitlines())
+
+
+@pytest.mark.parametrize("name", ["foreign.txt", "foreign_labels.txt", "class_labels.txt"])
+def test_labels_under_another_usual_name_are_found(foreign_model, tmp_path, name):
+    plain = shutil.copy(foreign_model, tmp_path)
+    (tmp_path / name).write_text("wasp\nhornet\n")
+    assert classify.read_labels(plain) == ("wasp", "hornet")
+
+
+def test_a_list_inside_the_model_under_another_name_is_found(foreign_model, tmp_path):
+    packed = with_zip(foreign_model, tmp_path / "m.tflite", labelmap_txt="wasp\nhornet\n")
+    assert classify.read_labels(packed) == ("wasp", "hornet")
 
 
 @pytest.mark.parametrize("labels", ["ants\n", "ants\nbees\nwasps\n", "ants\nants\n"])
 def test_labels_that_do_not_fit_the_scores_are_refused(foreign_model, tmp_path, labels):
     plain = shutil.copy(foreign_model, tmp_path)
     (tmp_path / "labels.txt").write_text(labels)
-    assert "label names" in refused(classify.Classifier, plain)
+    message = refused(classify.Classifier, plain)
+    assert "label names" in message
+    assert ("'ants'" in message) == (labels == "ants\nants\n")
 
 
 # ---------------------------------------------------------------- the answer
@@ -274,6 +301,61 @@ def test_classifiers_of_their_own_may_work_at_the_same_time(model, photo, classi
     for thread in threads:
         thread.join()
     assert answers == [expected] * 6
+
+
+def test_a_classifier_is_readable_and_can_be_pickled(model, photo):
+    own = classify.Classifier(model, threads=1, top_k=1, threshold=0.7)
+    assert repr(own) == f"Classifier({str(model)!r}: ants, bees; 224 x 224 pixels)"
+    again = pickle.loads(pickle.dumps(own))
+    assert (again.threads, again.top_k, again.threshold) == (1, 1, 0.7)
+    assert again(photo).scores == own(photo).scores
+
+
+def test_a_prediction_is_readable(classifier, photo):
+    prediction = classifier(photo)
+    shown = f"Prediction({prediction.label!r}, {prediction.score:.3f}; {prediction.label} "
+    assert repr(prediction).startswith(shown)
+    assert repr(prediction).endswith(" ms)")
+
+
+def test_a_with_block_lets_the_model_go(model, photo):
+    with classify.Classifier(model) as own:
+        scores = own(photo).scores
+    assert own.interpreter is None
+    assert own(photo).scores == scores  # it is loaded again
+
+
+def test_a_batch_is_predicted_in_order_or_refused(classifier, photo, landscape):
+    batch = [photo, landscape, photo]
+    expected = [classifier(one).scores for one in batch]
+    assert [one.scores for one in classifier.predict_batch(batch)] == expected
+    with pytest.raises(classify.PhotoError, match="not a picture"):
+        classifier.predict_batch([photo, b"no picture"])
+
+
+def test_features_are_those_that_the_last_layer_makes_the_scores_of(classifier, photo):
+    features = classifier.embed(photo)
+    assert (features.shape, features.dtype) == ((1280,), np.float32)
+    assert features.min() >= 0  # averages of ReLU6
+    assert 0 < features.max() <= 6
+    assert np.array_equal(classifier.embed(photo), features)
+    assert not np.array_equal(classifier.embed(np.zeros((9, 9, 3), np.uint8)), features)
+
+
+def test_loading_and_predicting_write_nothing_to_the_terminal(model, photo):
+    code = (
+        "import sys, importlib.util\n"
+        "spec = importlib.util.spec_from_file_location('lone', sys.argv[1])\n"
+        "lone = importlib.util.module_from_spec(spec)\n"
+        "sys.modules['lone'] = lone\n"
+        "spec.loader.exec_module(lone)\n"
+        "classifier = lone.Classifier(sys.argv[2])\n"
+        "classifier(sys.argv[3]), classifier.embed(sys.argv[3])\n"
+        "print('to standard error', file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, classify.__file__, model, photo]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "to standard error\n")
 
 
 # ---------------------------------------------------------------- found by itself

@@ -79,3 +79,117 @@ def test_a_model_whose_scores_are_nan_makes_no_prediction(tmp_path):
     assert str(caught.value) == (
         f"{path}: makes no prediction (its scores are NaN or infinite); copy or convert it again"
     )
+
+
+def with_metadata(path, mean, deviation):
+    """Put TFLite metadata that state a normalization into a model, as Model Maker does."""
+    flatbuffers = pytest.importorskip("flatbuffers")
+
+    def table(build, fields):
+        build.StartObject(max(fields) + 1)
+        for number, (slot, value) in fields.items():
+            slot(build)(number, value, 0)
+        return build.EndObject()
+
+    def offset(build):
+        return build.PrependUOffsetTRelativeSlot
+
+    def byte(build):
+        return build.PrependUint8Slot
+
+    def offsets(build, one):
+        build.StartVector(4, 1, 4)
+        build.PrependUOffsetTRelative(one)
+        return build.EndVector()
+
+    def floats(build, values):
+        build.StartVector(4, len(values), 4)
+        for value in reversed(values):
+            build.PrependFloat32(value)
+        return build.EndVector()
+
+    build = flatbuffers.Builder(256)
+    options = table(
+        build, {0: (offset, floats(build, mean)), 1: (offset, floats(build, deviation))}
+    )
+    unit = table(build, {0: (byte, 1), 1: (offset, options)})
+    tensor = table(build, {4: (offset, offsets(build, unit))})
+    graph = table(build, {2: (offset, offsets(build, tensor))})
+    metadata = table(build, {3: (offset, offsets(build, graph))})
+    build.Finish(metadata, b"M001")
+
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    entry, buffer = schema.MetadataT(), schema.BufferT()
+    entry.name, entry.buffer = "TFLITE_METADATA", len(model.buffers)
+    buffer.data = list(build.Output())
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    packed = flatbuffers.Builder(1024)
+    packed.Finish(model.Pack(packed), file_identifier=b"TFL3")
+    path.write_bytes(bytes(packed.Output()))
+    return path
+
+
+def first_pixels(pixels):
+    """Three scores: the values that the network gets for the first pixel."""
+    return pixels[:, 0, 0, :] + 0.0
+
+
+@pytest.mark.parametrize(
+    ("normalize", "expected"),
+    [("0..255", (0.0, 3.0, 6.0)), ("0..1", (0.0, 3 / 255, 6 / 255)),
+     ("-1..1", (-1.0, 3 / 127.5 - 1, 6 / 127.5 - 1))],
+)  # fmt: skip
+def test_a_float_model_gets_the_range_that_is_named(tmp_path, normalize, expected):
+    path = write(tmp_path, first_pixels, (1, 4, 6, 3))
+    classifier = classify.Classifier(path, normalize=normalize)
+    scores = classify.invoke(classifier.interpreter, PATTERN, path, classifier.input_values)
+    assert np.allclose(scores, expected, atol=1e-6)  # float32's rounding
+
+
+def test_a_float_model_that_does_not_say_is_answered_with_a_line(tmp_path, caplog):
+    path = write(tmp_path, first_pixels, (1, 4, 6, 3))
+    caplog.clear()  # of what TensorFlow said
+    classifier = classify.Classifier(path)
+    assert classifier.input_values is None
+    assert caplog.messages == [
+        f"{path}: does not say which values it takes; 0..255 is assumed, --normalize -1..1 or "
+        "0..1 says otherwise"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation"),
+    [((127.5,), (127.5,)), ((0.0,), (255.0,)), ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4))],
+)
+def test_normalization_in_the_metadata_is_applied(tmp_path, caplog, mean, deviation):
+    path = with_metadata(write(tmp_path, first_pixels, (1, 4, 6, 3)), mean, deviation)
+    caplog.clear()
+    classifier = classify.Classifier(path)
+    scores = classify.invoke(classifier.interpreter, PATTERN, path, classifier.input_values)
+    expected = (PATTERN[0, 0] - np.array(mean)) / np.array(deviation)
+    assert np.allclose(scores, expected, atol=1e-5)  # float32's rounding
+    assert caplog.messages == []
+
+
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
+@pytest.mark.parametrize("kind", ["uint8", "int8"])
+def test_a_quantized_model_gets_the_step_that_stands_for_the_normalized_value(tmp_path, kind):
+    path = write(tmp_path, channel_means, (1, 4, 6, 3), integer=getattr(tf, kind))
+    with_metadata(path, (0.0,), (255.0,))  # and so all pixels are 0 or 1 of its 0-255
+    classifier = classify.Classifier(path)
+    scores = classify.invoke(classifier.interpreter, PATTERN, path, classifier.input_values)
+    assert scores.max() < 0.02
+
+
+def test_a_range_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(classify.ModelError, match=r"is none of 0\.\.255, 0\.\.1, -1\.\.1"):
+        classify.Classifier(write(tmp_path, first_pixels, (1, 4, 6, 3)), normalize="0..2")
+
+
+def test_features_are_refused_where_no_dense_layer_makes_the_scores(tmp_path):
+    classifier = classify.Classifier(write(tmp_path, channel_means, (1, 4, 6, 3)))
+    with pytest.raises(classify.ModelError, match="has no dense layer"):
+        classifier.embed(PATTERN)

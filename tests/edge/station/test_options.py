@@ -9,7 +9,7 @@ import pytest
 options = pytest.importorskip("edgebee.edge.station.options", reason="needs edgebee")
 from edgebee.edge import classify  # noqa: E402
 
-SHARED = {"model", "top_k", "threshold", "threads", "format", "json", "selftest"}
+SHARED = {"model", "top_k", "threshold", "normalize", "threads", "format", "json", "selftest"}
 
 
 def click_options():
@@ -78,6 +78,17 @@ def test_a_camera_may_be_named(arguments, camera):
 def test_json_is_a_format():
     assert options.parse_options(["a.jpg", "--json"]).format == "json"
     assert options.parse_options(["a.jpg", "--format", "csv"]).format == "csv"
+
+
+@pytest.mark.parametrize("program", ["classify.py", "edgebee classify"])
+def test_a_range_that_begins_with_a_minus_is_no_option(program, monkeypatch):
+    if program == "edgebee classify":
+        assert options.parse_options(["a.jpg", "--normalize", "-1..1"]).normalize == "-1..1"
+    else:
+        taken = []
+        monkeypatch.setattr(classify, "run_command", lambda work: taken.append(work) or 0)
+        assert classify.main(["a.jpg", "--normalize", "-1..1"]) == 0
+        assert len(taken) == 1
 
 
 @pytest.mark.parametrize(
