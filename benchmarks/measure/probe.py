@@ -64,7 +64,7 @@ def load_tflite(path: str, threads: int | None) -> Engine:
 
     def with_threads(number: int) -> Callable[[Any], Any]:
         interpreter = classify.make_interpreter(path, number)
-        return lambda pixels: classify.invoke(interpreter, pixels, path)
+        return lambda pixels: classify.invoke(interpreter, pixels, path, classifier.input_values)
 
     return Engine(
         runtime=_version("ai-edge-litert", "tflite-runtime"),
@@ -72,7 +72,9 @@ def load_tflite(path: str, threads: int | None) -> Engine:
         size=classifier.size,
         labels=classifier.labels,
         outputs=len(classifier.labels),
-        score=lambda pixels: classify.invoke(classifier.interpreter, pixels, path),
+        score=lambda pixels: classify.invoke(
+            classifier.interpreter, pixels, path, classifier.input_values
+        ),
         with_threads=with_threads,
     )
 
