@@ -126,6 +126,13 @@ def test_the_whole_public_api_is_in_the_reference():
     assert set(edgebee.__all__) - documented == {"__version__", "benchmark"}
 
 
+def test_every_kind_of_problem_in_photos_is_explained():
+    from edgebee.photos.checks import KINDS
+
+    page = (ROOT / "docs" / "photos.md").read_text("utf-8")
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
+
+
 @pytest.mark.parametrize("page", [*TEXTS, ROOT / "CHANGELOG.md", ROOT / "NOTICE"], ids=page_id)
 def test_paths_exist(page):
     text = page.read_text("utf-8")
