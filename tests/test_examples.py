@@ -39,6 +39,7 @@ def test_an_example_fits_on_a_screen_and_says_how_it_is_run(example):
     text = example.read_text("utf-8")
     assert f"python examples/{example.name} " in text.split('"""')[1]
     assert len(text.splitlines()) <= 50
+    assert f"examples/{example.name}" in (EXAMPLES.parent / "docs" / "examples.md").read_text()
 
 
 @pytest.mark.slow
