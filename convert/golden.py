@@ -21,7 +21,7 @@ TOLERANCE = 0.1
 """A score on a device may differ by so much from what was recorded for either kind of kernel.
 
 int8 scores of one model differ by up to 0.04 between LiteRT's kernels and tflite-runtime's, a
-model that computes something else is off by far more."""
+model that computes something else differs by far more."""
 
 _SIDES_PX = (4, 8, 16)
 _CANDIDATES_PER_SIDE = 8
@@ -35,7 +35,7 @@ class GoldenPicture:
     """A picture as it is stored."""
 
     pixels: npt.NDArray[np.uint8]
-    """`[side, side, 3]`, at most 64 pixels a side."""
+    """`[side, side, 3]`, at most 64 by 64 pixels."""
 
     def png(self) -> bytes:
         """The picture as a lossless file."""

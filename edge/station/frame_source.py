@@ -2,7 +2,7 @@
 
 Drivers hang. A camera that is unplugged can leave a read waiting for ever, inside a library
 and out of Python's reach (picamera2 issues 1004 and 1065). A process can be killed, and
-started anew when the camera is back. `camera.py` does that; this is the process.
+started again when the camera is back. `camera.py` does that; this is the process.
 
 One byte on standard input asks for one frame. The answer is a head, `HEAD`, and its payload:
 the frame's pixels, or a text. Between requests a live camera is read on, so that a frame is

@@ -150,7 +150,7 @@ class WatchStore:
         settle_s: float = SETTLE_S,
     ) -> None:
         if not folder.is_dir():
-            raise WatchError(f"{folder}: no such folder to watch; make it, or mend its name")
+            raise WatchError(f"{folder}: no such folder to watch; make it, or correct its name")
         self.folder, self.state_file, self.settle_s = folder, state_file, settle_s
         self._without = {os.path.realpath(path) for path in without}
         self._listings: dict[str, _Listing] = {}
@@ -279,7 +279,7 @@ class WatchStore:
                         )
 
     def _is_whole(self, arrival: Arrival) -> bool:
-        """Look at a photo once more; one that has changed starts to wait anew."""
+        """Look at a photo once more; one that has changed starts to wait again."""
         try:
             state = arrival.path.stat()
             size, changed_ns = state.st_size, state.st_mtime_ns

@@ -136,7 +136,7 @@ def load_dataset(
         progress: called while hymenoptera is downloaded.
 
     Raises:
-        DataError: the data set cannot be used as it is; the message says how to mend it.
+        DataError: the data set cannot be used as it is; the message says how to fix it.
         DownloadError: hymenoptera is not on this machine and could not be fetched.
     """
     if not 0 < val_fraction < 1:
