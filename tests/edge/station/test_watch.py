@@ -308,7 +308,7 @@ def test_ctrl_c_ends_it_cleanly(folder, state, small):
 def test_no_such_folder_is_one_clear_line(tmp_path, state):
     status, answered, err = run(tmp_path / "nowhere", state)
     assert (status, answered) == (1, [])
-    assert err == f"error: {tmp_path}/nowhere: no such folder to watch; make it, or mend its name\n"
+    assert err == f"error: {tmp_path}/nowhere: no such folder to watch; make it, or correct its name\n"
 
 
 def test_a_clock_that_jumps_holds_up_no_photo(folder, state, small, tmp_path, jumping_clock):
