@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.edge.classify import EdgebeeError
-from edgebee.edge.station.frame_source import END, ERROR, HEAD, OPENED, is_film
+from edgebee.edge.station.frame_source import END, ERROR, HEAD, OPENED, is_film, mask_secrets
 
 __all__ = ["CameraError", "Frame", "read_frames"]
 
@@ -25,6 +25,14 @@ _log = logging.getLogger("edgebee.edge.station")
 
 OPEN_TIMEOUT_S = 60.0  # a Pi Zero loads OpenCV in ten seconds; a stream may need as many again
 FRAME_TIMEOUT_S = 15.0  # OpenCV gives a silent V4L2 camera ten seconds
+# Not `-m`, which would put the working folder on the path: nothing in it is ours to run.
+_CHILD = """
+import sys
+sys.path[:] = [folder for folder in sys.path if folder]
+import os
+from edgebee.edge.station.frame_source import main
+os._exit(main(sys.argv[1:]))
+"""
 _RETRY_FIRST_S = 1.0
 _RETRY_MOST_S = 30.0
 
@@ -84,7 +92,7 @@ def read_frames(
             except _LostError as error:
                 lost = str(error)
         if film:
-            raise CameraError(f"{source}: {lost}")
+            raise CameraError(f"{mask_secrets(source)}: {lost}")
         _log.info("%s; waiting for the camera", lost)
         lost_at = time.monotonic()
         camera = _wait_for(source, every_s, size)
@@ -106,8 +114,9 @@ class _Process:
     """The process that holds the camera (`frame_source`); raises _LostError when it does not."""
 
     def __init__(self, source: str, every_s: float, size: tuple[int, int] | None) -> None:
-        command = [sys.executable, "-m", "edgebee.edge.station.frame_source", source, str(every_s)]
-        self.name = self._label = source or "camera"
+        command = [sys.executable, "-c", _CHILD, source, str(every_s)]
+        self.name = self._label = mask_secrets(source) or "camera"
+        self._film = is_film(source)
         self._process = subprocess.Popen(
             [*command, *map(str, size or ())],
             stdin=subprocess.PIPE,
@@ -134,7 +143,7 @@ class _Process:
             return None
         if kind == ERROR:
             raise _LostError(payload.tobytes().decode())
-        when = f"{at_s:.3f}" if is_film(self._label) else _utc(datetime.now(timezone.utc))
+        when = f"{at_s:.3f}" if self._film else _utc(datetime.now(timezone.utc))
         return Frame(payload.reshape(*shape, 3), self._label, when)
 
     def close(self) -> None:

@@ -11,8 +11,10 @@ never older than the request.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
+import http.client
 import importlib
 import os
 import re
@@ -20,6 +22,8 @@ import select
 import signal
 import struct
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -27,8 +31,10 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.edge.classify import PhotoError, decode_image, resize_image
+
 __all__ = ["END", "ERROR", "FRAME", "HEAD", "OPENED",
-           "SourceError", "is_film", "main", "open_source"]  # fmt: skip
+           "SourceError", "is_film", "main", "mask_secrets", "open_source"]  # fmt: skip
 
 HEAD = struct.Struct("<cIIdQ")  # kind, height, width, seconds into a film, length of the payload
 OPENED, FRAME, END, ERROR = b"O", b"F", b"E", b"X"
@@ -36,6 +42,8 @@ OPENED, FRAME, END, ERROR = b"O", b"F", b"E", b"X"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _DEVICES = Path("/dev")
 _PAUSE_S = 0.002  # between two looks for a request, should a read not wait for the camera
+_REQUEST_TIMEOUT_S = 10.0
+_MAX_PICTURE_BYTES = 50_000_000
 _PI_FORMAT = "BGR888"  # libcamera's name for bytes in the order R, G, B
 _PI_SIZE = (1280, 960)  # 4:3, the sensors' shape, and enough for any model's input
 _INSTALL = (
@@ -61,6 +69,12 @@ class Source(Protocol):
         """Called between requests; raises SourceError when the camera is gone."""
 
 
+def mask_secrets(source: str) -> str:
+    """An address without its password, for everything that is printed or stored."""
+    masked = re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", source)
+    return re.sub(r"(?i)([?&](?:pass|passwd|password|pwd|token|key)=)[^&#]*", r"\1***", masked)
+
+
 def is_film(source: str) -> bool:
     """True for a file of pictures that move, which has an end; a camera has none."""
     return Path(source).is_file()
@@ -81,6 +95,8 @@ def open_source(source: str, every_s: float, size: tuple[int, int] | None) -> So
         camera = _open_picamera2(int(source or 0), size)
         if camera:
             return camera
+    if source.lower().startswith(("http://", "https://")) and _gives_pictures(source):
+        return _StillPictures(source)
     return _OpenCV(source or _first_device(), every_s, size)
 
 
@@ -101,7 +117,7 @@ class _OpenCV:
             remedy = _INSTALL_BESIDE if "picamera2" in sys.modules else _INSTALL
             raise SourceError(f"no library to read a camera with: {remedy}") from error
         device = re.fullmatch(r"(?:/dev/video)?(\d+)", source)
-        self.name = f"/dev/video{device[1]}" if device else source
+        self.name = f"/dev/video{device[1]}" if device else mask_secrets(source)
         self._film, self._every_s = is_film(source), every_s
         self._due_s = 0.0
         self._capture = self._cv2.VideoCapture(int(device[1]) if device else source)
@@ -144,6 +160,54 @@ def _why_not(name: str, film: bool, device: bool) -> str:
     if Path(name).exists():
         return "cannot be opened; is another program using it, are you in the group `video`?"
     return "no camera; plug one in, or name another one: --camera /dev/video2"
+
+
+def _request(address: str) -> urllib.request.Request:
+    """A request for an address, whose user and password go where the web expects them."""
+    parts = urllib.parse.urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    request = urllib.request.Request(urllib.parse.urlunsplit(parts._replace(netloc=host)))
+    if parts.username is not None:
+        user = urllib.parse.unquote(parts.username)
+        password = urllib.parse.unquote(parts.password or "")
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
+    return request
+
+
+def _gives_pictures(address: str) -> bool:
+    """Whether an address answers each request with one picture, as many IP cameras do."""
+    try:
+        with urllib.request.urlopen(_request(address), timeout=_REQUEST_TIMEOUT_S) as answer:
+            kind: str = answer.headers.get_content_type()
+    except (OSError, ValueError, http.client.HTTPException):
+        return False  # OpenCV may know better
+    return kind.startswith("image/")
+
+
+class _StillPictures:
+    """An address that gives one picture a request."""
+
+    def __init__(self, address: str) -> None:
+        self.name, self._address = mask_secrets(address), address
+
+    def read(self) -> tuple[npt.NDArray[np.uint8], float] | None:
+        try:
+            with urllib.request.urlopen(
+                _request(self._address), timeout=_REQUEST_TIMEOUT_S
+            ) as answer:
+                content = answer.read(_MAX_PICTURE_BYTES)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise SourceError(f"{self.name}: gives no more pictures") from error
+        try:
+            decoded = decode_image(content, _PI_SIZE[::-1])
+            size = round(decoded.height), round(decoded.width)
+            return resize_image(decoded._replace(orientation=1), size), 0.0
+        except PhotoError as error:
+            raise SourceError(f"{self.name}: gives damaged pictures") from error
+
+    def pass_time(self) -> None:
+        """Nothing grows old here."""
 
 
 class _NotOfThePiError(Exception):
@@ -218,7 +282,11 @@ def _send(
 
 
 def main(argv: Sequence[str]) -> int:
-    """`SOURCE EVERY_SECONDS [WIDTH HEIGHT]`; what libraries print goes nowhere."""
+    """`SOURCE EVERY_SECONDS [WIDTH HEIGHT]`; what libraries print goes nowhere.
+
+    Returns the exit status. The caller ends the process without tidying up: a lost camera's
+    library may never let go.
+    """
     source, every_s, *size = argv
     # Should edgebee be killed while a driver hangs here, let go of the camera.
     if sys.platform == "linux":
@@ -237,8 +305,3 @@ def main(argv: Sequence[str]) -> int:
             _send(answers, ERROR, str(error).encode())
             return 1
     return 0
-
-
-if __name__ == "__main__":
-    status = main(sys.argv[1:])
-    os._exit(status)  # a lost camera's library may never let go: do not ask it

@@ -89,6 +89,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def move_photo(photo: Path, folder: Path) -> Path:
     """Move a photo into `folder`, under its own name or, if that is taken, `name-2`.
 
+    A link is moved as a link to the same file.
+
     Within a file system that is one step. To another one the photo is copied, the copy
     named, and only then the photo removed. A move that was killed in between is finished by
     the next one of the same photo: there is no second copy.
@@ -103,6 +105,8 @@ def move_photo(photo: Path, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if photo.parent.samefile(folder):
             return photo
+        if photo.is_symlink():
+            return _move_link(photo, folder)
         try:
             return _first_free(folder, photo.name, lambda place: _rename_new(photo, place))
         except OSError as error:
@@ -111,6 +115,17 @@ def move_photo(photo: Path, folder: Path) -> Path:
         return _move_across(photo, folder)
     except OSError as error:
         raise _store_error(folder / photo.name, error) from error
+
+
+def _move_link(link: Path, folder: Path) -> Path:
+    """Make a link in `folder` that leads where `link` leads, then remove `link`."""
+    target = link.readlink()
+    if not target.is_absolute():
+        real = link.parent.resolve() / target
+        target = Path(os.path.relpath(real, folder.resolve()))
+    place = _first_free(folder, link.name, lambda free: free.symlink_to(target))
+    link.unlink()
+    return place
 
 
 def _move_across(photo: Path, folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """`edgebee classify --camera`: films, live streams that break off, the Pi's own camera."""
 
 import http.server
+import io
 import itertools
 import json
 import os
@@ -217,7 +218,7 @@ def test_a_camera_that_is_pulled_out_is_waited_for(network_camera, caplog):
 
 def test_a_camera_that_is_pulled_out_is_let_go_before_the_next_frame(network_camera):
     """Held, it would keep its number, and be another one when it is put back."""
-    command = [sys.executable, frame_source.__file__, network_camera.address, "3600"]
+    command = [sys.executable, "-c", camera._CHILD, network_camera.address, "3600"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         head = process.stdout.read(frame_source.HEAD.size)
@@ -371,3 +372,67 @@ def test_memory_and_handles_stay_flat():
     (half_bytes, half_files), (all_bytes, all_files) = grown
     assert all_files == half_files
     assert all_bytes - half_bytes < 2_000_000  # 500 frames would be 115 MB
+
+
+# ---------------------------------------------------------------- still pictures and passwords
+
+
+@pytest.fixture
+def still_camera(tmp_path):
+    """An address that gives one JPEG a request, to who knows the password."""
+    requests = []
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), "gold").save(buffer, "JPEG")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            allowed = self.headers.get("Authorization") == "Basic cGk6c2VjcmV0"  # pi:secret
+            requests.append(allowed)
+            self.send_response(200 if allowed else 401)
+            self.send_header("Content-Type", "image/jpeg")
+            self.send_header("Content-Length", str(len(buffer.getvalue())))
+            self.end_headers()
+            self.wfile.write(buffer.getvalue())
+
+        def log_message(self, *arguments):
+            """Nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://pi:secret@127.0.0.1:{server.server_port}/capture", requests
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_still_picture_address_is_asked_once_a_frame(still_camera, caplog):
+    caplog.set_level("INFO", "edgebee")
+    address, requests = still_camera
+    frames = list(itertools.islice(camera.read_frames(address, every_s=0.05), 4))
+    assert [frame.pixels.shape for frame in frames] == [(48, 64, 3)] * 4
+    assert requests == [True] * 5  # one to see what it gives, and one a frame
+    assert caplog.messages == []
+    assert {frame.source for frame in frames} == {address.replace("secret", "***")}
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://pi:secret@host:554/a", "rtsp://pi:***@host:554/a"),
+        ("http://host/a?user=pi&password=secret#b", "http://host/a?user=pi&password=***#b"),
+        ("http://host/a?pwd=secret&size=1", "http://host/a?pwd=***&size=1"),
+        ("rtsp://host/a", "rtsp://host/a"),
+        ("rtsp://pi@host/a:b@c", "rtsp://pi@host/a:b@c"),
+        ("/dev/video0", "/dev/video0"),
+    ],
+)
+def test_no_password_is_shown(address, shown):
+    assert frame_source.mask_secrets(address) == shown
+
+
+def test_the_cameras_process_runs_nothing_from_the_working_folder(tmp_path, monkeypatch):
+    for name in ("numpy", "random", "select", "struct", "urllib", "edgebee", "PIL"):
+        (tmp_path / f"{name}.py").write_text("open('imported', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(camera.CameraError):
+        next(camera.read_frames("rtsp://127.0.0.1:1/none", every_s=0.0))
+    assert not (tmp_path / "imported").exists()

@@ -169,3 +169,27 @@ def test_what_a_killed_run_left_beside_a_picture_goes_when_that_is_written_again
     (tmp_path / ".bee.jpg.99.part").write_text("half")
     album.write_whole(tmp_path / "bee.jpg", lambda part: part.write_text("whole"))
     assert list(tmp_path.iterdir()) == [tmp_path / "bee.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["relative", "absolute", "link to a link"])
+def test_a_moved_link_leads_where_it_led(tmp_path, kind):
+    real, photos, sorted_ = tmp_path / "real", tmp_path / "photos", tmp_path / "deep" / "sorted"
+    for folder in (real, photos):
+        folder.mkdir()
+    (real / "a.jpg").write_bytes(b"photo")
+    (real / "link.jpg").symlink_to("a.jpg")
+    target = {
+        "relative": "../real/a.jpg",
+        "absolute": real / "a.jpg",
+        "link to a link": "../real/link.jpg",
+    }[kind]
+    (photos / "a.jpg").symlink_to(target)
+    moved = album.move_photo(photos / "a.jpg", sorted_ / "ants")
+    assert moved == sorted_ / "ants" / "a.jpg"
+    assert moved.is_symlink()
+    assert moved.read_bytes() == b"photo"
+    assert not (photos / "a.jpg").is_symlink()
+    assert (real / "a.jpg").exists()
+    # A name that is taken is not written over.
+    (photos / "a.jpg").symlink_to(target)
+    assert album.move_photo(photos / "a.jpg", sorted_ / "ants").name == "a-2.jpg"
