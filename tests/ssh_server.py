@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -35,8 +35,8 @@ class Server:
         options: for `ssh -o`; with them, any host name leads here.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.home = folder, folder / "home"
+    def __init__(self, folder: Path, pip: Mapping[str, str]) -> None:
+        self.folder, self.home, self._pip = folder, folder / "home", pip
         self.stubs = folder / "stubs"
         for made in (self.home, self.stubs):
             made.mkdir()
@@ -64,8 +64,7 @@ class Server:
 
     def _settings(self) -> str:
         path = f"{self.stubs}:/usr/local/bin:/usr/bin:/bin"
-        pip = {name: text for name, text in os.environ.items() if name.startswith("PIP_")}
-        variables = {"HOME": self.home, "TMPDIR": self.home, "PATH": path, **pip}
+        variables = {"HOME": self.home, "TMPDIR": self.home, "PATH": path, **self._pip}
         return f"""
             ListenAddress 127.0.0.1
             Port {self.port}
@@ -131,11 +130,17 @@ def _descendants(pid: int) -> list[int]:
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[Server]:
-    """A server that is stopped at the end; the test is skipped where there is none."""
+def running_server(folder: Path, pip: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server that is stopped at the end; the test is skipped where there is none.
+
+    Args:
+        folder: for its files.
+        pip: pip's variables there; default: as here.
+    """
     if not (SSHD and shutil.which("ssh")):
         pytest.skip("needs openssh-server and openssh-client")
-    server = Server(folder)
+    here = {name: text for name, text in os.environ.items() if name.startswith("PIP_")}
+    server = Server(folder, here if pip is None else pip)
     try:
         yield server
     finally:

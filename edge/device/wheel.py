@@ -28,7 +28,7 @@ def build_wheel() -> tuple[str, bytes]:
     version = importlib.metadata.version("edgebee")
     info = f"edgebee-{version}.dist-info"
     files = _package_files() | {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: edgebee\nVersion: {version}\n".encode(),
+        f"{info}/METADATA": _metadata(version),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: edgebee\nRoot-Is-Purelib: true\n"
         b"Tag: py3-none-any\n",
         f"{info}/entry_points.txt": b"[console_scripts]\nedgebee = edgebee.__main__:main\n",
@@ -38,6 +38,12 @@ def build_wheel() -> tuple[str, bytes]:
     )
     files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
     return f"edgebee-{version}-py3-none-any.whl", _zip(files)
+
+
+def _metadata(version: str) -> bytes:
+    requires = importlib.metadata.requires("edgebee") or []
+    lines = ["Metadata-Version: 2.1", "Name: edgebee", f"Version: {version}"]
+    return "\n".join([*lines, *(f"Requires-Dist: {one}" for one in requires), ""]).encode()
 
 
 def _package_files() -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgebee.console import log
+from edgebee.console import echo
 
 
 @click.command(
@@ -16,32 +16,47 @@ from edgebee.console import log
 )
 @click.argument("host", metavar="[USER@]HOST")
 @click.option(
-    "-m", "--model", type=click.Path(path_type=Path),
+    "-m",
+    "--model",
+    type=click.Path(path_type=Path),
     help="The .tflite file (default: newest int8 in ./artifacts, else as shipped).",
-)  # fmt: skip
+)
 @click.option("--to", "folder", default="edgebee", show_default=True, help="Folder there.")
-@click.option("-p", "--port", type=click.IntRange(1, 65535), help="Where ssh listens there.")
 @click.option(
-    "-i", "--identity", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File of the private key.",
-)  # fmt: skip
-@click.option("-o", "--ssh-option", multiple=True, help="As for ssh -o (repeatable).")
-@click.option("--service", is_flag=True, help="Let it run for ever there, as systemd's service.")
+    "--offline",
+    is_flag=True,
+    help="For a Pi without internet: download here what it needs, and send it along.",
+)
+@click.option(
+    "-p",
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port of ssh there (default: as configured, or 22).",
+)
+@click.option(
+    "-i",
+    "--identity",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File of the private key (default: as configured).",
+)
+@click.option("-o", "--ssh-option", multiple=True, help="Option for ssh -o (repeatable).")
+@click.option("--service", is_flag=True, help="Install and start it as a systemd service.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[CLASSIFY OPTIONS]")
 def command(
     *,
     host: str,
     model: Path | None,
     folder: str,
+    offline: bool,
     port: int | None,
     identity: Path | None,
     ssh_option: tuple[str, ...],
     service: bool,
     arguments: tuple[str, ...],
 ) -> None:
-    """Put runner and model on a Raspberry Pi, by ssh, and try them there.
+    """Put runner and model on a Raspberry Pi or other Linux machine, by ssh, and try them there.
 
-    Your keys and ~/.ssh/config count. With --service, what follows are options of
+    Your keys and ~/.ssh/config apply. With --service, what follows are options of
     `edgebee classify`; folders are those of the Pi, from the home folder.
 
     \b
@@ -58,8 +73,9 @@ def command(
         raise click.UsageError("--service needs --watch DIR or --camera")
 
     from edgebee.edge.classify import find_model, read_labels
-    from edgebee.edge.device.deploy import deploy, parse_options
+    from edgebee.edge.device.deployment import deploy
     from edgebee.edge.device.ssh import connect
+    from edgebee.edge.station.options import parse_options
 
     # What is wrong here is found before anything is done there.
     if service:
@@ -68,5 +84,7 @@ def command(
     read_labels(model)
 
     with connect(host, port=port, identity=identity, options=ssh_option) as there:
-        used = deploy(there, model, folder=folder, options=arguments if service else None, say=log)
-    click.echo(used)
+        options = arguments if service else None
+        done = deploy(there, model, folder=folder, service=options, offline=offline)
+    for line in done.instructions():
+        echo(line)

@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 
-deploying = pytest.importorskip("edgebee.edge.device.deploy", reason="needs edgebee")
-from ssh_server import SOON_S, needs_sshd, running_server  # noqa: E402 - in tests/
+pytest.importorskip("edgebee", reason="the lone runner has no deploy")
+from ssh_server import SOON_S, needs_sshd, running_server
 
-from edgebee.edge.device import service, ssh  # noqa: E402
-from edgebee.edge.device.wheel import build_wheel  # noqa: E402
-from edgebee.errors import RemoteError  # noqa: E402
+from edgebee.edge.device import deployment, service, ssh
+from edgebee.edge.device import target as targets
+from edgebee.edge.device.wheel import build_wheel
+from edgebee.errors import RemoteError
 
 ROOT = Path(__file__).resolve().parents[3]
+MODEL_NAME = f"-my 'model' $HOME 模型 {'long ' * 30}.tflite"
+"""More than the 100 bytes that an old tar file has for a name, and what a shell stumbles over."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def bare(server):
 @pytest.fixture(scope="module")
 def golden_model(tmp_path_factory):
     """The model that ships, with golden samples."""
-    path = tmp_path_factory.mktemp("golden") / "my model_int8.tflite"
+    path = tmp_path_factory.mktemp("golden") / MODEL_NAME
     shipped = ROOT / "edge" / "models" / "hymenoptera_int8.tflite"
     subprocess.run([sys.executable, ROOT / "tests/arm/golden.py", shipped, path], check=True)
     return path
@@ -116,6 +119,21 @@ def test_a_host_that_cannot_be_reached_is_one_clear_line(host, port, meaning):
     assert line.startswith(f"Error: pi@{host}: {meaning}")
 
 
+@needs_sshd
+def test_a_temporary_folder_may_be_deep(server, tmp_path):
+    # A socket's path has 108 bytes at most, and ssh's is in the temporary folder.
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    host = f"ssh.connect('bee', options={server.options!r})"
+    code = f"from edgebee.edge.device import ssh\nwith {host} as h: print(h.run('echo yes').out)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env=os.environ | {"TMPDIR": str(deep)},
+    )  # fmt: skip
+    assert done.stdout.strip() == "yes"
+    assert list(deep.iterdir()) == []
+
+
 def test_without_ssh_it_says_so(tmp_path):
     status, _, (line,) = deploy("pi@raspberrypi", PATH=str(tmp_path))
     assert status == 1
@@ -142,14 +160,14 @@ def test_wrong_usage(arguments, complaint):
 # ---------------------------------------------------------------- what is there
 
 
-def device(**changed):
+def target(**changed):
     known = {
-        "python": (3, 11), "bits": 64, "machine": "aarch64", "system": "linux",
+        "python": (3, 11), "bits": 64, "machine": "aarch64", "system": "linux", "glibc": "2.36",
         "folder": "/home/pi/edgebee", "free": 10**10, "writable": True, "venv": True,
         "has_environment": False, "picamera2": False, "cv2": False, "user": "pi",
         "home": "/home/pi", "systemd": True, "sudo": True,
     }  # fmt: skip
-    return deploying.Device(**(known | changed))
+    return targets.Target(**(known | changed))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +187,7 @@ def test_the_packages_are_those_of_the_project(changed, machine):
     wanted = map(requirement, lines)
     here = {"platform_machine": machine}
     project = {(w.name, w.specifier) for w in wanted if not w.marker or w.marker.evaluate(here)}
-    ours = map(requirement, deploying.packages_for(device(**changed)))
+    ours = map(requirement, targets.requirements_for(target(**changed)))
     assert {(one.name, one.specifier) for one in ours} == project
 
 
@@ -184,7 +202,7 @@ def test_the_packages_are_those_of_the_project(changed, machine):
 )
 def test_where_no_runtime_exists_it_says_so(changed, complaint):
     with pytest.raises(RemoteError, match=complaint):
-        deploying.packages_for(device(**changed))
+        targets.requirements_for(target(**changed))
 
 
 @pytest.mark.parametrize(
@@ -192,8 +210,8 @@ def test_where_no_runtime_exists_it_says_so(changed, complaint):
     [({}, ["opencv-python-headless>=4.8"]), ({"picamera2": True}, []), ({"cv2": True}, [])],
 )
 def test_a_camera_needs_a_library(changed, added):
-    plain = deploying.packages_for(device(**changed))
-    assert deploying.packages_for(device(**changed), camera="") == plain + added
+    plain = targets.requirements_for(target(**changed))
+    assert targets.requirements_for(target(**changed), camera=True) == plain + added
 
 
 @needs_sshd
@@ -205,15 +223,15 @@ def test_a_camera_needs_a_library(changed, added):
         ("exec /usr/bin/env PYTHONHOME=/nowhere {python} \"$@\"",
          "python3 does not work there: "),
         ("exec {python} -c 'import sys; sys.version_info = (3, 9, 2); "
-         "exec(sys.stdin.read())' \"$2\"",
+         "exec(sys.argv.pop(1))' \"$2\" \"$3\"",
          "linux with Python 3.9 is there; edgebee needs Linux with Python 3.10"),
         ("exec {python} -c 'import importlib.util as u; f = u.find_spec; "
          "u.find_spec = lambda name: name != \"ensurepip\" and f(name); import sys; "
-         "exec(sys.stdin.read())' \"$2\"",
+         "exec(sys.argv.pop(1))' \"$2\" \"$3\"",
          "virtual environments are missing; install them there: sudo apt install python3-venv"),
         ("exec {python} -c 'import shutil; "
          "shutil.disk_usage = lambda path: type(\"\", (), {{\"free\": 99_000_000}}); import sys; "
-         "exec(sys.stdin.read())' \"$2\"",
+         "exec(sys.argv.pop(1))' \"$2\" \"$3\"",
          "99 MB are free, 450 are needed; make room there"),
     ],
     ids=["no python", "broken python", "old python", "no venv", "no space"],
@@ -221,7 +239,7 @@ def test_a_camera_needs_a_library(changed, added):
 def test_what_is_missing_there_is_one_clear_line(bare, script, complaint, golden_model):
     bare.stub("python3", script.format(python=sys.executable))
     with bare.connect() as host, pytest.raises(RemoteError, match=complaint):
-        deploying.deploy(host, golden_model, folder="edgebee", options=None, say=pytest.fail)
+        deployment.deploy(host, golden_model)
     assert not (bare.home / "edgebee").exists()  # nothing was begun
 
 
@@ -257,6 +275,8 @@ def test_the_wheel_holds_what_runs_and_is_the_same_each_time():
 @pytest.mark.slow
 @needs_sshd
 def test_the_whole_way_twice(bare, golden_model, photo):
+    for name in ("random", "json", "tempfile", "runpy", "pip", "venv", "numpy"):
+        (bare.home / f"{name}.py").write_text("raise SystemExit('run from the home folder')\n")
     for _ in range(2):  # what is there already is in nobody's way
         status, out, err = deploy(*bare.arguments(), "-m", golden_model)
         assert status == 0, err
@@ -273,7 +293,7 @@ def test_the_whole_way_twice(bare, golden_model, photo):
     assert json.loads(done.stdout)["path"] == str(photo)
     names = sorted(path.name for path in there.iterdir())
     version = build_wheel()[0]
-    assert names == ["classify", version, "my model_int8.tflite", "venv"]
+    assert names == [MODEL_NAME, "classify", version, "venv"]
 
 
 @pytest.mark.slow
@@ -293,7 +313,7 @@ def test_a_service_is_installed_and_its_program_runs(bare, golden_model, photo):
     assert [line.split()[1] for line in asked.read_text().splitlines()] == [
         "install", "systemctl", "systemctl", "systemctl",
     ]  # fmt: skip
-    text = (etc / service.NAME).read_text()
+    text = (etc / service.UNIT_NAME).read_text()
     home = bare.home
     assert f"User={getpass.getuser()}" in text
     assert f'ReadWritePaths="-{home}/my photos"' in text
@@ -302,7 +322,7 @@ def test_a_service_is_installed_and_its_program_runs(bare, golden_model, photo):
     shutil.copy(photo, home / "my photos")
     (start,) = (line for line in text.splitlines() if line.startswith("ExecStart="))
     variables = os.environ | {"XDG_STATE_HOME": str(bare.folder / "state")}
-    command = shlex.split(start.removeprefix("ExecStart="))
+    command = [one.replace("$$", "$") for one in shlex.split(start.removeprefix("ExecStart="))]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=home,
                           env=variables, timeout=SOON_S * 3)  # fmt: skip
     label = json.loads(done.stdout)["label"]
@@ -310,11 +330,51 @@ def test_a_service_is_installed_and_its_program_runs(bare, golden_model, photo):
 
 
 @needs_sshd
+def test_the_address_of_a_camera_is_kept_where_others_cannot_read_it(bare):
+    etc = bare.folder / "etc of the camera"
+    etc.mkdir()
+    bare.stub("systemctl", "exit 0")
+    bare.stub("sudo", f'case "$2" in install) cp "$5" "{etc}/";; esac')
+    (bare.home / "bee").mkdir()
+    there = target(folder=f"{bare.home}/bee", home=str(bare.home))
+    address = "rtsp://bee:secret@10.0.0.7/1"
+    with bare.connect() as host:
+        service.install_service(host, there, "m.tflite", ["--camera", address, "--every", "9"])
+    kept = bare.home / "bee" / service.SECRETS_NAME
+    assert kept.read_text() == f'EDGEBEE_CAMERA="{address}"\n'
+    assert kept.stat().st_mode & 0o777 == 0o600
+    unit = (etc / service.UNIT_NAME).read_text()
+    assert f"\nEnvironmentFile={kept}\n" in unit
+    assert "secret" not in unit + (bare.home / "bee" / service.UNIT_NAME).read_text()
+
+
+@pytest.mark.slow
+def test_a_device_without_internet_is_sent_what_it_needs(tmp_path_factory, golden_model):
+    nowhere = {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_RETRIES": "1",
+    }  # fmt: skip
+    with running_server(tmp_path_factory.mktemp("offline"), nowhere) as server:
+        arguments = [*server.arguments(), "-m", golden_model]
+        status, out, err = deploy(*arguments)
+        assert (status, out) == (1, "")
+        assert err[-1].endswith(
+            "the environment could not be made: pip cannot reach its index ([Errno 111] "
+            "Connection refused); without internet there: edgebee deploy --offline"
+        )
+        status, out, err = deploy(*arguments, "--offline")
+        assert status == 0, err
+        there = server.home / "edgebee"
+        assert f"{there}/classify photo.jpg" in out
+        assert not (there / "wheels").exists()
+
+
+@needs_sshd
 def test_sudo_that_asks_for_a_password_is_one_clear_line(server):
     with server.connect() as host:
         done = ssh.CommandResult(1, "", "sudo: a password is required")
         with pytest.raises(RemoteError, match="sudo asks for a password there; run there"):
-            deploying.need_sudo(host, done, ["systemctl daemon-reload"])
+            service.require_no_password(host, done, ["systemctl daemon-reload"])
 
 
 @pytest.mark.slow
@@ -328,9 +388,9 @@ def test_a_disk_that_fills_up_is_one_clear_line(bare, golden_model):
         pytest.skip("mounting is not allowed here")
     try:
         # It looks as if there were room enough, as it may when others write at the same time.
-        bare.stub("python3", f"""case "$1" in -) exec {sys.executable} -c 'import shutil, sys
+        bare.stub("python3", f"""case "$1" in -c) exec {sys.executable} -c 'import shutil, sys
 shutil.disk_usage = lambda path: type("", (), {{"free": 10**9}})
-exec(sys.stdin.read())' "$2";; esac
+exec(sys.argv.pop(1))' "$2" "$3";; esac
 exec {sys.executable} "$@" """)  # fmt: skip
         status, _, err = deploy(*bare.arguments(), "-m", golden_model, "--to", "small/edgebee")
     finally:

@@ -11,7 +11,8 @@ service = pytest.importorskip("edgebee.edge.device.service", reason="needs edgeb
 
 def unit(command, **changed):
     known = {"user": "root", "home": PurePosixPath("/root"), "watch": None, "camera": None}
-    return service.render_unit(command, **(known | {"writes": []} | changed))
+    known |= {"writes": (), "secrets": PurePosixPath("/root/edgebee/camera.env")}
+    return service.render_unit(service.Service(tuple(command), **(known | changed)))
 
 
 def program(tmp_path):
@@ -26,17 +27,17 @@ def program(tmp_path):
     "changed",
     [
         {"watch": PurePosixPath("/srv/my photos/100%")},
-        {"camera": "", "writes": [PurePosixPath("/srv/seen pictures")]},
+        {"camera": "", "writes": (PurePosixPath("/srv/seen pictures"),)},
         {"camera": "rtsp://cam/1"},
     ],
     ids=["watch", "camera", "stream"],
 )
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path, changed):
-    path = tmp_path / service.NAME
+    path = tmp_path / service.UNIT_NAME
     path.write_text(unit([program(tmp_path), "classify", 'it costs $5 "or" 10%'], **changed))
     command = ["systemd-analyze", "verify", "--man=no", path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    ours = [line for line in done.stderr.splitlines() if service.NAME in line]
+    ours = [line for line in done.stderr.splitlines() if service.UNIT_NAME in line]
     assert (done.returncode, ours) == (0, []), done.stderr
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -51,6 +52,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path, changed):
         ("--json", "--json"), ("/home/pi/photos", "/home/pi/photos"),
         ("my photos", '"my photos"'), ('say "x"', '"say \\"x\\""'), ("a\\b", '"a\\\\b"'),
         ("100%", "100%%"), ("$HOME", "$$HOME"), ("", '""'), ("a;b", '"a;b"'), ("é", '"é"'),
+        ("a\nb", '"a\\nb"'),
     ],
 )  # fmt: skip
 def test_arguments_arrive_as_they_were(argument, written):
@@ -63,3 +65,23 @@ def test_a_watched_folder_needs_no_device_and_no_network():
     assert "\nRestrictAddressFamilies=AF_UNIX\n" in text
     assert "\nRequiresMountsFor=/srv/photos\n" in text
     assert "PrivateDevices" not in unit(["/bin/x"], camera="")
+
+
+ADDRESS = 'rtsp://bee:pa$s"%20w\\ord@10.0.0.7/1'
+
+
+@pytest.mark.parametrize("words", [["--camera", ADDRESS], [f"--camera={ADDRESS}"]])
+def test_a_cameras_password_is_not_in_the_unit(words):
+    text = unit(["/bin/x", *words, "--every", "5"], camera=ADDRESS)
+    assert "ord@" not in text
+    assert "\nEnvironmentFile=/root/edgebee/camera.env\n" in text
+    (start,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
+    camera = "--camera=${EDGEBEE_CAMERA}" if len(words) == 1 else "--camera ${EDGEBEE_CAMERA}"
+    assert start == f"ExecStart=/bin/x {camera} --every 5"
+
+
+def test_the_file_with_the_address_is_read_as_a_shell_would():
+    # systemd.exec(5): values in double quotes are unquoted as in a POSIX shell.
+    script = f'{service.render_secrets(ADDRESS)}printf %s "$EDGEBEE_CAMERA"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == ADDRESS
