@@ -6,11 +6,16 @@ from pathlib import Path
 
 import click
 
-from edgebee.console import echo
+from edgebee.console import GroupedCommand, echo
 
 
 @click.command(
     "deploy",
+    cls=GroupedCommand,
+    groups={
+        "What is put there": ("model", "folder", "offline", "service"),
+        "Connection": ("port", "identity", "ssh_option"),
+    },
     short_help="Put runner and model on a Raspberry Pi.",
     context_settings={"ignore_unknown_options": True},
 )
@@ -19,9 +24,15 @@ from edgebee.console import echo
     "-m",
     "--model",
     type=click.Path(path_type=Path),
-    help="The .tflite file (default: newest int8 in ./artifacts, else as shipped).",
+    help="The .tflite file  [default: newest int8 in ./artifacts, else as shipped]",
 )
-@click.option("--to", "folder", default="edgebee", show_default=True, help="Folder there.")
+@click.option(
+    "--to",
+    "folder",
+    default="edgebee",
+    show_default=True,
+    help="Folder there, from the home folder.",
+)
 @click.option(
     "--offline",
     is_flag=True,
@@ -31,13 +42,13 @@ from edgebee.console import echo
     "-p",
     "--port",
     type=click.IntRange(1, 65535),
-    help="Port of ssh there (default: as configured, or 22).",
+    help="Port of ssh there  [default: as configured, or 22]",
 )
 @click.option(
     "-i",
     "--identity",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File of the private key (default: as configured).",
+    help="File of the private key  [default: as configured]",
 )
 @click.option("-o", "--ssh-option", multiple=True, help="Option for ssh -o (repeatable).")
 @click.option("--service", is_flag=True, help="Install and start it as a systemd service.")
