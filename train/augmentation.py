@@ -1,13 +1,13 @@
-"""Views: what one training photo could also have looked like.
+"""Augmentation: what one training photo could also have looked like.
 
 A camera in a field gives blur, motion, sensor noise, dusk, strong compression, low detail
-and small subjects off the centre. The first view of a photo is plain, as the runner will
-see it; the others show it framed and lit differently, each with one of these damages.
+and small subjects off the centre. The first image of a photo is plain, as the runner will
+see it; the others show it framed and lit differently, each with one of these corruptions.
 Which mix, and how strong, was chosen by cross-validation within the training photos
-(`edgebee study settings`).
+(`python -m edgebee.benchmarks.studies settings`).
 
 Everything is done at the size of the model's input, in Pillow and NumPy, from one decoded
-photo, so that a view costs a millisecond or two.
+photo, so that an image costs a millisecond or two.
 """
 
 from __future__ import annotations
@@ -24,62 +24,71 @@ from PIL import Image, ImageFilter
 
 from edgebee.edge.classify import read_photo
 
-__all__ = ["View", "make_views"]
+__all__ = [
+    "CORRUPTIONS",
+    "AugmentedImage",
+    "augment_photo",
+    "light",
+    "random_crop",
+    "small_subject",
+]
 
 Pixels = npt.NDArray[np.uint8]
 RNG = np.random.Generator
 
 
 @dataclass(frozen=True)
-class View:
-    """One picture made of a photo."""
+class AugmentedImage:
+    """One image made of a photo."""
 
     pixels: Pixels
     """`uint8 [side, side, 3]`, RGB."""
-    undamaged: int
-    """Number of the view that shows the same without damage; its own if it has none."""
+    uncorrupted: int
+    """Number of the image that shows the same without corruption; its own if it has none."""
 
 
-def make_views(path: Path, side_px: int, views: int, rng: RNG) -> Iterator[View]:
-    """Make `views` pictures of one photo: plain, differently framed and lit, then damaged.
+def augment_photo(path: Path, side_px: int, count: int, rng: RNG) -> Iterator[AugmentedImage]:
+    """Make `count` images of one photo: plain, differently framed and lit, then corrupted.
 
-    View 0 is what the runner will see. View 1 is a good photo taken a little differently.
-    The others show one of them with a damage each, no damage twice while there are others.
+    Image 0 is what the runner will see. Image 1 is a good photo taken a little differently.
+    The others show one of them with a corruption each, no corruption twice while there are others.
 
     Args:
         path: the photo.
         side_px: side of the result.
-        views: how many, 1 or more.
-        rng: decides everything but view 0.
+        count: how many, 1 or more.
+        rng: decides everything but image 0.
 
     Raises:
         PhotoError: the photo cannot be read.
     """
     plain = read_photo(path, (side_px, side_px))
-    yield View(plain, 0)
-    if views == 1:
+    yield AugmentedImage(plain, 0)
+    if count == 1:
         return
     # At twice the size, so that crops stay sharp.
     photo = Image.fromarray(read_photo(path, (2 * side_px, 2 * side_px)))
-    varied = light(rng, crop_flip_turn(rng, photo, side_px))
-    yield View(varied, 1)
-    damages: list[int] = []
-    for _ in range(views - 2):
-        damages = damages or rng.permutation(len(FIELD_VIEWS) + 1).tolist()
-        damage = damages.pop()
-        if damage == len(FIELD_VIEWS):
-            yield View(light(rng, view_small(rng, photo, side_px)), 0)
+    varied = light(rng, random_crop(rng, photo, side_px))
+    yield AugmentedImage(varied, 1)
+    corruptions: list[int] = []
+    for _ in range(count - 2):
+        corruptions = corruptions or rng.permutation(len(CORRUPTIONS) + 1).tolist()
+        corruption = corruptions.pop()
+        if corruption == len(CORRUPTIONS):
+            yield AugmentedImage(light(rng, small_subject(rng, photo, side_px)), 0)
         elif rng.random() < 0.5:
-            yield View(FIELD_VIEWS[damage](rng, varied), 1)
+            yield AugmentedImage(CORRUPTIONS[corruption](rng, varied), 1)
         else:
-            yield View(FIELD_VIEWS[damage](rng, plain if rng.random() < 0.5 else plain[:, ::-1]), 0)
+            yield AugmentedImage(
+                CORRUPTIONS[corruption](rng, plain if rng.random() < 0.5 else plain[:, ::-1]), 0
+            )
 
 
 def _log_uniform(rng: RNG, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(math.log(low), math.log(high))))
 
 
-def crop_flip_turn(
+def random_crop(
     rng: RNG,
     photo: Image.Image,
     side_px: int,
@@ -90,7 +99,7 @@ def crop_flip_turn(
 ) -> Pixels:
     """Random resized crop (share ``scale`` of the central square's area), flip, small turn.
 
-    One affine-free pass: the crop is resized once; a turn (half of the views) rotates the result.
+    One affine-free pass: the crop is resized once; a turn (half of the images) rotates the result.
     """
     w, h = photo.size
     area = min(w, h) ** 2 * rng.uniform(*scale)
@@ -134,7 +143,7 @@ def light(rng: RNG, pixels: Pixels, *, strength: float = 1.0) -> Pixels:
     return lit
 
 
-def view_defocus(rng: RNG, pixels: Pixels) -> Pixels:
+def defocus(rng: RNG, pixels: Pixels) -> Pixels:
     """Blur of 0.6-2.7 % of the side: Gaussian, or two boxes (flatter, nearer a lens's disk)."""
     sigma = _log_uniform(rng, 0.005, 0.022) * pixels.shape[0]
     image = Image.fromarray(pixels)
@@ -145,7 +154,7 @@ def view_defocus(rng: RNG, pixels: Pixels) -> Pixels:
     )
 
 
-def view_motion(rng: RNG, pixels: Pixels) -> Pixels:
+def motion_blur(rng: RNG, pixels: Pixels) -> Pixels:
     """Straight motion of 3-12 % of the side in any direction: mean of shifted copies."""
     side = pixels.shape[0]
     length = rng.uniform(0.03, 0.12) * side
@@ -162,7 +171,7 @@ def view_motion(rng: RNG, pixels: Pixels) -> Pixels:
     return moved
 
 
-def view_noise(rng: RNG, pixels: Pixels, *, sigma: tuple[float, float] = (8, 42)) -> Pixels:
+def sensor_noise(rng: RNG, pixels: Pixels, *, sigma: tuple[float, float] = (8, 42)) -> Pixels:
     """Sensor noise: standard deviation grows with the square root of the light; may be blotchy."""
     s = _log_uniform(rng, *sigma)
     shape = pixels.shape if rng.random() < 0.75 else (*pixels.shape[:2], 1)
@@ -174,7 +183,7 @@ def view_noise(rng: RNG, pixels: Pixels, *, sigma: tuple[float, float] = (8, 42)
     return noisy
 
 
-def view_dusk(rng: RNG, pixels: Pixels) -> Pixels:
+def dusk(rng: RNG, pixels: Pixels) -> Pixels:
     """Too little light: 12-50 % exposure, gamma, colour cast, noise that does not shrink."""
     exposure = _log_uniform(rng, 0.12, 0.5)
     gamma = rng.uniform(0.9, 1.4)
@@ -186,7 +195,7 @@ def view_dusk(rng: RNG, pixels: Pixels) -> Pixels:
     return dark
 
 
-def view_jpeg(rng: RNG, pixels: Pixels) -> Pixels:
+def jpeg_artifacts(rng: RNG, pixels: Pixels) -> Pixels:
     """JPEG at quality 5-35, sometimes at 1.5 x the side so that blocks come out smaller."""
     image = Image.fromarray(pixels)
     side = image.size[0]
@@ -201,18 +210,18 @@ def view_jpeg(rng: RNG, pixels: Pixels) -> Pixels:
     return np.asarray(image)
 
 
-def view_lowres(rng: RNG, pixels: Pixels) -> Pixels:
-    """Far away, then enlarged: the view holds only 48-120 pixels a side of detail (of 224)."""
+def low_resolution(rng: RNG, pixels: Pixels) -> Pixels:
+    """Far away, then enlarged: the image holds only 48-120 pixels a side of detail (of 224)."""
     side = pixels.shape[0]
     small = round(side * _log_uniform(rng, 0.2, 0.55))
     image = Image.fromarray(pixels).resize((small, small), Image.Resampling.BOX)
     return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
 
 
-def view_small(
+def small_subject(
     rng: RNG, photo: Image.Image, side_px: int, *, share: tuple[float, float] = (0.3, 0.75)
 ) -> Pixels:
-    """The photo at 30-75 % of the view, anywhere; the rest mirrored, blurred or plain."""
+    """The photo at 30-75 % of the image, anywhere; the rest mirrored, blurred or plain."""
     w, h = photo.size
     k = side_px * rng.uniform(*share) / min(w, h)
     tw, th = max(8, round(w * k)), max(8, round(h * k))
@@ -246,11 +255,11 @@ def _mirror(index: npt.NDArray[np.int_], n: int) -> npt.NDArray[np.int_]:
     return np.minimum(index, 2 * n - 1 - index)
 
 
-FIELD_VIEWS: tuple[Callable[[RNG, Pixels], Pixels], ...] = (
-    view_defocus,
-    view_motion,
-    view_noise,
-    view_dusk,
-    view_jpeg,
-    view_lowres,
+CORRUPTIONS: tuple[Callable[[RNG, Pixels], Pixels], ...] = (
+    defocus,
+    motion_blur,
+    sensor_noise,
+    dusk,
+    jpeg_artifacts,
+    low_resolution,
 )

@@ -1,10 +1,11 @@
-"""Batches of stored activations: which views an epoch shows, and in which order."""
+"""Batches of stored features: which augmented images an epoch shows, and in which order."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,120 +13,90 @@ import numpy.typing as npt
 from edgebee.run import Phase
 from edgebee.train.features import Features
 
-__all__ = ["FoldBatches", "StoredBatches", "class_weights"]
+__all__ = ["Batches", "Examples", "class_weights"]
 
 PLAIN_SHARE = 0.4
 """Share of the photos that an epoch of fine-tuning shows as they are."""
 
+Floats = npt.NDArray[np.float32]
 
-class StoredBatches:
-    """Batches of stored activations, drawn anew in every epoch.
 
-    Which views an epoch shows, and in which order, depends on the seed and the epoch alone,
+STEPS_AT_ONCE = 16
+"""Batches that are handed over together: each on its own would cost as much as a head's step."""
+
+
+class Examples(NamedTuple):
+    """What some steps learn from."""
+
+    stored: Floats
+    """Pooled features `[n, features]`, or in fine-tuning activations at the cut `[n, h, w, c]`."""
+    classes: npt.NDArray[np.int64]
+    """`[n]`"""
+    weights: Floats
+    """`[n, heads]`, how much an example counts in the loss of each head."""
+    targets: Floats
+    """`[n, features]`, what the frozen base gives for the same images without corruption."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches of stored features, drawn for every epoch.
+
+    Which images an epoch shows, and in which order, depends on the seed and the epoch alone,
     so that a training that was interrupted goes on exactly as it would have.
-
-    Args:
-        features: what the frozen base said.
-        class_count: length of a one-hot label.
-        batch_size: rows a batch; the last one may be shorter.
-        phase: feature extraction shows the pooled features of every view in each epoch,
-            fine-tuning the boundary of one view of each photo, and, beside it, the pooled
-            features of the same view without damage.
-        seed: decides views and order.
-        weight_of_class: `[classes]`, how much an example counts in the loss.
     """
 
-    def __init__(
-        self,
-        features: Features,
-        *,
-        class_count: int,
-        batch_size: int,
-        phase: Phase,
-        seed: int,
-        weight_of_class: npt.NDArray[np.float32] | None = None,
-    ) -> None:
-        self.features, self.phase = features, phase
-        self.one_hot = np.eye(class_count, dtype=np.float32)
-        self.batch_size = batch_size
-        self.seed = seed
-        self.weight_of_class = weight_of_class
+    features: Features
+    """Of the training photos."""
+    phase: Phase
+    """Feature extraction shows every image of each photo in each epoch, fine-tuning one."""
+    batch_size: int
+    """Images in a step; the last one may be shorter."""
+    seed: int
+    weights: Floats
+    """`[photos, heads]`, how much a photo counts in the loss of each head."""
+
+    @property
+    def images(self) -> int:
+        """How many an epoch shows."""
+        shown = len(self.features.photos)
+        return shown * self.features.augmentations if self.phase == "feature_extraction" else shown
+
+    @property
+    def steps(self) -> int:
+        """How many there are in an epoch."""
+        return math.ceil(self.images / self.batch_size)
+
+    def of(self, epoch: int) -> Iterator[Examples]:
+        """The examples of an epoch, counted from 0: a few whole batches at a time."""
+        rows, taken = self._rows(epoch), STEPS_AT_ONCE * self.batch_size
+        for start in range(0, len(rows), taken):
+            yield self._examples(rows[start : start + taken])
 
     def _rows(self, epoch: int) -> npt.NDArray[np.int64]:
         """Row numbers of an epoch, in the order they are shown."""
-        photos, views = self.features.photos, self.features.views
+        photos, count = self.features.photos, self.features.augmentations
         rng = np.random.default_rng([self.seed, epoch])
         if self.phase == "feature_extraction":
-            rows = (photos[:, np.newaxis] * views + np.arange(views)).ravel()
+            rows = (photos[:, np.newaxis] * count + np.arange(count)).ravel()
         else:
-            varied = rng.integers(min(1, views - 1), views, len(photos))
+            varied = rng.integers(min(1, count - 1), count, len(photos))
             shown = np.where(rng.random(len(photos)) < PLAIN_SHARE, 0, varied)
-            rows = photos * views + shown
+            rows = photos * count + shown
         return rng.permutation(rows)
 
-    def __len__(self) -> int:
-        shown = len(self.features.photos)
-        if self.phase == "feature_extraction":
-            shown *= self.features.views
-        return math.ceil(shown / self.batch_size)
-
-    def of(self, epoch: int) -> Iterator[tuple[Any, ...]]:
-        """The batches of an epoch: what is shown, labels `[n, classes]` and maybe weights `[n]`."""
-        rows = self._rows(epoch)
-        for start in range(0, len(rows), self.batch_size):
-            yield self._batch(rows[start : start + self.batch_size])
-
-    def _batch(self, rows: npt.NDArray[np.int64]) -> tuple[Any, ...]:
+    def _examples(self, rows: npt.NDArray[np.int64]) -> Examples:
         features = self.features
-        classes = features.classes[rows // features.views]
-        shown: Any = features.pooled.take(rows)
-        if self.phase == "fine_tuning":
-            anchor = features.pooled.take(features.undamaged.ravel()[rows])
-            shown = (features.boundary.take(rows), anchor)
-        example = (shown, self.one_hot[classes])
-        if self.weight_of_class is None:
-            return example
-        return (*example, self.weight_of_class[classes])
+        photos = rows // features.augmentations
+        classes, weights = features.classes[photos], self.weights[photos]
+        if self.phase == "feature_extraction":
+            pooled = features.pooled.take(rows)
+            return Examples(pooled, classes, weights, pooled)
+        targets = features.pooled.take(features.uncorrupted.ravel()[rows])
+        return Examples(features.boundary.take(rows), classes, weights, targets)
 
 
-class FoldBatches(StoredBatches):
-    """Batches for heads that each leave a fold out: none learns from the photos of its own.
-
-    Args:
-        features: what the frozen base said.
-        fold_of: `[photos]`, the fold of each.
-        left_out: `[heads]`, the fold that each does not see.
-        class_count: length of a one-hot label.
-        batch_size: rows a batch; the last one may be shorter.
-        seed: decides the order.
-    """
-
-    def __init__(
-        self,
-        features: Features,
-        fold_of: npt.NDArray[np.int64],
-        left_out: npt.NDArray[np.int64],
-        *,
-        class_count: int,
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        super().__init__(
-            features,
-            class_count=class_count,
-            batch_size=batch_size,
-            phase="feature_extraction",
-            seed=seed,
-        )
-        self.fold_of, self.left_out = fold_of, left_out
-
-    def _batch(self, rows: npt.NDArray[np.int64]) -> tuple[Any, ...]:
-        shown, one_hot = super()._batch(rows)
-        seen = self.fold_of[rows // self.features.views][:, np.newaxis] != self.left_out
-        return shown, one_hot, seen.astype(np.float32)
-
-
-def class_weights(classes: npt.NDArray[np.int64], class_count: int) -> npt.NDArray[np.float32]:
+def class_weights(classes: npt.NDArray[np.int64], class_count: int) -> Floats:
     """Weights that make every class count the same: `photos / (classes * photos of class)`.
 
     Args:

@@ -1,7 +1,7 @@
-"""Calibrated scores: a temperature that makes "0.9" right nine times in ten.
+"""Calibration: a temperature that makes a score of 0.9 correct nine times in ten.
 
 Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017): dividing the logits by
-one number, fitted on examples the model was not trained on, mends over-confidence and never
+one number, fitted on examples the model was not trained on, corrects overconfidence and never
 changes which label is best.
 """
 
@@ -20,13 +20,13 @@ __all__ = [
 ]
 
 FOLDS = 4
-"""Parts that the training photos are cut into; each is held out once."""
+"""Parts that the training photos are cut into; each is predicted by heads that did not see it."""
 
 _TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(5.0), 321))
-"""Candidates, 1 % apart: far finer than what a few hundred photos can tell."""
+"""Candidates, 1 % apart: far finer than a few hundred photos can determine."""
 
 WITHHELD_SHARE = 0.01
-"""Share of right answers that the threshold turns into `unknown`."""
+"""Share of correct predictions that the threshold turns into `unknown`."""
 
 
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -38,11 +38,11 @@ def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 def log_losses(
     logits: npt.NDArray[np.floating], classes: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """`-log(score of the right class)`, `[n]`.
+    """`-log(score of the true class)`, `[n]`.
 
     Args:
         logits: `[n, classes]`.
-        classes: `[n]`, the right classes.
+        classes: `[n]`, the true classes.
     """
     wide = logits.astype(np.float64)
     wide -= wide.max(axis=1, keepdims=True)
@@ -56,11 +56,11 @@ def cross_entropy(logits: npt.NDArray[np.floating], classes: npt.NDArray[np.int6
 
 
 def fit_temperature(logits: npt.NDArray[np.floating], classes: npt.NDArray[np.int64]) -> float:
-    """The temperature that gives held-out examples the smallest log-loss.
+    """The temperature that gives out-of-fold examples the smallest log-loss.
 
     Args:
         logits: `[n, classes]`, of examples that the model was not trained on.
-        classes: `[n]`, their right classes.
+        classes: `[n]`, their true classes.
 
     Returns:
         A factor between 0.2 and 5 to divide logits by.
@@ -80,17 +80,17 @@ def fit_temperature(logits: npt.NDArray[np.floating], classes: npt.NDArray[np.in
 def withholding_threshold(
     scores: npt.NDArray[np.floating], classes: npt.NDArray[np.int64]
 ) -> float:
-    """The score below which an answer is better withheld, as `unknown`.
+    """The score below which a prediction is better withheld, as `unknown`.
 
-    It withholds one in a hundred of the right answers, as held-out photos tell: wrong answers
-    and photos of something else score low far more often than right ones do.
+    It withholds one in a hundred of the correct predictions, by out-of-fold photos: incorrect
+    ones and photos of something else score low far more often.
 
     Args:
         scores: `[n, classes]`, calibrated, of examples that the model was not trained on.
-        classes: `[n]`, the right classes.
+        classes: `[n]`, the true classes.
 
     Returns:
-        0-1; 0 when no answer is right.
+        0-1; 0 when no prediction is correct.
     """
     best = scores.max(axis=1)[scores.argmax(axis=1) == classes]
     return float(np.quantile(best, WITHHELD_SHARE)) if len(best) else 0.0

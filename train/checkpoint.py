@@ -1,8 +1,8 @@
 """Checkpoints: where a training that was interrupted goes on.
 
 After every epoch the variables of the model and of its optimizer, and the epochs so far,
-are written to one file in the output folder. Which views an epoch shows depends on the
-seed and the epoch alone, and what the frozen base says of them is always the same, so a
+are written to one file in the output folder. Which images an epoch shows depends on the
+seed and the epoch alone, and what the frozen base gives for them is always the same, so a
 resumed training ends with the weights of an undisturbed one.
 """
 
@@ -31,7 +31,7 @@ __all__ = ["Checkpoint", "Checkpoints", "clear_checkpoint", "has_checkpoint"]
 
 _FILE_NAME = ".checkpoint.npz"
 
-_LAYOUT = 2
+_LAYOUT = 3
 """What the variables are and their order; another number whenever a training stores others."""
 
 

@@ -1,8 +1,8 @@
-"""Feature extraction: the frozen part of the backbone, run once per view.
+"""Feature extraction: the frozen part of the backbone, run once per augmented image.
 
 The plain way of two-phase training sends every photo through the frozen base in every
-epoch. Frozen layers give the same answer each time, so here each view of a photo passes
-them once; what comes out at the boundary is stored, and both phases train on that.
+epoch. Frozen layers give the same output each time, so here each augmented image of a photo
+passes them once; what comes out at the boundary is stored, and both phases train on that.
 
 The frozen part runs as a TFLite graph, in one single-threaded interpreter per core: on a
 CPU that is about three times faster than the same layers in Keras, and a single thread
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.edge.classify import PhotoError, available_cpus
-from edgebee.train.augmentation import View
+from edgebee.train.augmentation import AugmentedImage
 
 __all__ = ["Activations", "Features", "FrozenBase", "extract_features", "freeze_base"]
 
@@ -100,28 +100,28 @@ class FrozenBase:
 
 @dataclass(frozen=True)
 class Features:
-    """What the frozen base says of a set of photos; row `photo * views + view`."""
+    """Outputs of the frozen base for a set of photos; row `photo * augmentations + number`."""
 
     boundary: Activations
-    """`[photos * views, h, w, c]` at the cut, for fine-tuning."""
+    """`[photos * augmentations, h, w, c]` at the cut, for fine-tuning."""
     pooled: Activations
-    """`[photos * views, features]` after the whole frozen base, for the head."""
+    """`[photos * augmentations, features]` after the whole frozen base, for the head."""
     classes: npt.NDArray[np.int64]
     """`[photos]`"""
-    undamaged: npt.NDArray[np.int64]
-    """`[photos, views]`, the row that shows the same as this one without damage."""
+    uncorrupted: npt.NDArray[np.int64]
+    """`[photos, augmentations]`, the row that shows the same as this one without corruption."""
     photos: npt.NDArray[np.int64]
     """Which photos to use: those that could be read, or a part of them."""
     unreadable: dict[int, str]
     """Photo -> why it could not be read; its rows hold nothing."""
 
     @property
-    def views(self) -> int:
-        """How many views there are of each photo."""
-        return int(self.undamaged.shape[1])
+    def augmentations(self) -> int:
+        """How many images there are of each photo."""
+        return int(self.uncorrupted.shape[1])
 
 
-def freeze_base(backbone: Any, cut: int) -> FrozenBase:
+def freeze_base(backbone: Any, cut: Any) -> FrozenBase:
     """Make a TFLite graph of the backbone as it is now, with a second exit at `cut`.
 
     Args:
@@ -131,7 +131,9 @@ def freeze_base(backbone: Any, cut: int) -> FrozenBase:
     import keras
     import tensorflow as tf
 
-    at_cut = backbone.layers[cut].output
+    from edgebee.train.backbone import pixel_scaling
+
+    at_cut, (scale, offset) = cut.output, pixel_scaling(backbone)
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
     exits = keras.Model(backbone.input, [at_cut, pooled])
 
@@ -140,7 +142,7 @@ def freeze_base(backbone: Any, cut: int) -> FrozenBase:
         autograph=False,  # there is no Python control flow to rewrite
     )
     def forward(pixels: Any) -> Any:
-        return exits(pixels * (1 / 127.5) - 1.0, training=False)
+        return exits(pixels * scale + offset, training=False)
 
     # With `exits` beside the function it would go the longer way, over a saved model on disk.
     concrete = forward.get_concrete_function()
@@ -152,13 +154,13 @@ def extract_features(
     base: FrozenBase,
     photos: Sequence[Path],
     classes: Sequence[int],
-    make_views: Callable[[Path, int], Iterator[View]],
-    views: int,
+    augment: Callable[[Path, int], Iterator[AugmentedImage]],
+    augmentations: int,
     folder: Path,
     *,
     progress: Callable[[], object] = lambda: None,
 ) -> Features:
-    """Send every view of every photo through the frozen base once.
+    """Send every augmented image of every photo through the frozen base once.
 
     Photos are decoded, varied and invoked on all cores; each core holds one photo at a time.
     A photo that cannot be read is noted and left out.
@@ -167,27 +169,27 @@ def extract_features(
         base: from `freeze_base`.
         photos: paths, `[photos]`.
         classes: class index of each, `[photos]`.
-        make_views: (path, place in `photos`) -> `views` pictures of it.
-        views: how many pictures `make_views` gives.
+        augment: (path, place in `photos`) -> `augmentations` images of it.
+        augmentations: how many images `augment` gives.
         folder: where activations go that do not fit the memory budget.
         progress: called after each photo.
     """
-    rows = len(photos) * views
+    rows = len(photos) * augmentations
     boundary = Activations(rows, base.boundary_shape, folder)
     pooled = Activations(rows, (base.feature_count,), folder)
     local = threading.local()
 
-    undamaged = np.arange(rows).reshape(-1, views)
+    uncorrupted = np.arange(rows).reshape(-1, augmentations)
     unreadable: dict[int, str] = {}
 
     def extract(photo: int) -> None:
         if not hasattr(local, "invoke"):
             local.invoke = _invoker(base.graph)
         try:
-            for number, view in enumerate(make_views(photos[photo], photo)):
-                row = photo * views + number
-                boundary[row], pooled[row] = local.invoke(view.pixels)
-                undamaged[photo, number] = photo * views + view.undamaged
+            for number, image in enumerate(augment(photos[photo], photo)):
+                row = photo * augmentations + number
+                boundary[row], pooled[row] = local.invoke(image.pixels)
+                uncorrupted[photo, number] = photo * augmentations + image.uncorrupted
         except PhotoError as error:
             unreadable[photo] = str(error)
 
@@ -199,7 +201,7 @@ def extract_features(
         boundary,
         pooled,
         np.asarray(classes, np.int64),
-        undamaged,
+        uncorrupted,
         readable,
         dict(sorted(unreadable.items())),
     )

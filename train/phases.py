@@ -1,4 +1,4 @@
-"""The two phases: feature extraction, then fine-tuning, both on stored activations.
+"""The two phases: feature extraction, then fine-tuning, both on stored features.
 
 Imports Keras at the top: import it only where training happens.
 """
@@ -8,47 +8,40 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from edgebee.errors import TrainingError
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
 from edgebee.run import Epoch, Phase
-from edgebee.train.batches import StoredBatches
+from edgebee.train.batches import Batches, Examples
 from edgebee.train.calibration import cross_entropy
 from edgebee.train.checkpoint import Checkpoint
 from edgebee.train.features import Features
-from edgebee.train.fine_tuning import FineTuning
-from edgebee.train.fused import multiplies_bfloat16
-from edgebee.train.head import LinearHeads
+from edgebee.train.fit import SCORING_BATCH_SIZE, Fit, Measures
 from edgebee.train.recipe import Recipe
 
-__all__ = ["TwoPhases"]
+__all__ = ["TwoPhases", "describe_epoch"]
 
 logger = logging.getLogger("edgebee.train")
 
 RUNAWAY_LOSS = 1e4
 """Guessing among a million classes costs 14; a cross-entropy this high means divergence."""
-SCORING_BATCH_SIZE = 64
-"""Photos that are asked at once: enough to keep the cores busy, at most 30 MB of activations."""
-MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
-"""What is recorded of every epoch."""
 
 
 class TwoPhases:
-    """Trains a head, then the released layers with it, on stored features.
+    """Trains a head, then the released layers with it.
 
     Args:
         training: features of the training photos.
-        validation: features of the validation photos, one view each.
+        validation: features of the validation photos as they are.
         class_count: how many classes there are.
         recipe: the settings.
         learning_rate: of the head in feature extraction.
-        weight_of_class: `[classes]`, see `class_weights`; None counts every photo the same.
+        class_weights: `[classes]`, how much an example counts in the loss.
         save: called with the state after each epoch.
         resumed: the state to go on from.
         progress: called with the steps of every epoch.
@@ -62,7 +55,7 @@ class TwoPhases:
         recipe: Recipe,
         *,
         learning_rate: float,
-        weight_of_class: npt.NDArray[np.float32] | None = None,
+        class_weights: npt.NDArray[np.float32],
         save: Callable[[Checkpoint], None] = lambda checkpoint: None,
         resumed: Checkpoint | None = None,
         progress: ProgressCallback = ignore_progress,
@@ -70,154 +63,131 @@ class TwoPhases:
         self.training, self.validation = training, validation
         self.class_count, self.recipe = class_count, recipe
         self.learning_rate = learning_rate
-        self.weight_of_class = weight_of_class
+        self.weights = class_weights[training.classes][:, np.newaxis]
         self.save, self.resumed, self.progress = save, resumed, progress
-        self.epochs: list[Epoch] = list(resumed.epochs) if resumed else []
-        self.head = self._new_head()
-        """From features to one logit per class; trained in place."""
         self._logits: npt.NDArray[np.float32] | None = None
-        self._tuning: FineTuning | None = None  # once fine-tuning has released layers
-
-    def _new_head(self) -> Any:
-        return keras.layers.Dense(
-            self.class_count,
-            kernel_initializer="zeros",  # convex, so nothing has to break a symmetry
-            name="head",
-        )
+        self.epochs: list[Epoch] = list(resumed.epochs) if resumed else []
 
     def extract_head(self) -> None:
-        """Phase one, feature extraction: the head learns what the frozen base says."""
-        self.head.build((None, *self.training.pooled.shape[1:]))
-        if self._recorded("fine_tuning"):
-            return  # its weights come with the fine-tuning's
+        """Phase one, feature extraction: the head learns on the features of the frozen base."""
         recipe = self.recipe
         batches = self._batches("feature_extraction", recipe.batch_size)
-        heads = LinearHeads(
-            self.training.pooled.shape[1],
-            self.class_count,
-            steps=max(1, recipe.epochs) * len(batches),
-            learning_rate=self.learning_rate,
-            dropout=recipe.dropout,
-            seed=recipe.seed,
-        )
-        self._learn("feature_extraction", heads, batches)
+        self.fit = self._fit(batches, max(1, recipe.epochs), self.learning_rate)
+        if not self._recorded("fine_tuning"):  # else the head comes with the fine-tuning's
+            self._learn(batches, range(recipe.epochs))
 
-    def fine_tune(self, above: Any) -> None:
+    def fine_tune(self, layers: Any) -> None:
         """Phase two, fine-tuning: the released layers learn together with the head.
 
         Args:
-            above: from `layers_above`, its layers released or frozen already; trained in place.
+            layers: from `layers_above`, released or frozen already; trained in place.
         """
-        recipe = self.recipe
+        recipe, head = self.recipe, self.fit.head.get_weights()
         batches = self._batches("fine_tuning", recipe.fine_tune_batch_size)
-        plain_views = self.training.photos * self.training.views
-        spread = float(self.training.pooled.take(plain_views).var(axis=0).sum())
-        self._tuning = FineTuning(
-            above,
-            self.head.get_weights(),
-            steps=recipe.fine_tune_epochs * len(batches),
-            learning_rate=recipe.fine_tune_learning_rate,
-            dropout=recipe.dropout,
-            anchor_weight=recipe.anchor / max(spread, 1e-6),  # free of the features' scale
-            seed=recipe.seed,
-            bfloat16=multiplies_bfloat16(),
+        plain = self.training.photos * self.training.augmentations
+        spread = float(self.training.pooled.take(plain).var(axis=0).sum())
+        self.fit = self._fit(
+            batches,
+            recipe.fine_tune_epochs,
+            recipe.fine_tune_learning_rate,
+            layers=layers,
+            # Free of the features' scale.
+            distillation_weight=recipe.feature_distillation / max(spread, 1e-6),
         )
-        self._learn("fine_tuning", self._tuning, batches)
-
-    def _recorded(self, phase: Phase) -> list[Epoch]:
-        return [epoch for epoch in self.epochs if epoch.phase == phase]
-
-    def _learn(
-        self, phase: Phase, learning: LinearHeads | FineTuning, batches: StoredBatches
-    ) -> None:
-        """The epochs of a phase that are left; each is shown on standard error and recorded."""
-        start, stop = (0, self.recipe.epochs)
-        if phase == "fine_tuning":
-            start, stop = (stop, self.recipe.total_epochs)
-        if self.resumed and self._recorded(phase):
-            learning.restore(self.resumed.variables)
-            self.head.set_weights(learning.weights)
-            start = self._recorded(phase)[-1].epoch
-        for epoch in range(start, stop):
-            if _out_of_patience(self._recorded(phase), self.recipe.patience):
-                return
-            started = time.perf_counter()
-            learned = learning.learn(self._counted(batches, epoch), epoch)
-            self.head.set_weights(learning.weights)
-            logs = {"accuracy": learned.accuracy, "loss": learned.loss}
-            self.record(phase, epoch, logs, started, learning.state())
-            logger.info(describe_epoch(self.epochs[-1], self.recipe.total_epochs))
+        self.fit.head.set_weights(head)
+        self._learn(batches, range(recipe.epochs, recipe.total_epochs))
 
     @property
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits `[photos, classes]` of the readable validation photos, by the model as it is."""
-        if self._logits is None:  # no epoch has run since the phases were made or resumed
-            self._logits = self._validation_logits()
+        if self._logits is None:  # no epoch has run since the training was resumed
+            self._logits = self._score()
         return self._logits
 
-    def _validation_logits(self) -> npt.NDArray[np.float32]:
-        # From the stored activations: `float16` holds them to three digits, which moves a score
-        # by less than 0.01, and nothing has to pass the frozen base again.
-        rows = self.validation.photos * self.validation.views
-        if self._tuning is None:
-            features = self.validation.pooled.take(rows)
-        else:
-            boundary, tuning = self.validation.boundary, self._tuning
-            batches = np.array_split(rows, math.ceil(len(rows) / SCORING_BATCH_SIZE))
-            features = np.concatenate([tuning.features(boundary.take(rows)) for rows in batches])
-        kernel, bias = self.head.get_weights()
-        return np.asarray(features @ kernel + bias, np.float32)
+    @property
+    def head(self) -> Any:
+        """Keras' layer from features to one logit per class, as it is."""
+        return self.fit.head
 
-    def record(
-        self,
-        phase: Phase,
-        epoch: int,
-        logs: dict[str, float],
-        started: float,
-        state: Sequence[npt.NDArray[Any]],
-    ) -> None:
-        """Ask the validation photos, note the epoch and save the state.
+    def _score(self) -> npt.NDArray[np.float32]:
+        """The logits of the validation photos.
 
-        Args:
-            phase: that the epoch belongs to.
-            epoch: from 0, counted through both phases.
-            logs: `loss` and `accuracy` of the training; `val_loss` and `val_accuracy` are added.
-            started: `time.perf_counter()` at the epoch's beginning.
-            state: everything that decides how the phase goes on.
+        From the stored activations: `float16` holds them to three digits, which moves a score by
+        less than 0.01, and nothing has to pass the frozen base again.
+        """
+        tuned = self.fit.layers is not None
+        stored = self.validation.boundary if tuned else self.validation.pooled
+        rows = self.validation.photos * self.validation.augmentations
+        batches = np.array_split(rows, math.ceil(len(rows) / SCORING_BATCH_SIZE))
+        return self.fit.logits(stored.take(rows) for rows in batches)[:, 0]
+
+    def _fit(self, batches: Batches, epochs: int, learning_rate: float, **settings: Any) -> Fit:
+        return Fit(
+            self.training.pooled.shape[1],
+            self.class_count,
+            learning_rates=[learning_rate],
+            steps=epochs * batches.steps,
+            batch_size=batches.batch_size,
+            dropout=self.recipe.dropout,
+            seed=self.recipe.seed,
+            **settings,
+        )
+
+    def _batches(self, phase: Phase, batch_size: int) -> Batches:
+        return Batches(self.training, phase, batch_size, self.recipe.seed, self.weights)
+
+    def _recorded(self, phase: Phase) -> list[Epoch]:
+        return [epoch for epoch in self.epochs if epoch.phase == phase]
+
+    def _learn(self, batches: Batches, epochs: range) -> None:
+        """The epochs of a phase that are left; each is recorded, logged and saved."""
+        recorded = self._recorded(batches.phase)
+        if self.resumed and recorded:
+            self.fit.restore(self.resumed.variables)
+            epochs = range(recorded[-1].epoch, epochs.stop)
+        for epoch in epochs:
+            if _out_of_patience(self._recorded(batches.phase), self.recipe.patience):
+                return
+            started = time.perf_counter()
+            measures = self.fit.learn(self._counted(batches, epoch))
+            self._record(batches.phase, epoch, measures, started)
+
+    def _counted(self, batches: Batches, epoch: int) -> Iterator[Examples]:
+        """The examples of an epoch, reported as progress once they were learned from."""
+        task, done = f"epoch {epoch + 1}/{self.recipe.total_epochs}", 0
+        for examples in batches.of(epoch):
+            yield examples
+            done += len(examples.classes)
+            self.progress(Progress(task, done, batches.images, "image"))
+
+    def _record(self, phase: Phase, epoch: int, measures: Measures, started: float) -> None:
+        """Score the validation photos, note the epoch and save the state.
 
         Raises:
             TrainingError: the loss ran away.
         """
-        self._logits = logits = self._validation_logits()
+        self._logits = logits = self._score()
         classes = self.validation.classes[self.validation.photos]
-        logs["val_accuracy"] = float((logits.argmax(axis=1) == classes).mean())
-        logs["val_loss"] = cross_entropy(logits, classes)
-        if not np.max([logs["loss"], logs["val_loss"]]) < RUNAWAY_LOSS:  # also when it is no number
-            option = "--learning-rate"
-            if phase == "fine_tuning":
-                option = "--fine-tune-learning-rate"
+        losses = measures.loss, cross_entropy(logits, classes)
+        if not max(losses) < RUNAWAY_LOSS or not np.isfinite(losses).all():
+            option = "--learning-rate" if phase == "feature_extraction" else _TUNING_RATE
             raise TrainingError(f"epoch {epoch + 1}: the loss ran away; take a lower {option}")
-        seconds = time.perf_counter() - started
-        measured = {name: float(logs[name]) for name in MEASURES}
-        self.epochs.append(Epoch(epoch=epoch + 1, phase=phase, seconds=seconds, **measured))
-        self.save(Checkpoint(tuple(self.epochs), tuple(state)))
-
-    def _counted(self, batches: StoredBatches, epoch: int) -> Iterator[tuple[Any, ...]]:
-        """The batches of an epoch, each reported as progress once it was learned from."""
-        for place, batch in enumerate(batches.of(epoch)):
-            yield batch
-            task = f"epoch {epoch + 1}/{self.recipe.total_epochs}"
-            self.progress(Progress(task, place + 1, len(batches), "step"))
-
-    def _batches(self, phase: Phase, batch_size: int) -> StoredBatches:
-        return StoredBatches(
-            self.training,
-            class_count=self.class_count,
-            batch_size=batch_size,
-            phase=phase,
-            seed=self.recipe.seed,
-            weight_of_class=self.weight_of_class,
+        self.epochs.append(
+            Epoch(
+                epoch=epoch + 1,
+                phase=phase,
+                loss=measures.loss,
+                accuracy=measures.accuracy,
+                val_loss=losses[1],
+                val_accuracy=float((logits.argmax(axis=1) == classes).mean()),
+                seconds=time.perf_counter() - started,
+            )
         )
+        logger.info(describe_epoch(self.epochs[-1], self.recipe.total_epochs))
+        self.save(Checkpoint(tuple(self.epochs), self.fit.state()))
+
+
+_TUNING_RATE = "--fine-tune-learning-rate"
 
 
 def _out_of_patience(epochs: list[Epoch], patience: int | None) -> bool:

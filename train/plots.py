@@ -15,7 +15,7 @@ from edgebee.run import Epoch
 
 __all__ = ["plot_confusion", "plot_mistakes", "plot_training"]
 
-# Paul Tol's "bright" scheme: told apart with any colour vision, and in grey print.
+# Paul Tol's "bright" scheme: distinguishable with any colour vision, and in grey print.
 _TRAINING_COLOUR, _VALIDATION_COLOUR = "#4477AA", "#EE6677"
 
 MOST_NUMBERED_CLASSES = 40
@@ -60,12 +60,12 @@ def plot_training(epochs: Sequence[Epoch], title: str) -> bytes:
 
 
 def plot_confusion(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: str) -> bytes:
-    """Draw which class was taken for which.
+    """Draw the confusion matrix.
 
     Args:
-        matrix: `[classes, classes]`, rows the right class, columns the answer.
+        matrix: `[classes, classes]`, rows the true class, columns the predicted one.
         labels: the classes' names.
-        title: above the picture.
+        title: which photos, below the heading.
 
     Returns:
         A PNG file.
@@ -91,9 +91,9 @@ def plot_confusion(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: 
                 )
     axes.set_xticks(range(count), labels, rotation=90 if count > 4 else 0, fontsize=font_points)
     axes.set_yticks(range(count), labels, fontsize=font_points)
-    axes.set_xlabel("the model says")
-    axes.set_ylabel("it is")
-    axes.set_title(title, fontsize=10)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(f"Confusion matrix\n{title}", fontsize=10)
     return _png(figure)
 
 
@@ -104,35 +104,34 @@ def plot_mistakes(
     labels: Sequence[str],
     title: str,
 ) -> bytes:
-    """Draw the photos that were got wrong, the surest mistakes first, as the model sees them.
+    """Draw the incorrect predictions, highest score first, as the model sees the photos.
 
     Args:
         paths: readable photos.
-        classes: `[photos]`, the right ones.
+        classes: `[photos]`, the true ones.
         scores: `[photos, classes]`
         labels: the classes' names.
-        title: above the page.
+        title: which photos.
 
     Returns:
         A PNG file.
     """
-    answers = scores.argmax(axis=1)
-    wrong = np.flatnonzero(answers != classes)
-    wrong = wrong[np.argsort(-scores[wrong, answers[wrong]], kind="stable")]
-    shown = wrong[:MOST_SHOWN_MISTAKES]
+    predictions = scores.argmax(axis=1)
+    incorrect = np.flatnonzero(predictions != classes)
+    best = scores[incorrect, predictions[incorrect]]
+    incorrect = incorrect[np.argsort(-best, kind="stable")]
+    shown = incorrect[:MOST_SHOWN_MISTAKES]
     rows = max(1, -(-len(shown) // _MISTAKES_A_ROW))
     figure = _figure(2.2 * _MISTAKES_A_ROW, 2.7 * rows + 0.5)
-    figure.suptitle(f"{len(wrong)} of {len(paths)} {title} wrong", fontsize=11)
+    figure.suptitle(f"{len(incorrect)} of {len(paths)} {title} incorrect", fontsize=11)
     for place, axes in enumerate(figure.subplots(rows, _MISTAKES_A_ROW, squeeze=False).flat):
         axes.axis("off")
         if place < len(shown):
             photo = shown[place]
             axes.imshow(read_photo(paths[photo]))
-            said, score = labels[answers[photo]], scores[photo, answers[photo]]
-            axes.set_title(
-                f"{labels[classes[photo]]}, said {said} {score:.2f}\n{_short(paths[photo].name)}",
-                fontsize=7,
-            )
+            predicted, score = labels[predictions[photo]], scores[photo, predictions[photo]]
+            caption = f"{labels[classes[photo]]}, predicted {predicted} {score:.2f}"
+            axes.set_title(f"{caption}\n{_short(paths[photo].name)}", fontsize=7)
     return _png(figure)
 
 

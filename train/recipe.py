@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 
 from edgebee.errors import TrainingError
+from edgebee.train.backbone import BACKBONES, DEFAULT_BACKBONE
 
-__all__ = ["DEFAULT_LEARNING_RATE", "HARDENED_ALPHA", "Recipe"]
+__all__ = ["DEFAULT_LEARNING_RATE", "Recipe"]
 
 DEFAULT_LEARNING_RATE = 5e-4
 """Of the head, when there are too few photos to choose by."""
-HARDENED_ALPHA = 1.0
-"""Width of MobileNetV2 that the weights for the field ship for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,21 +19,23 @@ class Recipe:
     """Everything that decides the result of a training, besides the photos.
 
     The first block is the starting recipe's; the second was chosen by cross-validation
-    within the hymenoptera training photos (`edgebee study settings`).
+    within the hymenoptera training photos (`python -m edgebee.benchmarks.studies settings`).
     """
 
     epochs: int = 10
     """Epochs of feature extraction: the whole base frozen, the head learns."""
     fine_tune_epochs: int = 5
     """Epochs of fine-tuning after that: the base learns too, from `fine_tune_at` on."""
-    fine_tune_at: int = 100
-    """Index of the first base layer that fine-tuning releases."""
+    fine_tune_at: int | None = None
+    """Index of the first base layer that fine-tuning releases; None: the backbone's own."""
     image_size: int = 224
-    """Side of the square input, in pixels."""
+    """Input size in pixels."""
     batch_size: int = 32
-    """Views in a step of feature extraction."""
+    """Images in a step of feature extraction."""
+    backbone: str = DEFAULT_BACKBONE
+    """A key of `edgebee.train.backbone.BACKBONES`."""
     alpha: float = 1.0
-    """Width of MobileNetV2: a factor on the channels of every layer."""
+    """Width of the backbone: a factor on the channels of every layer."""
     seed: int = 0
     weights: str | None = None
     """`field`, `imagenet`, `none` or the path of a weights file; None: see `starting_weights`."""
@@ -43,14 +44,15 @@ class Recipe:
     """The head's; None: chosen by cross-validation, see `edgebee.train.cross_validation`."""
     fine_tune_learning_rate: float = 5e-5
     fine_tune_batch_size: int = 16
-    """Views in a step of fine-tuning. More and smaller steps learn more from a few hundred photos,
+    """Images in a step of fine-tuning. More and smaller steps learn more from a few hundred photos,
     at the price of the same computations."""
-    views: int = 8
-    """Pictures made of each training photo: see `edgebee.train.augmentation`."""
+    augmentations: int = 8
+    """Images made of each training photo: see `edgebee.train.augmentation`."""
     dropout: float = 0.2
     """Share of the features that the head does without in a step."""
-    anchor: float = 20.0
-    """How strongly fine-tuning is held to what the frozen base says of the undamaged photo."""
+    feature_distillation: float = 20.0
+    """Weight of the loss that keeps fine-tuned features near those that the frozen base has for
+    the image without corruption."""
     patience: int | None = None
     """A phase ends after so many epochs without a better validation loss; None: never."""
 
@@ -68,7 +70,7 @@ class Recipe:
             ("--batch-size", self.batch_size, 1),
             ("--fine-tune-batch-size", self.fine_tune_batch_size, 1),
             ("--seed", self.seed, 0),
-            ("--views", self.views, 1),
+            ("--augmentations", self.augmentations, 1),
             ("--patience", self.patience, 1),
         ):
             if value is not None and value < least:
@@ -79,8 +81,14 @@ class Recipe:
             raise TrainingError(f"--seed {self.seed}: must be below {2**32}")
         if not 0 <= self.dropout < 1:
             raise TrainingError(f"--dropout {self.dropout}: must be 0 or more and below 1")
-        if not 0 <= self.anchor < math.inf:
-            raise TrainingError(f"--anchor {self.anchor}: must be 0 or more")
+        if not 0 <= self.feature_distillation < math.inf:
+            raise TrainingError(
+                f"--feature-distillation {self.feature_distillation}: must be 0 or more"
+            )
+        if self.backbone not in BACKBONES:
+            raise TrainingError(
+                f"--backbone {self.backbone}: must be one of {', '.join(BACKBONES)}"
+            )
         for option, rate in (
             ("--alpha", self.alpha),
             ("--learning-rate", self.learning_rate),
@@ -91,10 +99,17 @@ class Recipe:
 
     @property
     def starting_weights(self) -> str:
-        """What the backbone begins with: `field`, which exists for width 1.0, else `imagenet`."""
+        """What the backbone begins with: `field` where it ships, else `imagenet`."""
         if self.weights is not None:
             return self.weights
-        return "field" if self.alpha == HARDENED_ALPHA else "imagenet"
+        return BACKBONES[self.backbone].default_weights if self.alpha == 1.0 else "imagenet"
+
+    @property
+    def first_released_layer(self) -> int:
+        """`fine_tune_at`, or the backbone's own."""
+        if self.fine_tune_at is not None:
+            return self.fine_tune_at
+        return BACKBONES[self.backbone].fine_tune_at
 
     @property
     def total_epochs(self) -> int:

@@ -166,13 +166,20 @@ def _train(
         resumed = Checkpoints(Path(resume_from), recipe, dataset).load()
     clock = _Clock()
     with clock.part("prepare"):
-        backbone = build_backbone(recipe.image_size, recipe.alpha, recipe.starting_weights)
+        backbone = build_backbone(
+            recipe.image_size, recipe.alpha, recipe.starting_weights, recipe.backbone
+        )
         cut = _cut(backbone, recipe)
         base = freeze_base(backbone, cut)
     with clock.part("extract"):
         training = _extract(base, dataset.train, recipe, "training", scratch, progress)
         validation = _extract(
-            base, dataset.validation, replace(recipe, views=1), "validation", scratch, progress
+            base,
+            dataset.validation,
+            replace(recipe, augmentations=1),
+            "validation",
+            scratch,
+            progress,
         )
     left_out = {
         **_left_out(dataset, dataset.train, training),
@@ -186,7 +193,7 @@ def _train(
         len(dataset.labels),
         recipe,
         learning_rate=_learning_rate(out_of_fold, recipe),
-        weight_of_class=_balance(dataset, training),
+        class_weights=_balance(dataset, training),
         save=save,
         resumed=resumed,
         progress=progress,
@@ -203,21 +210,26 @@ def _train(
         validated = _validate(phases.logits, dataset.validation, validation, calibration)
         _divide_logits(phases.head, calibration.temperature)
     model = build_classifier(backbone, phases.head)
-    used = replace(recipe, learning_rate=phases.learning_rate, weights=recipe.starting_weights)
+    used = replace(
+        recipe,
+        learning_rate=phases.learning_rate,
+        weights=recipe.starting_weights,
+        fine_tune_at=recipe.first_released_layer,
+    )
     return Training(model, dataset, used, tuple(phases.epochs), validated, left_out, clock.seconds)
 
 
-def _cut(backbone: Any, recipe: Recipe) -> int:
+def _cut(backbone: Any, recipe: Recipe) -> Any:
     """Where the stored activations are taken; refuses to release nothing."""
     from edgebee.train.backbone import cut_below
 
     count = len(backbone.layers)
-    if recipe.fine_tune_epochs and recipe.fine_tune_at >= count:
+    if recipe.fine_tune_epochs and recipe.first_released_layer >= count:
         raise TrainingError(
-            f"--fine-tune-at {recipe.fine_tune_at}: there are {count} layers; "
+            f"--fine-tune-at {recipe.first_released_layer}: there are {count} layers; "
             "release some of them, or take --fine-tune-epochs 0"
         )
-    return cut_below(backbone, recipe.fine_tune_at)
+    return cut_below(backbone, recipe.first_released_layer)
 
 
 def _validate(
@@ -239,10 +251,10 @@ def _validate(
 def _release(backbone: Any, recipe: Recipe) -> None:
     """Make the layers from `fine_tune_at` on trainable, and those below not."""
     for place, layer in enumerate(backbone.layers):
-        layer.trainable = place >= recipe.fine_tune_at
+        layer.trainable = place >= recipe.first_released_layer
     logger.info(
         "Phase 2, fine-tuning: %d of %d base layers released, %s",
-        max(0, len(backbone.layers) - recipe.fine_tune_at),
+        max(0, len(backbone.layers) - recipe.first_released_layer),
         len(backbone.layers),
         _epochs(recipe.fine_tune_epochs),
     )
@@ -282,14 +294,14 @@ def _extract(
     progress: ProgressCallback,
 ) -> Features:
     """Extract features; each photo's augmented images follow from the seed."""
-    from edgebee.train.augmentation import View, make_views
+    from edgebee.train.augmentation import AugmentedImage, augment_photo
     from edgebee.train.features import extract_features
 
     done = 0
 
-    def views_of(path: Path, photo: int) -> Iterator[View]:
+    def augment(path: Path, photo: int) -> Iterator[AugmentedImage]:
         rng = np.random.default_rng([recipe.seed, photo])
-        return make_views(path, recipe.image_size, recipe.views, rng)
+        return augment_photo(path, recipe.image_size, recipe.augmentations, rng)
 
     def count() -> None:
         nonlocal done
@@ -297,7 +309,7 @@ def _extract(
         progress(Progress(f"reading {half} photos", done, len(photos)))
 
     return extract_features(
-        base, photos.paths, photos.classes, views_of, recipe.views, scratch, progress=count
+        base, photos.paths, photos.classes, augment, recipe.augmentations, scratch, progress=count
     )
 
 
@@ -318,14 +330,14 @@ def _left_out(dataset: Dataset, photos: Photos, features: Features) -> dict[str,
     }
 
 
-def _balance(dataset: Dataset, training: Features) -> npt.NDArray[np.float32] | None:
-    """Weights `[classes]` for unbalanced classes; None when they are balanced enough."""
+def _balance(dataset: Dataset, training: Features) -> npt.NDArray[np.float32]:
+    """How much an example of each class counts in the loss, `[classes]`; 1 unless unbalanced."""
     from edgebee.train.batches import class_weights
 
     classes = training.classes[training.photos]
     counts = np.bincount(classes)
     if counts.max() <= UNBALANCED_RATIO * counts.min():
-        return None
+        return np.ones(len(dataset.labels), np.float32)
     logger.info(
         "Unbalanced: %d photos of '%s', %d of '%s'; every class counts the same in the loss",
         counts.max(),

@@ -1,8 +1,10 @@
 """The plain recipe: two-phase training as an ordinary Keras loop, to compare with.
 
-Photos squashed to a square, flipped and turned at random in every epoch, pushed through
-the whole base each time: what a careful beginner writes, with the usual learning rates and
-Keras' ImageNet weights as they were published.
+Photos squashed to a square, flipped and turned at random in every epoch, pushed through the
+whole base each time, from Keras' ImageNet weights as they were published. The learning rates
+follow the published course of this recipe on hymenoptera: training accuracy .853 in the first
+epoch and .955 in the second. Adam at 1e-3 reproduces it; 1e-4, as an earlier version of this
+comparison had it, gets five photos of 153 less.
 
 Imports TensorFlow at the top.
 """
@@ -20,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-__all__ = ["PlainTraining", "answer_plainly", "train_plainly"]
+__all__ = ["PlainTraining", "predict_plainly", "train_plainly"]
 
 SIDE_PX = 224
 BATCH_SIZE = 32
 EPOCHS, FINE_TUNE_EPOCHS, FINE_TUNE_AT = 10, 5, 100
-LEARNING_RATE, FINE_TUNE_LEARNING_RATE = 1e-4, 1e-5
+LEARNING_RATE, FINE_TUNE_LEARNING_RATE = 1e-3, 1e-5
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class PlainTraining:
     """Keras: `float32 [N, 224, 224, 3]` in 0..255 -> logits `[N, classes]`."""
     seconds: float
     """Building the model and training it; imports are not in it."""
+    accuracy: tuple[float, ...]
+    """Of each epoch, on the training photos while it learned from them, 0-1."""
+    val_accuracy: tuple[float, ...]
 
 
 def train_plainly(
@@ -74,7 +79,7 @@ def train_plainly(
     # the comparison is with the plain recipe at its fastest.
     common = {"loss": loss, "metrics": ["accuracy"], "jit_compile": False}
     model.compile(keras.optimizers.Adam(LEARNING_RATE), **common)
-    model.fit(
+    first = model.fit(
         training_batches,
         epochs=EPOCHS,
         validation_data=validation_batches,
@@ -85,7 +90,7 @@ def train_plainly(
     for layer in base.layers[:FINE_TUNE_AT]:
         layer.trainable = False
     model.compile(keras.optimizers.RMSprop(FINE_TUNE_LEARNING_RATE), **common)
-    model.fit(
+    second = model.fit(
         training_batches,
         initial_epoch=EPOCHS,
         epochs=EPOCHS + FINE_TUNE_EPOCHS,
@@ -93,7 +98,10 @@ def train_plainly(
         shuffle=False,
         verbose=0,
     )
-    return PlainTraining(model, time.perf_counter() - started)
+    accuracy, val_accuracy = (
+        (*first.history[name], *second.history[name]) for name in ("accuracy", "val_accuracy")
+    )
+    return PlainTraining(model, time.perf_counter() - started, accuracy, val_accuracy)
 
 
 def _batches(paths: Sequence[Path], classes: Sequence[int], shuffle_seed: int | None = None) -> Any:
@@ -113,7 +121,7 @@ def _batches(paths: Sequence[Path], classes: Sequence[int], shuffle_seed: int | 
     )
 
 
-def answer_plainly(model: Any, pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.int64]:
+def predict_plainly(model: Any, pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.int64]:
     """Class indices `[pictures]`, each picture squashed as in the training."""
     squashed = tf.stack([tf.image.resize(picture, (SIDE_PX, SIDE_PX)) for picture in pictures])
     return np.asarray(np.argmax(model(squashed, training=False), axis=1), np.int64)

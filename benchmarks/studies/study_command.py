@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebee.benchmarks.studies.harden_command import harden
+from edgebee.benchmarks.studies.distillation_command import distill
 from edgebee.benchmarks.studies.speed_command import speed
 from edgebee.errors import BenchmarkError
 
@@ -40,7 +40,7 @@ def command() -> None:
 
 
 command.add_command(speed)
-command.add_command(harden)
+command.add_command(distill)
 
 
 @command.command("plain")
@@ -65,7 +65,7 @@ def _compare(dataset: Dataset, data: str, seed: int) -> dict[str, Any]:
     import numpy as np
     from tqdm import tqdm
 
-    from edgebee.benchmarks.studies.plain_recipe import answer_plainly, train_plainly
+    from edgebee.benchmarks.studies.plain_recipe import predict_plainly, train_plainly
     from edgebee.benchmarks.studies.robustness import measure_robustness
     from edgebee.convert.keras_model import load_keras
     from edgebee.edge.classify import read_photo
@@ -92,7 +92,7 @@ def _compare(dataset: Dataset, data: str, seed: int) -> dict[str, Any]:
     photos = dataset.validation
     with tqdm(total=len(photos), desc="damaging photos", unit="photo", disable=None) as bar:
         plainly, ours = measure_robustness(
-            [lambda pictures: answer_plainly(ordinary.model, pictures), answer],
+            [lambda pictures: predict_plainly(ordinary.model, pictures), answer],
             photos.paths,
             photos.classes,
             progress=bar.update,
@@ -186,7 +186,7 @@ def student_t_975(degrees: int) -> float:
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--try", "trials", multiple=True, default=("",), metavar="OPTIONS",
-    help="Options of `edgebee train` to try, in quotes (repeatable), as '--views 6'.",
+    help="Options of `edgebee train` to try, in quotes (repeatable), as '--augmentations 6'.",
 )  # fmt: skip
 def settings(data: str, folds: int, repeats: int, trials: tuple[str, ...]) -> None:
     """Compare settings by cross-validation within the training photos.
@@ -195,11 +195,12 @@ def settings(data: str, folds: int, repeats: int, trials: tuple[str, ...]) -> No
     photos alone, as they are and damaged in seven ways. Log-loss tells more than accuracy,
     since one photo of a few hundred is a large step. The weights that a training starts from
     have seen the training photos of hymenoptera, though without labels: there, add `--weights
-    imagenet` to every trial, or weights hardened on others (`edgebee study harden`).
+    imagenet` to every trial, or weights distilled on others (`... distill`).
 
     \b
     Example:
-        edgebee study settings --data my_photos --try '' --try '--views 6' --try '--anchor 0'
+        python -m edgebee.benchmarks.studies settings --data my_photos \\
+            --try '' --try '--augmentations 6' --try '--feature-distillation 0'
     """  # noqa: D301
     import shlex
 

@@ -23,7 +23,7 @@ from PIL import Image
 __all__ = ["TARGETS", "download_target", "prepare_converted"]
 
 SETTINGS: dict[str, Any] = {
-    "epochs": 2, "fine_tune_epochs": 1, "image_size": 32, "views": 2, "learning_rate": 2e-2,
+    "epochs": 2, "fine_tune_epochs": 1, "image_size": 32, "augmentations": 2, "learning_rate": 2e-2,
 }  # fmt: skip
 """A rate that tells the two tints apart in three epochs: int8 would turn answers near one half."""
 WATCHED = 12

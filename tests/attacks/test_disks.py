@@ -16,7 +16,7 @@ from PIL import Image
 
 SETTINGS = (
     "--epochs=1", "--fine-tune-epochs=1", "--image-size=32", "--alpha=0.35", "--weights=none",
-    "--views=1",
+    "--augmentations=1",
 )  # fmt: skip
 """The least training there is: these tests are about its files."""
 

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from edgebee.errors import WeightsError
-from edgebee.train.backbone import build_backbone, build_classifier, cut_below, layers_above
+from edgebee.train.backbone import (
+    BACKBONES,
+    DEFAULT_BACKBONE,
+    build_backbone,
+    build_classifier,
+    cut_below,
+    layers_above,
+)
 
 SIDE_PX = 96
 
@@ -44,68 +51,37 @@ def test_the_bundled_weights_are_the_published_ones():
     ],
 )
 def test_the_cut_is_the_last_single_tensor_below_the_released_layers(backbone, fine_tune_at, layer):
-    name = backbone.layers[cut_below(backbone, fine_tune_at)].name
-    assert name.startswith(layer)
+    assert cut_below(backbone, fine_tune_at).name.startswith(layer)
 
 
-@pytest.mark.parametrize("fine_tune_at", [1, 50, 100, 117, 140, 154])
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name != DEFAULT_BACKBONE])
+def test_any_backbone_can_be_cut(name, pictures):
+    import keras
+
+    backbone = build_backbone(SIDE_PX, 1.0, "none", name)
+    cut = cut_below(backbone, BACKBONES[name].fine_tune_at)
+    assert 0 < backbone.operations.index(cut) < len(backbone.operations) - 1
+    boundary = keras.Model(backbone.input, cut.output)(pictures, training=False)
+    above = layers_above(backbone, cut)
+    np.testing.assert_array_equal(
+        np.asarray(above(boundary, training=False)), np.asarray(backbone(pictures, training=False))
+    )
+    released = backbone.layers[BACKBONES[name].fine_tune_at :]
+    assert {id(one) for layer in released for one in layer.trainable_variables} <= {
+        id(one) for one in above.trainable_variables
+    }
+
+
+@pytest.mark.parametrize("fine_tune_at", [1, 50, 100, 117, 140, 153])
 def test_below_and_above_the_cut_together_are_the_backbone(backbone, pictures, fine_tune_at):
     import keras
 
-    from edgebee.train.fused import FusedLayers
-
     cut = cut_below(backbone, fine_tune_at)
-    below = keras.Model(backbone.input, backbone.layers[cut].output)
+    below = keras.Model(backbone.input, cut.output)
     above = layers_above(backbone, cut)
     boundary = below(pictures, training=False)
     whole = np.asarray(backbone(pictures, training=False))
     np.testing.assert_array_equal(np.asarray(above(boundary, training=False)), whole)
-    # Fused kernels add up in another order: a few of float32's last bits, on values up to 6.
-    np.testing.assert_allclose(np.asarray(FusedLayers(above)(boundary)), whole, atol=2e-4)
-
-
-def test_rounded_factors_give_nearly_the_same_features_and_gradients(backbone, pictures):
-    import keras
-    import tensorflow as tf
-
-    from edgebee.train.fused import FusedLayers
-
-    cut = cut_below(backbone, 140)
-    above = layers_above(backbone, cut)
-    boundary = keras.Model(backbone.input, backbone.layers[cut].output)(pictures, training=False)
-    kernels = [layer.kernel for layer in above.layers if layer.name.endswith("expand")]
-    features, gradients = [], []
-    for bfloat16 in (False, True):
-        with tf.GradientTape() as tape:
-            of = FusedLayers(above, bfloat16=bfloat16)(boundary)
-            loss = tf.reduce_mean(of * of)
-        features.append(np.asarray(of))
-        gradients.append(np.concatenate([np.ravel(one) for one in tape.gradient(loss, kernels)]))
-    assert features[0].dtype == features[1].dtype == np.float32
-    # bfloat16 keeps eight bits, so that a factor is off by at most 0.4 %, through nine products.
-    error = np.abs(features[1] - features[0]).mean() / np.abs(features[0]).mean()
-    assert 0 < error < 0.05
-    # Of thousands of such errors few add up: the direction stays.
-    one, other = gradients
-    assert one @ other / np.sqrt((one @ one) * (other @ other)) > 0.95
-
-
-@pytest.mark.parametrize(
-    ("line", "multiplies"),
-    [
-        ("flags\t\t: fpu avx512f avx512_bf16 amx_tile", True),
-        ("flags\t\t: fpu amx_bf16", True),
-        ("flags\t\t: fpu avx2 avx512f", False),
-        ("Features\t: fp asimd bf16", False),  # ARM, where nobody has measured it
-        ("", False),
-    ],
-)
-def test_factors_are_rounded_where_the_processor_multiplies_them_itself(tmp_path, line, multiplies):
-    from edgebee.train.fused import multiplies_bfloat16
-
-    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
-    assert multiplies_bfloat16(tmp_path / "cpuinfo") is multiplies
-    assert not multiplies_bfloat16(tmp_path / "missing")
 
 
 def test_a_classifier_takes_pixels_and_gives_scores_that_add_up(backbone):
@@ -123,7 +99,7 @@ def test_a_classifier_takes_pixels_and_gives_scores_that_add_up(backbone):
 @pytest.mark.parametrize(
     ("alpha", "weights", "message"),
     [
-        (0.35, "field", "made for width 1.0, not 0.35; take --weights imagenet"),
+        (0.35, "field", "made for mobilenet_v2 of width 1.0, not mobilenet_v2 of 0.35"),
         (0.9, "imagenet", "widths 0.35, 0.5, 0.75, 1.0, 1.3, 1.4"),
         (1.0, "nowhere.h5", "nowhere.h5: no such weights file"),
         (1.0, __file__, "not weights of MobileNetV2"),

@@ -82,7 +82,9 @@ def test_what_cannot_be_gone_on_with_is_one_line(checkpoints, change, said):
     assert str(checkpoints.path) in str(refused.value)
 
 
-@pytest.mark.parametrize("changed", [{"seed": 1}, {"views": 2}, {"image_size": 96}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{"seed": 1}, {"augmentations": 2}, {"image_size": 96}], ids=str
+)
 def test_other_settings_are_another_training(checkpoints, dataset, tmp_path, changed):
     with pytest.raises(TrainingError, match="had other settings or photos"):
         Checkpoints(tmp_path, replace(Recipe(), **changed), dataset).load()

@@ -18,23 +18,23 @@ from edgebee.train.cross_validation import (
 from edgebee.train.features import Activations, Features
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
 
-VIEWS, FEATURES = 2, 64
-RECIPE = Recipe(views=VIEWS, seed=1)
+IMAGES, FEATURES = 2, 64
+RECIPE = Recipe(augmentations=IMAGES, seed=1)
 
 
 def stored(classes: np.ndarray, pooled: np.ndarray, folder) -> Features:
     """Features as the frozen base would leave them: `pooled` is `[photos, features]`."""
     photos = len(classes)
-    rows = photos * VIEWS
+    rows = photos * IMAGES
     rng = np.random.default_rng(0)
     kept = Activations(rows, (FEATURES,), folder)
     for row in range(rows):
-        kept[row] = pooled[row // VIEWS] + rng.normal(0, 0.01, FEATURES)
+        kept[row] = pooled[row // IMAGES] + rng.normal(0, 0.01, FEATURES)
     return Features(
         boundary=Activations(rows, (1,), folder),
         pooled=kept,
         classes=classes,
-        undamaged=np.arange(rows).reshape(photos, VIEWS),
+        uncorrupted=np.arange(rows).reshape(photos, IMAGES),
         photos=np.arange(photos),
         unreadable={},
     )
@@ -64,7 +64,7 @@ def test_a_rate_that_would_learn_the_photos_by_heart_is_not_taken(tmp_path):
 
 def test_the_rate_that_was_given_is_taken(tmp_path):
     photos = clustered(8, 80, spread=0.1, noise=0.05, folder=tmp_path)
-    given = Recipe(views=VIEWS, learning_rate=3e-4)
+    given = Recipe(augmentations=IMAGES, learning_rate=3e-4)
     assert cross_validate(photos, 8, given).learning_rate == 3e-4
 
 
@@ -75,7 +75,7 @@ def test_no_head_has_seen_the_photos_that_it_is_asked_of(tmp_path):
     pooled = rng.normal(0, 1, (FEATURES, FEATURES))
     classes = rng.permutation(np.arange(FEATURES) % 2)
     out_of_fold = cross_validate(
-        stored(classes, pooled, tmp_path), 2, Recipe(views=VIEWS, epochs=40)
+        stored(classes, pooled, tmp_path), 2, Recipe(augmentations=IMAGES, epochs=40)
     )
     np.testing.assert_array_equal(out_of_fold.classes, classes)
     right = (out_of_fold.logits.argmax(axis=1) == classes).mean()

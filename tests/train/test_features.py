@@ -1,4 +1,4 @@
-"""Feature extraction: the frozen base, run once per view."""
+"""Feature extraction: the frozen base, run once per image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from edgebee.edge.classify import read_photo
-from edgebee.train.augmentation import View
+from edgebee.train.augmentation import AugmentedImage
 from edgebee.train.backbone import build_backbone, cut_below
 from edgebee.train.features import Activations, extract_features, freeze_base
 
@@ -39,10 +39,10 @@ def photos(tmp_path_factory) -> list[Path]:
     return paths
 
 
-def two_views(path: Path, photo: int):
+def two_images(path: Path, photo: int):
     plain = read_photo(path, (SIDE_PX, SIDE_PX))
-    yield View(plain, 0)
-    yield View(plain[:, ::-1], 0)
+    yield AugmentedImage(plain, 0)
+    yield AugmentedImage(plain[:, ::-1], 0)
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +52,19 @@ def backbone():
 
 @pytest.fixture(scope="module")
 def base(backbone):
-    """Its layers below the usual cut, frozen."""
+    """The backbone as a frozen graph with an exit at the usual cut."""
     return freeze_base(backbone, cut_below(backbone, 100))
 
 
-def test_stored_features_are_what_the_frozen_keras_layers_say(photos, backbone, base, tmp_path):
+def test_stored_features_are_what_the_frozen_keras_layers_give(photos, backbone, base, tmp_path):
     import keras
 
     cut = cut_below(backbone, 100)
-    features = extract_features(base, photos, [0, 1, 0, 1], two_views, 2, tmp_path)
+    features = extract_features(base, photos, [0, 1, 0, 1], two_images, 2, tmp_path)
     pixels = np.stack(
-        [view.pixels for path in photos for view in two_views(path, 0)], dtype=np.float32
+        [image.pixels for path in photos for image in two_images(path, 0)], dtype=np.float32
     )
-    exits = keras.Model(backbone.input, [backbone.layers[cut].output, backbone.output])
+    exits = keras.Model(backbone.input, [cut.output, backbone.output])
     boundary, maps = exits.predict(pixels / 127.5 - 1, verbose=0)
     rows = np.arange(8)
     # float16 keeps 11 bits: half a unit in 1000 of the largest values.
@@ -72,7 +72,7 @@ def test_stored_features_are_what_the_frozen_keras_layers_say(photos, backbone, 
         features.boundary.take(rows), boundary, atol=np.abs(boundary).max() / 1000
     )
     np.testing.assert_allclose(features.pooled.take(rows), maps.mean((1, 2)), atol=0.005)
-    np.testing.assert_array_equal(features.undamaged, [[0, 0], [2, 2], [4, 4], [6, 6]])
+    np.testing.assert_array_equal(features.uncorrupted, [[0, 0], [2, 2], [4, 4], [6, 6]])
 
 
 def test_a_photo_that_cannot_be_read_is_noted_and_left_out(photos, tmp_path):
@@ -83,7 +83,7 @@ def test_a_photo_that_cannot_be_read_is_noted_and_left_out(photos, tmp_path):
         freeze_base(backbone, cut_below(backbone, 100)),
         [photos[0], broken, photos[1]],
         [0, 0, 1],
-        two_views,
+        two_images,
         2,
         tmp_path,
     )
@@ -93,5 +93,5 @@ def test_a_photo_that_cannot_be_read_is_noted_and_left_out(photos, tmp_path):
 
 
 def test_the_same_photos_give_the_same_bits(photos, base, tmp_path):
-    runs = [extract_features(base, photos, [0] * 4, two_views, 2, tmp_path) for _ in range(2)]
+    runs = [extract_features(base, photos, [0] * 4, two_images, 2, tmp_path) for _ in range(2)]
     np.testing.assert_array_equal(runs[0].boundary.take(range(8)), runs[1].boundary.take(range(8)))

@@ -13,17 +13,18 @@ import pytest
 from PIL import Image
 
 from edgebee.edge.classify import read_photo
-from edgebee.errors import TrainingError
+from edgebee.errors import OutputError, TrainingError
 from edgebee.photos.dataset import load_dataset
 from edgebee.photos.sample import draw_photo
-from edgebee.train.batches import StoredBatches, class_weights
+from edgebee.train.backbone import BACKBONES
+from edgebee.train.batches import Batches, class_weights
 from edgebee.train.checkpoint import Checkpoints
 from edgebee.train.cross_validation import LEARNING_RATES
 from edgebee.train.recipe import Recipe
 from edgebee.train.training import train_classifier
 
-RECIPE = Recipe(epochs=2, fine_tune_epochs=2, image_size=96, views=3, seed=5)
-SMALL = replace(RECIPE, image_size=32, alpha=0.35, weights="none", views=1)
+RECIPE = Recipe(epochs=2, fine_tune_epochs=2, image_size=96, augmentations=3, seed=5)
+SMALL = replace(RECIPE, image_size=32, alpha=0.35, weights="none", augmentations=1)
 """For what does not hang on what is learned."""
 
 
@@ -249,7 +250,7 @@ def test_the_learning_rate_that_was_chosen_is_said_and_recorded(training, logged
     ("given", "weights"),
     [
         ({}, "field"),
-        ({"alpha": 0.35}, "imagenet"),  # hardened ones exist for width 1.0 alone
+        ({"alpha": 0.35}, "imagenet"),  # distilled ones exist for width 1.0 alone
         ({"weights": "imagenet"}, "imagenet"),
         ({"alpha": 0.35, "weights": "none"}, "none"),
     ],
@@ -290,6 +291,7 @@ def test_a_training_that_cannot_work_says_which_option(dataset, tmp_path, change
         {"learning_rate": float("nan")},
         {"dropout": 1.0},
         {"patience": 0},
+        {"backbone": "resnet"},
         {"epochs": 0, "fine_tune_epochs": 0},
     ],
     ids=str,
@@ -319,25 +321,71 @@ def test_epochs_show_what_their_phase_needs(dataset, tmp_path):
         boundary=boundary,
         pooled=pooled,
         classes=np.array([0, 1, 0, 1]),
-        undamaged=np.array([[0, 1, 0], [3, 4, 4], [6, 7, 6], [9, 10, 10]]),
+        uncorrupted=np.array([[0, 1, 0], [3, 4, 4], [6, 7, 6], [9, 10, 10]]),
         photos=np.array([0, 1, 3]),
         unreadable={2: "gone"},
     )
+    weights = np.float32([[1], [2], [3], [4]])
 
     def epoch(phase, number):
-        batches = StoredBatches(features, class_count=2, batch_size=2, phase=phase, seed=1)
+        batches = Batches(features, phase, batch_size=2, seed=1, weights=weights)
         drawn = list(batches.of(number))
-        assert len(drawn) == len(batches)
-        return drawn
+        assert sum(len(one.classes) for one in drawn) == batches.images
+        assert batches.steps == -(-batches.images // 2)
+        return [np.concatenate(arrays) for arrays in zip(*drawn, strict=True)]
 
-    shown = np.concatenate([x for x, _ in epoch("feature_extraction", 0)])[:, 0]
-    assert sorted(shown) == [0, 1, 2, 3, 4, 5, 9, 10, 11]  # every view of what could be read
-    anchors = {0: 0, 1: 1, 2: 0, 3: 3, 4: 4, 5: 4, 9: 9, 10: 10, 11: 10}
+    stored, *_ = epoch("feature_extraction", 0)
+    assert sorted(stored[:, 0]) == [0, 1, 2, 3, 4, 5, 9, 10, 11]  # every image that could be read
+    targets_of = {0: 0, 1: 1, 2: 0, 3: 3, 4: 4, 5: 4, 9: 9, 10: 10, 11: 10}
     for number in range(8):
-        batches = epoch("fine_tuning", number)
-        rows = np.concatenate([boundary for (boundary, _), _ in batches])[:, 0, 0, 0]
-        assert sorted(row // 3 for row in rows) == [0, 1, 3]  # one view of each
-        held = np.concatenate([anchor for (_, anchor), _ in batches])[:, 0]
-        assert held.tolist() == [anchors[row] for row in rows]
-        classes = np.concatenate([y for _, y in batches]).argmax(axis=1)
-        assert classes.tolist() == [features.classes[int(row) // 3] for row in rows]
+        stored, classes, weighted, targets = epoch("fine_tuning", number)
+        rows = stored[:, 0, 0, 0]
+        photos = [int(row) // 3 for row in rows]
+        assert sorted(photos) == [0, 1, 3]  # one image of each
+        assert targets[:, 0].tolist() == [targets_of[row] for row in rows]
+        assert classes.tolist() == [features.classes[photo] for photo in photos]
+        assert weighted.tolist() == weights[photos].tolist()
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_trains_through_both_phases(dataset, tmp_path, backbone):
+    recipe = replace(SMALL, backbone=backbone, alpha=1.0, epochs=1, fine_tune_epochs=1)
+    training = train_classifier(dataset, recipe)
+    assert [epoch.phase for epoch in training.epochs] == ["feature_extraction", "fine_tuning"]
+    model = keras.models.load_model(training.save(tmp_path))
+    pixels = np.stack([read_photo(path, (32, 32)) for path in training.validation.paths])
+    scores = np.asarray(model(pixels.astype(np.float32), training=False))
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)  # float32 rounding
+    # Stored activations are float16, which holds three digits.
+    np.testing.assert_allclose(scores, training.validation.scores, atol=0.01)
+
+
+def test_models_of_an_earlier_training_are_moved_away(training, tmp_path, logged):
+    result, _ = training
+    (tmp_path / "model.keras").write_bytes(b"earlier")
+    (tmp_path / "model_int8.tflite").write_bytes(b"earlier, converted")
+    result.save(tmp_path)
+    previous = tmp_path / "previous"
+    assert {path.name: path.read_bytes() for path in previous.iterdir()} == {
+        "model.keras": b"earlier", "model_int8.tflite": b"earlier, converted",
+    }  # fmt: skip
+    assert not (tmp_path / "model_int8.tflite").exists()
+    assert (tmp_path / "model.keras").stat().st_size > 1_000_000
+    assert logged[-1] == (
+        f"WARNING: model_int8.tflite: of an earlier training, moved to {previous}"
+    )
+
+
+def test_models_of_an_earlier_training_come_back_when_saving_fails(training, tmp_path, monkeypatch):
+    result, _ = training
+    (tmp_path / "model.keras").write_bytes(b"earlier")
+    (tmp_path / "model_int8.tflite").write_bytes(b"earlier, converted")
+
+    def full(model, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edgebee.train.saving.save_keras", full)
+    with pytest.raises(OutputError, match="No space left"):
+        result.save(tmp_path)
+    assert (tmp_path / "model.keras").read_bytes() == b"earlier"
+    assert (tmp_path / "model_int8.tflite").read_bytes() == b"earlier, converted"

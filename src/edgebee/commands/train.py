@@ -3,73 +3,139 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from edgebee.console import ProgressBars, echo, log, show_log_records
+from edgebee.console import GroupedCommand, ProgressBars, echo, log, show_log_records
 
 if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset
     from edgebee.train.recipe import Recipe
 
 MOST_PROBLEMS_SHOWN = 8
+BACKBONE_NAMES = ("mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0")
+"""As in `edgebee.train.backbone`, which the help does not load."""
+
+_GROUPS = {
+    "Photos": ("data", "val_fraction", "exclude"),
+    "Recipe": (
+        "backbone",
+        "alpha",
+        "weights",
+        "image_size",
+        "augmentations",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "dropout",
+        "patience",
+        "seed",
+    ),
+    "Fine-tuning": (
+        "fine_tune_epochs",
+        "fine_tune_at",
+        "fine_tune_batch_size",
+        "fine_tune_learning_rate",
+        "feature_distillation",
+    ),
+    "Output": ("output", "resume"),
+}
+_option = partial(click.option, show_default=True)
 
 
-@click.command("train", short_help="Photos in folders -> a Keras model.")
-@click.option(
-    "--data", default="hymenoptera", show_default=True,
-    help="hymenoptera (ants and bees), sample (drawings, no network) or a folder: class "
-    "folders alone, or train/ and val/ with class folders.",
-)  # fmt: skip
-@click.option(
-    "--output", default="artifacts", show_default=True, help="Folder for the results.",
-    type=click.Path(file_okay=False, path_type=Path),
-)  # fmt: skip
-@click.option("--epochs", type=int, help="With the whole base frozen [default: 10].")
-@click.option("--fine-tune-epochs", type=int, help="With its top released [default: 5].")
-@click.option("--fine-tune-at", type=int, help="First released layer [default: 100].")
-@click.option("--image-size", type=int, help="Pixels a side [default: 224].")
-@click.option("--batch-size", type=int, help="Views a step, first phase [default: 32].")
-@click.option("--fine-tune-batch-size", type=int, help="Views a step, second phase [default: 16].")
-@click.option("--alpha", type=float, help="Width of MobileNetV2 [default: 1.0].")
-@click.option(
-    "--learning-rate", type=float,
-    help="Of the first phase [default: chosen by training photos held out].",
-)  # fmt: skip
-@click.option("--fine-tune-learning-rate", type=float, help="Of the second phase [default: 5e-05].")
-@click.option("--views", type=int, help="Pictures made of each training photo.")
-@click.option("--dropout", type=float, help="Share of features dropped before the head.")
-@click.option(
-    "--anchor", type=float,
-    help="How strongly fine-tuning is held to the undamaged photo's features.",
-)  # fmt: skip
-@click.option(
-    "--patience", type=int,
-    help="End a phase after so many epochs without a better validation loss [default: never].",
-)  # fmt: skip
-@click.option("--seed", type=int, help="Same seed, same model [default: 0].")
-@click.option(
-    "--weights",
-    help="field (ImageNet's, hardened against blur, dusk and the like), imagenet, none or a "
-    "weights file [default: field, and imagenet for widths other than 1.0].",
+@click.command(
+    "train",
+    cls=GroupedCommand,
+    groups=_GROUPS,
+    short_help="Train a classifier on photos in folders.",
 )
-@click.option(
-    "--val-fraction", default=0.2, show_default=True,
+@click.argument("photos", required=False, metavar="[PHOTOS]")
+@_option(
+    "--data",
+    default="hymenoptera",
+    help="The same as PHOTOS: hymenoptera (ants and bees, downloaded once), sample (drawings, "
+    "no network), or a folder with a folder of photos for each class, or with train/ and val/ "
+    "that have such folders.",
+)
+@_option(
+    "--val-fraction",
+    default=0.2,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Part kept for validation when the folder has no val/.",
-)  # fmt: skip
-@click.option(
-    "--exclude", multiple=True, metavar="PATTERN",
+    help="Share of the photos for validation when the folder has no val/.",
+)
+@_option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
     help="Leave out photos by name, such as '*.gif' (repeatable; see also .edgebeeignore).",
-)  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on where an interrupted training was.")
+)
+@_option("--image-size", default=224, help="Input size in pixels.")
+@_option("--augmentations", default=8, help="Images made of each training photo.")
+@_option(
+    "--backbone",
+    default="mobilenet_v2",
+    type=click.Choice(BACKBONE_NAMES),
+    help="Feature extractor.",
+)
+@_option("--alpha", default=1.0, help="Width: a factor on the backbone's channels.")
+@_option(
+    "--weights",
+    show_default="field for mobilenet_v2 of width 1.0, else imagenet",
+    help="Weights to start from: field (ImageNet's, distilled to survive blur, dusk and the "
+    "like), imagenet, none (random), or a file.",
+)
+@_option("--epochs", default=10, help="Epochs of feature extraction.")
+@_option("--batch-size", default=32, help="Images in a step of feature extraction.")
+@_option(
+    "--learning-rate",
+    type=float,
+    show_default="chosen by cross-validation",
+    help="Learning rate of feature extraction.",
+)
+@_option("--dropout", default=0.2, help="Share of the features dropped before the head.")
+@_option(
+    "--patience",
+    type=int,
+    show_default="never",
+    help="End a phase after this many epochs without a better validation loss.",
+)
+@_option("--seed", default=0, help="Same seed, same model.")
+@_option("--fine-tune-epochs", default=5, help="Epochs; 0 leaves it out.")
+@_option(
+    "--fine-tune-at",
+    type=int,
+    show_default="100 for mobilenet_v2",
+    help="Index of the first layer that learns.",
+)
+@_option("--fine-tune-batch-size", default=16, help="Images in a step.")
+@_option("--fine-tune-learning-rate", default=5e-5, help="Learning rate.")
+@_option(
+    "--feature-distillation",
+    default=20.0,
+    help="Weight of the loss that keeps features of corrupted images near those of clean ones.",
+)
+@_option(
+    "--output",
+    default="artifacts",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the model, its labels, its history and pictures.",
+)
+@_option(
+    "--resume",
+    is_flag=True,
+    show_default=False,
+    help="Continue an interrupted training in the output folder, with the same options.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
     /,
     *,
+    photos: str | None,
     data: str,
     output: Path,
     val_fraction: float,
@@ -77,18 +143,21 @@ def command(
     resume: bool,
     **settings: Any,
 ) -> None:
-    """Train a two-phase MobileNetV2 on photos in class folders.
+    """Train a classifier on PHOTOS, a folder with a folder of photos for each class.
 
     \b
     Example:
-        edgebee train --data my_photos
+        edgebee train my_photos
     """  # noqa: D301
     from edgebee.errors import TrainingError
     from edgebee.train.recipe import Recipe
 
-    given = {name: value for name, value in settings.items() if value is not None}
+    if photos is not None:
+        if ctx.get_parameter_source("data") is ParameterSource.COMMANDLINE and photos != data:
+            raise click.UsageError(f"{photos} and --data {data}: name the photos once")
+        data = photos
     try:
-        recipe = Recipe(**given)
+        recipe = Recipe(**settings)
     except TrainingError as error:
         raise click.UsageError(str(error)) from error
     debug = bool(ctx.find_root().params.get("debug"))

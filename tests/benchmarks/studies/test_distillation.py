@@ -1,4 +1,4 @@
-"""Hardening: a backbone learns, without labels, to say the same of a damaged picture."""
+"""Distillation: a backbone learns, without labels, features that survive corruption."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pytest
 
 from edgebee.benchmarks.studies.distillation import (
     STUDENT_SHARE,
-    harden,
+    distill,
     make_distillation_example,
     save_weights,
 )
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.errors import TrainingError
 from edgebee.photos.sample import LABELS, draw_photo
-from edgebee.train.augmentation import FIELD_VIEWS
+from edgebee.train.augmentation import CORRUPTIONS
 from edgebee.train.backbone import build_backbone
 
 SIDE_PX = 64
@@ -36,34 +36,34 @@ def features(backbone, pictures):
 
 
 def distance(backbone, teacher, photos, side_px, seed=1):
-    """Mean square of what damage moves in the features; 1: as far as another photo."""
-    lessons = [
+    """Mean square of what corruption moves in the features; 1: as far as another photo."""
+    examples = [
         make_distillation_example(path, side_px, np.random.default_rng([seed, place]))
         for place, path in enumerate(photos)
     ]
     apart = []
-    for lesson in lessons:
-        wanted = features(teacher, lesson.undamaged)[list(lesson.same_as)]
-        said = features(backbone, lesson.shown)
-        apart.append(((said - wanted) ** 2).sum(axis=1)[len(lesson.undamaged) :].mean())
+    for example in examples:
+        wanted = features(teacher, example.clean)[list(example.same_as)]
+        said = features(backbone, example.shown)
+        apart.append(((said - wanted) ** 2).sum(axis=1)[len(example.clean) :].mean())
     plain = features(teacher, [read_photo(path, (side_px, side_px)) for path in photos])
     return float(np.mean(apart) / plain.var(axis=0).sum())
 
 
-def test_a_lesson_is_what_the_runner_sees_and_each_damage_once(photos):
-    lesson = make_distillation_example(photos[0], SIDE_PX, np.random.default_rng(0))
+def test_a_example_is_what_the_runner_sees_and_each_damage_once(photos):
+    example = make_distillation_example(photos[0], SIDE_PX, np.random.default_rng(0))
     plain = read_photo(photos[0], (SIDE_PX, SIDE_PX))
-    assert any(np.array_equal(lesson.undamaged[0], way) for way in (plain, plain[:, ::-1]))
-    assert len(lesson.shown) == len(lesson.undamaged) + len(FIELD_VIEWS) + 1
-    assert len(lesson.shown) == len(lesson.same_as) == len(lesson.in_place)
-    for shown, undamaged in zip(lesson.shown, lesson.undamaged, strict=False):
-        np.testing.assert_array_equal(shown, undamaged)
-    assert {picture.shape for picture in lesson.shown} == {(SIDE_PX, SIDE_PX, 3)}
-    assert {picture.dtype for picture in lesson.shown} == {np.dtype(np.uint8)}
-    assert lesson.in_place.count(False) == 1  # the small one shows its subject elsewhere
+    assert any(np.array_equal(example.clean[0], way) for way in (plain, plain[:, ::-1]))
+    assert len(example.shown) == len(example.clean) + len(CORRUPTIONS) + 1
+    assert len(example.shown) == len(example.same_as) == len(example.in_place)
+    for shown, clean in zip(example.shown, example.clean, strict=False):
+        np.testing.assert_array_equal(shown, clean)
+    assert {picture.shape for picture in example.shown} == {(SIDE_PX, SIDE_PX, 3)}
+    assert {picture.dtype for picture in example.shown} == {np.dtype(np.uint8)}
+    assert example.in_place.count(False) == 1  # the small one shows its subject elsewhere
 
 
-def test_a_lesson_follows_from_its_seed(photos):
+def test_a_example_follows_from_its_seed(photos):
     one, again, other = (
         make_distillation_example(photos[0], SIDE_PX, np.random.default_rng(s)) for s in (0, 0, 1)
     )
@@ -73,29 +73,29 @@ def test_a_lesson_follows_from_its_seed(photos):
 
 
 @pytest.fixture(scope="module")
-def hardened(photos):
-    """A backbone after two epochs, and the distances that were told."""
+def distilled(photos):
+    """A backbone after two epochs, and the distances that were reported."""
     backbone = build_backbone(SIDE_PX, 1.0, "imagenet")
-    told = []
-    harden(backbone, photos, epochs=2, progress=told.append)
-    return backbone, told
+    reported = []
+    distill(backbone, photos, epochs=2, progress=reported.append)
+    return backbone, reported
 
 
-def test_every_step_tells_its_distance(hardened, photos):
-    _, told = hardened
-    assert len(told) == 2 * len(photos) / 2  # two photos a step
-    assert all(0 < one < 10 for one in told)
+def test_every_step_reports_its_distance(distilled, photos):
+    _, reported = distilled
+    assert len(reported) == 2 * len(photos) / 2  # two photos a step
+    assert all(0 < one < 10 for one in reported)
 
 
-def test_only_what_learns_has_moved(hardened):
+def test_only_what_learns_has_moved(distilled):
     before = build_backbone(SIDE_PX, 1.0, "imagenet")
     for old, new in zip(
-        before.non_trainable_weights, hardened[0].non_trainable_weights, strict=True
+        before.non_trainable_weights, distilled[0].non_trainable_weights, strict=True
     ):
         np.testing.assert_array_equal(old.numpy(), new.numpy())  # the means and variances
     moved = [
         np.abs(old.numpy() - new.numpy()).max()
-        for old, new in zip(before.trainable_weights, hardened[0].trainable_weights, strict=True)
+        for old, new in zip(before.trainable_weights, distilled[0].trainable_weights, strict=True)
     ]
     # Adam moves no weight by more than the sum of its rates, which is below one a step of 3e-4.
     assert 0 < min(moved) <= max(moved) < STUDENT_SHARE * 6 * 3e-4 * 1.5
@@ -104,17 +104,17 @@ def test_only_what_learns_has_moved(hardened):
 def test_no_epoch_leaves_the_backbone_as_it_is(photos):
     backbone = build_backbone(SIDE_PX, 0.35, "none")
     before = backbone.get_weights()
-    harden(backbone, photos, epochs=0)
+    distill(backbone, photos, epochs=0)
     for old, new in zip(before, backbone.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
 @pytest.mark.slow
-def test_the_same_seed_hardens_the_same_and_another_does_not(hardened, photos):
-    flat = [np.concatenate([one.ravel() for one in hardened[0].get_weights()])]
+def test_the_same_seed_distills_the_same_and_another_does_not(distilled, photos):
+    flat = [np.concatenate([one.ravel() for one in distilled[0].get_weights()])]
     for seed in (0, 1):
         backbone = build_backbone(SIDE_PX, 1.0, "imagenet")
-        harden(backbone, photos, epochs=2, seed=seed)
+        distill(backbone, photos, epochs=2, seed=seed)
         flat.append(np.concatenate([one.ravel() for one in backbone.get_weights()]))
     again, other = (np.linalg.norm(flat[0] - weights) for weights in flat[1:])
     # Sums run over two cores in any order: last bits differ, and Adam divides by what is small.
@@ -122,22 +122,22 @@ def test_the_same_seed_hardens_the_same_and_another_does_not(hardened, photos):
 
 
 @pytest.mark.slow
-def test_damaged_pictures_come_nearer_to_undamaged_ones(photos):
+def test_corrupted_images_come_nearer_to_clean_ones(photos):
     teacher = build_backbone(SIDE_PX, 1.0, "imagenet")
     backbone = build_backbone(SIDE_PX, 1.0, "imagenet")
     before = distance(backbone, teacher, photos, SIDE_PX)
-    harden(backbone, photos, epochs=30)
+    distill(backbone, photos, epochs=30)
     assert distance(backbone, teacher, photos, SIDE_PX) < 0.8 * before
 
 
 def test_a_photo_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     with pytest.raises(PhotoError, match=r"broken\.jpg"):
-        harden(build_backbone(SIDE_PX, 0.35, "none"), [tmp_path / "broken.jpg"], epochs=1)
+        distill(build_backbone(SIDE_PX, 0.35, "none"), [tmp_path / "broken.jpg"], epochs=1)
 
 
-def test_the_weights_that_ship_see_through_damage(photos):
-    # Drawings, which hardening has not seen; of photos the README tells what is gained. Half
+def test_the_weights_that_ship_see_through_corruption(photos):
+    # Drawings, which distillation has not seen; of photos the README tells what is gained. Half
     # would be a good day; three quarters leave room for the six drawings' luck.
     field, teacher = (build_backbone(224, 1.0, weights) for weights in ("field", "imagenet"))
     before, after = (distance(one, teacher, photos, 224) for one in (teacher, field))

@@ -27,16 +27,16 @@ def test_student_t(degrees, expected):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["settings", "--data", "sample", "--folds", "2", "--try", "--epochs 1 --views 2 "
+        (["settings", "--data", "sample", "--folds", "2", "--try", "--epochs 1 --augmentations 2 "
           "--fine-tune-epochs 0 --image-size 96"], "`--epochs 1"),
-        (["harden", "--data", "sample", "--part", "validation", "--epochs", "1", "--image-size",
+        (["distill", "--data", "sample", "--part", "validation", "--epochs", "1", "--image-size",
           "32", "--output", "OUTPUT"], ""),
         (["size", "--photos", "60", "--classes", "3", "--", "--image-size", "96"], "ms a photo"),
     ],
-    ids=["settings", "harden", "size"],
+    ids=["settings", "distill", "size"],
 )  # fmt: skip
 def test_a_study_prints_its_figures(arguments, expected, tmp_path):
-    output = str(tmp_path / "hardened.weights.h5")
+    output = str(tmp_path / "distilled.weights.h5")
     arguments = [output if one == "OUTPUT" else one for one in arguments]
     done = subprocess.run(
         [sys.executable, "-m", "edgebee", "study", *arguments],
@@ -45,11 +45,11 @@ def test_a_study_prints_its_figures(arguments, expected, tmp_path):
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout
     if output in arguments:
-        assert f"{output}: hardened on " in done.stderr
-        assert [file.name for file in tmp_path.iterdir()] == ["hardened.weights.h5"]
+        assert f"{output}: distilled on " in done.stderr
+        assert [file.name for file in tmp_path.iterdir()] == ["distilled.weights.h5"]
 
 
-def test_hardened_weights_need_the_ending_that_keras_asks_for(edgebee_process):
-    said = edgebee_process("study", "harden", "--output", "hardened.keras")
+def test_distilled_weights_need_the_ending_that_keras_asks_for(edgebee_process):
+    said = edgebee_process("study", "distill", "--output", "distilled.keras")
     assert said.status == 2
-    assert "hardened.keras: the name must end in .weights.h5" in said.err
+    assert "distilled.keras: the name must end in .weights.h5" in said.err

@@ -1,4 +1,4 @@
-"""`edgebee study harden`: makes the weights that a training starts from."""
+"""`python -m edgebee.benchmarks.studies distill`: makes the weights that a training starts from."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ import click
 from edgebee.console import log
 
 
-@click.command("harden")
+@click.command("distill")
 @click.option(
     "--data", default="hymenoptera", show_default=True, help="hymenoptera, sample or a folder."
 )
 @click.option(
     "--part", type=click.Choice(["train", "validation"]), default="train", show_default=True,
-    help="Photos to learn from. Ask only others of what comes out.",
+    help="Photos to learn from. Measure the result on others only.",
 )  # fmt: skip
-@click.option("--epochs", type=click.IntRange(min=0), help="[default: 16]")
+@click.option(
+    "--epochs", type=click.IntRange(min=0), help="How often each photo is shown. [default: 16]"
+)
 @click.option("--image-size", default=224, show_default=True, type=click.IntRange(min=32))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option(
-    "--output", default="hardened.weights.h5", show_default=True,
+    "--output", default="distilled.weights.h5", show_default=True,
     type=click.Path(dir_okay=False, path_type=Path), help="A file for `edgebee train --weights`.",
 )  # fmt: skip
-def harden(
+def distill(
     data: str, part: str, epochs: int | None, image_size: int, seed: int, output: Path
 ) -> None:
-    """Harden the ImageNet weights against the field's damages, without labels.
+    """Distill the ImageNet weights to survive blur, dusk and other corruptions, without labels.
 
     \b
     Example:
-        edgebee study harden --part validation --output hardened.weights.h5
-        edgebee study settings --try '--weights imagenet' --try '--weights hardened.weights.h5'
+        python -m edgebee.benchmarks.studies distill --part validation --output distilled.weights.h5
+        python -m edgebee.benchmarks.studies settings \\
+            --try '--weights imagenet' --try '--weights distilled.weights.h5'
     """  # noqa: D301
     from tqdm import tqdm
 
@@ -51,12 +54,12 @@ def harden(
     backbone = build_backbone(image_size, 1.0, "imagenet")
     steps = epochs * -(-len(photos) // distillation.PHOTOS_A_STEP)
     with output_directory(output.absolute().parent):
-        with tqdm(total=steps, desc=f"hardening on {len(photos)} photos", disable=None) as bar:
+        with tqdm(total=steps, desc=f"distillation on {len(photos)} photos", disable=None) as bar:
 
             def show(distance: float) -> None:
                 bar.set_postfix_str(f"distance {distance:.2f}", refresh=False)
                 bar.update()
 
-            distillation.harden(backbone, photos, epochs=epochs, seed=seed, progress=show)
+            distillation.distill(backbone, photos, epochs=epochs, seed=seed, progress=show)
         atomic_write_all({output: lambda part: distillation.save_weights(backbone, part)})
-    log(f"{output}: hardened on {len(photos)} photos of {data}, {epochs} epochs")
+    log(f"{output}: distilled on {len(photos)} photos of {data}, {epochs} epochs")
