@@ -43,8 +43,6 @@ from edgebee.manifest import (
 
 __all__ = ["ModelPacker", "ModelSource", "hash_photo_list"]
 
-_PACKAGES = ("edgebee", "tensorflow", "keras", "numpy", "pillow", "ai-edge-litert")
-
 
 @dataclass(frozen=True)
 class ModelSource:
@@ -117,7 +115,7 @@ class ModelPacker:
                 format=format_,
                 io=io,
                 seed=source.seed,
-                versions={package: version(package) for package in _PACKAGES},
+                versions=_versions(),
                 calibration=self.representative if format_ in CALIBRATED_FORMATS else None,
                 recovery=None,
             ),
@@ -135,6 +133,16 @@ class ModelPacker:
         size = self.model.input_shape[1:3]
         pixels = np.stack([enlarge(one.pixels, size) for one in candidates])
         return choose_pictures(candidates, score_keras(self.model, pixels))
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages that decide about the bytes."""
+    import tensorflow
+
+    packages = ("keras", "numpy", "pillow", "ai-edge-litert")
+    # Installed as `tensorflow` or as `tensorflow-cpu`, it is the same.
+    first = {"edgebee": version("edgebee"), "tensorflow": str(tensorflow.__version__)}
+    return first | {package: version(package) for package in packages}
 
 
 def _hash_weights(model: Any) -> str:

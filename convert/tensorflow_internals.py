@@ -19,25 +19,40 @@ import tensorflow as tf
 from edgebee.errors import ConversionError
 
 __all__ = [
-    "TRIED_VERSIONS",
+    "NEWEST_TRIED",
+    "OLDEST_TRIED",
     "ConverterError",
     "add_value_ranges",
+    "check_version",
     "quantize_dense_layers_per_tensor",
     "quantize_int8",
     "quantize_int16x8",
 ]
 
-TRIED_VERSIONS = ("2.21",)
-"""Releases of TensorFlow whose private functions were tried; `pyproject.toml` has their bounds."""
+OLDEST_TRIED, NEWEST_TRIED = (2, 18), (2, 21)
+"""Releases of TensorFlow with which every format was made; the bounds in `pyproject.toml`."""
 
-try:
-    from tensorflow.lite.python.convert import ConverterError, mlir_quantize
-    from tensorflow.lite.python.optimize.calibrator import Calibrator, add_intermediate_tensors
-except (ImportError, AttributeError) as error:
-    raise ConversionError(
-        f"TensorFlow {tf.__version__}: its converter has changed ({error}), and edgebee was tried "
-        f"with {', '.join(TRIED_VERSIONS)} only: pip install 'tensorflow~={TRIED_VERSIONS[-1]}.0'"
-    ) from error
+
+def check_version(version: str) -> None:
+    """Refuse a TensorFlow whose private functions were not tried.
+
+    Raises:
+        ConversionError: it is older or newer; says which to install.
+    """
+    major, minor = (int(part) for part in version.split(".")[:2])
+    if not OLDEST_TRIED <= (major, minor) <= NEWEST_TRIED:
+        oldest, newest = (".".join(map(str, one)) for one in (OLDEST_TRIED, NEWEST_TRIED))
+        raise ConversionError(
+            f"TensorFlow {version}: edgebee converts with functions that are private to "
+            f"TensorFlow, and was tried with {oldest} to {newest}: "
+            f"pip install 'tensorflow>={oldest},<{NEWEST_TRIED[0]}.{NEWEST_TRIED[1] + 1}'"
+        )
+
+
+check_version(tf.__version__)
+
+from tensorflow.lite.python.convert import ConverterError, mlir_quantize  # noqa: E402
+from tensorflow.lite.python.optimize.calibrator import Calibrator, add_intermediate_tensors  # noqa: E402
 
 
 def quantize_dense_layers_per_tensor(converter: tf.lite.TFLiteConverter) -> None:
@@ -85,8 +100,9 @@ def quantize_int16x8(calibrated: bytes) -> bytes:
     """
     float32, int16, int64 = (np.dtype(name).num for name in ("float32", "int16", "int64"))
     allow_float, per_tensor, per_tensor_dense = False, False, True
-    return bytes(
-        Calibrator(calibrated)._calibrator.QuantizeModel(
-            float32, float32, allow_float, int16, int64, per_tensor, per_tensor_dense
-        )
-    )
+    settings = (float32, float32, allow_float, int16, int64, per_tensor)
+    quantize = Calibrator(calibrated)._calibrator.QuantizeModel
+    try:
+        return bytes(quantize(*settings, per_tensor_dense))
+    except TypeError:  # TensorFlow 2.18 takes no setting for dense layers
+        return bytes(quantize(*settings))

@@ -27,6 +27,7 @@ _CHATTER = re.compile(
     rb"|INFO: (Created TensorFlow Lite XNNPACK delegate|Initialized TensorFlow Lite)"
     rb"|fully_quantize: "
     rb"|[IW]\d{4} [\d:.]+ +\d+ "  # absl's information and warnings
+    rb"|\d{4}-\d\d-\d\d [\d:.]+: [IW] "  # the same of TensorFlow 2.18
     rb"|E\d{4} [\d:.]+ +\d+ .*(failed call to cuInit|Unable to register cu)"  # no GPU here
 )
 
