@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -142,6 +143,9 @@ def _classify_arrivals(classifier: Classifier, options: ClassifyOptions) -> Iter
         return moved is not None and move_classified(photo, result, moved)
 
     apart = [folder for folder in (moved, annotated) if folder]
-    store = WatchStore(below, options.state or default_state_file(below), without=apart)
+    state = options.state or default_state_file(below)
+    name = os.fspath(classifier.model)
+    model = name, hashlib.sha256(Path(name).read_bytes()).hexdigest()
+    store = WatchStore(below, state, without=apart, model=model)
     render = functools.partial(classify.render, format_=options.format)
     return watch(store, classifier, render=render, before=before, after=after, count=options.count)

@@ -1,11 +1,11 @@
-"""A folder that photos arrive in: which are new, which are whole, which have been answered.
+"""A folder that photos arrive in: which are new, which are whole, which have been classified.
 
 It is kept in a small SQLite file, so that a program killed at any moment goes on where it
 was, and 100,000 photos take disk, not memory. A photo is known by its path below the
 folder, its size and its time of change: the same name with new content is a new photo.
 
 A photo is *whole* when its size and time have not changed for a while and, where the file
-system can tell, nobody has it open for writing. Folders are looked at again and again, not
+system can tell, nobody has it open for writing. Folders are listed again and again, not
 listened to: notices of changes do not travel over network mounts.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import logging
 import math
 import os
 import signal
@@ -36,6 +37,8 @@ __all__ = [
     "is_being_written",
 ]
 
+_log = logging.getLogger("edgebee.edge.station")
+
 SETTLE_S = 1.0  # unchanged for so long, a photo is taken for whole
 _NOT_YET = math.inf  # stable since no time that has come
 _RELIST_S = 10.0  # a folder whose own time has not changed is still listed this often
@@ -45,6 +48,7 @@ create table if not exists photo (
     stable_since real not null, answered integer not null default 0
 ) without rowid;
 create index if not exists waiting on photo (changed_ns, path) where not answered;
+create table if not exists model (name text not null, fingerprint text not null);
 create table if not exists unfinished (
     path blob primary key, size integer not null, changed_ns integer not null, answer text not null
 );
@@ -64,12 +68,12 @@ _UNFINISHED = "select path, size, changed_ns, answer from unfinished"
 
 
 class WatchError(EdgebeeError):
-    """A folder, or the record of what was answered in it, that cannot be used."""
+    """A folder, or the record of what was classified in it, that cannot be used."""
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A photo that is whole and waits for its answer."""
+    """A photo that is whole and waits to be classified."""
 
     path: Path
     size: int
@@ -86,10 +90,10 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A photo whose answer was known, and perhaps told, when a program was killed."""
+    """A photo whose result was known, and perhaps printed, when a program was killed."""
 
     photo: Arrival
-    answer: str  # as it was given to `begin`
+    result: str  # as it was given to `begin`
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class _Listing:
 
 
 def default_state_file(folder: Path) -> Path:
-    """Where it is kept what was answered in `folder`: one file for each folder of a user."""
+    """Where it is kept what was classified in `folder`: one file for each folder of a user."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     return Path(base, "edgebee", f"watch-{name}.sqlite")
@@ -132,8 +136,9 @@ class WatchStore:
 
     Args:
         folder: the folder to watch.
-        state_file: where to keep what was answered; made if it is not there.
-        without: folders below it that are not looked into (where photos are moved to).
+        state_file: where to keep what was classified; made if it is not there.
+        without: folders below it that are not listed (where photos are moved to).
+        model: the model that classifies them, as (name, fingerprint).
         settle_s: how long a photo has to be unchanged.
 
     Raises:
@@ -147,6 +152,7 @@ class WatchStore:
         state_file: Path,
         *,
         without: Collection[Path] = (),
+        model: tuple[str, str] | None = None,
         settle_s: float = SETTLE_S,
     ) -> None:
         if not folder.is_dir():
@@ -154,18 +160,20 @@ class WatchStore:
         self.folder, self.state_file, self.settle_s = folder, state_file, settle_s
         self._without = {os.path.realpath(path) for path in without}
         self._listings: dict[str, _Listing] = {}
-        # A lease on a file that somebody opens for writing right then is answered by a signal.
+        # A lease on a file that somebody opens for writing right then ends with a signal.
         if sys.platform == "linux":
             signal.signal(signal.SIGIO, signal.SIG_IGN)
         self._state = self._claim()
         with self._keeping():
-            # A kill loses nothing; a power cut may lose the last answers, never the file.
+            # A kill loses nothing; a power cut may lose the last results, never the file.
             self._state.execute("pragma journal_mode = wal")
             self._state.execute("pragma synchronous = normal")
             self._state.executescript(_SCHEMA)
-            # Times of stability are of a clock that starts anew with the machine.
+            # Times of stability are of a clock that starts again with the machine.
             now = time.monotonic()
             self._state.execute("update photo set stable_since = ? where not answered", [now])
+            if model:
+                self._note_model(*model)
 
     def close(self) -> None:
         """Let another program watch the folder."""
@@ -175,14 +183,14 @@ class WatchStore:
         """What `begin` was called for and `finish` was not: at most one photo."""
         with self._keeping():
             rows = self._state.execute(_UNFINISHED).fetchall()
-        return [Unfinished(Arrival(self._path(key), *state), said) for key, *state, said in rows]
+        return [Unfinished(Arrival(self._path(key), *state), text) for key, *state, text in rows]
 
     def scan(self) -> None:
         """List the folder and note what is new or has changed."""
         with self._keeping():
             self._state.execute("begin")
             self._state.executemany(_NOTE, self._photos())
-            # All of one look wait from its end, so that those of one folder are not answered
+            # All of one scan wait from its end, so that those of one folder are not classified
             # before older ones of another, which was listed a moment later.
             self._state.execute(_SEEN_UNTIL_NOW, [time.monotonic(), _NOT_YET])
             self._state.execute("commit")
@@ -207,12 +215,12 @@ class WatchStore:
             )
 
     def forget(self, path: Path) -> None:
-        """Drop a photo that went away before it was answered."""
+        """Drop a photo that went away before it was classified."""
         with self._keeping():
             self._state.execute("delete from photo where path = ?", [self._key(path)])
 
-    def begin(self, arrival: Arrival, answer: str) -> None:
-        """Note the answer to a photo, before it is told."""
+    def begin(self, arrival: Arrival, result: str) -> None:
+        """Note the result of a photo, before it is printed."""
         key = self._key(arrival.path)
         with self._keeping():
             self._state.execute("begin")
@@ -222,12 +230,12 @@ class WatchStore:
             )
             self._state.execute(
                 "insert or replace into unfinished values (?, ?, ?, ?)",
-                [key, arrival.size, arrival.changed_ns, answer],
+                [key, arrival.size, arrival.changed_ns, result],
             )
             self._state.execute("commit")
 
     def finish(self, path: Path, *, moved: bool = False) -> None:
-        """Note that an answer was told, and all that follows from it done."""
+        """Note that a result was printed, and all that follows from it done."""
         key = self._key(path)
         with self._keeping():
             self._state.execute("begin")
@@ -236,7 +244,25 @@ class WatchStore:
                 self._state.execute("delete from photo where path = ? and answered", [key])
             self._state.execute("commit")
 
-    # ------------------------------------------------------------ looking
+    def _note_model(self, name: str, fingerprint: str) -> None:
+        """Log when photos were classified here before by another model, and note this one."""
+        earlier = self._state.execute("select name, fingerprint from model").fetchone()
+        query = "select count(*) from photo where answered"
+        count = self._state.execute(query).fetchone()[0]
+        if earlier and earlier[1] != fingerprint and count:
+            _log.warning(
+                "%s: %s classified before by another model, %s, and will not be classified again; "
+                "to do so, name a new file with --state",
+                self.folder,
+                "1 photo was" if count == 1 else f"{count} photos were",
+                earlier[0],
+            )
+        self._state.execute("begin")
+        self._state.execute("delete from model")
+        self._state.execute("insert into model values (?, ?)", [name, fingerprint])
+        self._state.execute("commit")
+
+    # ------------------------------------------------------------ scanning
     def _photos(self) -> Iterator[tuple[bytes, int, int, float]]:
         """What `_NOTE` takes, of the photos in the folders that are worth listing."""
         folders = [os.fspath(self.folder)]
@@ -279,7 +305,7 @@ class WatchStore:
                         )
 
     def _is_whole(self, arrival: Arrival) -> bool:
-        """Look at a photo once more; one that has changed starts to wait again."""
+        """Check a photo once more; one that has changed starts to wait again."""
         try:
             state = arrival.path.stat()
             size, changed_ns = state.st_size, state.st_mtime_ns
@@ -292,7 +318,7 @@ class WatchStore:
             if self.folder.is_dir():  # else all of it went away, and may come back
                 self.forget(arrival.path)
             return False
-        except OSError:  # no permission, say: reading it will tell
+        except OSError:  # no permission, say: reading it will say
             return True
         note = self._key(arrival.path), size, changed_ns, time.monotonic()
         with self._keeping():

@@ -17,7 +17,8 @@ def test_the_pictures_are_sound_and_of_every_format():
     pictures = make_pictures()
     for picture in pictures:
         assert read_photo(picture.content).shape == (224, 224, 3), picture.kind
-    other_names = {".jpeg", ".tiff", ".heic", ".heif"}  # HEIF is read by a plug-in alone
+    # HEIF is read by a plug-in alone, AVIF by new Pillows alone.
+    other_names = {".jpeg", ".jpe", ".jfif", ".tiff", ".heic", ".heif", ".avif"}
     assert {picture.suffix for picture in pictures} | other_names == set(PHOTO_SUFFIXES)
 
 
@@ -61,4 +62,4 @@ def test_what_libtiff_says_of_a_damaged_photo_is_not_repeated(edgebee_process, t
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(fax[:40] + bytes([number + 1]) * 60 + fax[100:])
     done = edgebee_process("data", "check", tmp_path)
-    assert all(line.startswith(("Next: ", "Mend this", "looking at")) for line in done.errors)
+    assert all(line.startswith(("Next: ", "These problems ", "checking ")) for line in done.errors)

@@ -210,6 +210,28 @@ def test_a_damaged_record_is_one_clear_line(folder, state):
         watch_store.WatchStore(folder, state)
 
 
+def test_a_record_of_another_model_is_said_in_a_line(folder, state, small, caplog):
+    put(small, folder / "a.png")
+
+    def classify_with(name, fingerprint):
+        opened = watch_store.WatchStore(folder, state, settle_s=0.0, model=(name, fingerprint))
+        opened.scan()
+        found = opened.arrivals()
+        for arrival in found:
+            opened.begin(arrival, "{}")
+            opened.finish(arrival.path)
+        opened.close()
+        return len(found)
+
+    assert classify_with("old.tflite", "1") == 1
+    assert classify_with("renamed.tflite", "1") == 0
+    assert caplog.messages == []
+    assert classify_with("new.tflite", "2") == 0
+    (message,) = caplog.messages
+    assert message.startswith(f"{folder}: 1 photo was classified before by another model, ren")
+    assert "--state" in message
+
+
 def test_each_folder_has_a_record_of_its_own(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "a").mkdir()
@@ -308,7 +330,8 @@ def test_ctrl_c_ends_it_cleanly(folder, state, small):
 def test_no_such_folder_is_one_clear_line(tmp_path, state):
     status, answered, err = run(tmp_path / "nowhere", state)
     assert (status, answered) == (1, [])
-    assert err == f"error: {tmp_path}/nowhere: no such folder to watch; make it, or correct its name\n"
+    expected = "no such folder to watch; make it, or correct its name"
+    assert err == f"error: {tmp_path}/nowhere: {expected}\n"
 
 
 def test_a_clock_that_jumps_holds_up_no_photo(folder, state, small, tmp_path, jumping_clock):
