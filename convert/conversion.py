@@ -126,7 +126,8 @@ def convert_model(
     """
     from edgebee.edge.tflite.runtimes import RUNTIMES, resolve_runtime
 
-    wanted = _known_formats(formats, io)
+    wanted = _known_formats(formats)
+    _check_settings(io, samples, seed, max_drop)
     for runtime in runtimes:
         resolve_runtime(runtime)
     path = Path(model)
@@ -136,19 +137,35 @@ def convert_model(
         from edgebee.convert.preparation import prepare
 
         prepared = prepare(
-            path, dataset, formats=wanted, samples=samples, seed=seed, io=io, max_drop=max_drop,
+            path,
+            dataset,
+            formats=wanted,
+            samples=samples,
+            seed=seed,
+            io=io,
+            max_drop=max_drop,
             progress=progress,
-        )  # fmt: skip
+        )
         return _convert_all(prepared, wanted, tuple(runtimes) or RUNTIMES, folder, progress)
 
 
-def _known_formats(formats: Sequence[str], io: str) -> list[Format]:
+def _known_formats(formats: Sequence[str]) -> list[Format]:
     """The formats in the order in which they are made."""
     if isinstance(formats, str) or not formats or not set(formats) <= set(FORMATS):
         raise ConversionError(f"formats={formats!r}: take a list of {', '.join(FORMATS)}")
+    return [name for name in FORMATS if name in formats]
+
+
+def _check_settings(io: str, samples: int | None, seed: int, max_drop: float) -> None:
+    """Refuse settings that the command line would refuse too."""
     if io not in INPUT_TYPES:
         raise ConversionError(f"io={io!r}: take one of {', '.join(INPUT_TYPES)}")
-    return [name for name in FORMATS if name in formats]
+    if samples is not None and samples < 1:
+        raise ConversionError(f"samples={samples}: take 1 or more")
+    if seed < 0:
+        raise ConversionError(f"seed={seed}: take 0 or more")
+    if not 0 <= max_drop <= 100:
+        raise ConversionError(f"max_drop={max_drop}: take points of accuracy, 0 to 100")
 
 
 def _convert_all(

@@ -27,7 +27,7 @@ _SIDES_PX = (4, 8, 16)
 _CANDIDATES_PER_SIDE = 8
 _CHOSEN = 4
 _MIN_LEAD = 0.3
-"""Of the best score over the second: rounding must not be able to exchange them."""
+"""Of the best score over the second, so that numerical noise cannot swap them."""
 
 
 @dataclass(frozen=True)

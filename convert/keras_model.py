@@ -23,9 +23,21 @@ __all__ = ["load_keras", "with_probabilities"]
 _log = logging.getLogger("edgebee.convert")
 
 _LOAD_FAULTS = (
-    ValueError, TypeError, OSError, LookupError, AttributeError, ImportError, RuntimeError,
-    NotImplementedError, ArithmeticError, EOFError, MemoryError, struct.error, zipfile.BadZipFile,
-    zlib.error)  # fmt: skip
+    ValueError,
+    TypeError,
+    OSError,
+    LookupError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    NotImplementedError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What Keras, h5py and zipfile raise for files that are damaged or foreign."""
 _SHORT_FLOATS = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"}
 

@@ -1,4 +1,4 @@
-"""A written model file, read back before it gets its name."""
+"""Check a model file that was just written, before it gets its name."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MAX_DIFFERENCE = 1e-4
 
 
 def check_packed(path: Path) -> None:
-    """Prove with the runner's own readers that a file is whole and answers as it says.
+    """Check with the runner's own readers that a file is whole and predicts what it records.
 
     Raises:
-        ConversionError: something in it is missing, damaged or not as it says.
+        ConversionError: something in it is missing, damaged or not as recorded.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -21,17 +21,17 @@ def model(tmp_path):
 
 
 def test_it_shows_all_that_decides_whether_a_model_fits(edgebee, model):
-    said = edgebee("inspect", model)
-    assert (said.status, said.err) == (0, "")
+    done = edgebee("inspect", model)
+    assert (done.status, done.err) == (0, "")
     for part in (
         "uint8 [1, 224, 224, 3], value = 1 * stored", "uint8 [1, 2]", "ants, bees",
         "tflite-runtime==2.14.0: yes", "(Keras ",
     ):  # fmt: skip
-        assert part in said.out
+        assert part in done.out
     # It fits a terminal; the rest is shown when asked for.
-    assert len(said.out.splitlines()) <= 12
-    assert max(map(len, said.out.splitlines()[1:])) <= 80
-    assert "sha256" not in said.out
+    assert len(done.out.splitlines()) <= 12
+    assert max(map(len, done.out.splitlines()[1:])) <= 80
+    assert "sha256" not in done.out
 
 
 def test_all_shows_the_rest(edgebee, model):
@@ -42,8 +42,8 @@ def test_all_shows_the_rest(edgebee, model):
 
 
 def test_json_has_the_same(edgebee, model):
-    said = edgebee("inspect", "--json", model)
-    described = json.loads(said.out)
+    done = edgebee("inspect", "--json", model)
+    described = json.loads(done.out)
     assert described["inputs"][0]["shape"] == [1, 224, 224, 3]
     assert described["labels"] == ["ants", "bees"]
     assert {"name": "SOFTMAX", "version": 2, "count": 1} in described["operators"]
@@ -61,12 +61,12 @@ def test_the_manifest_is_shown_in_short_lines(edgebee, model):
     }
     with zipfile.ZipFile(model, "a") as archive:
         archive.writestr("edgebee.json", json.dumps(manifest))
-    said = edgebee("inspect", "--all", model)
-    assert said.status == 0
-    assert "temperature: 0.68" in said.out
-    assert "2 samples, tolerance 0.1" in said.out
-    assert "\x1b" not in said.out
-    assert max(map(len, said.out.splitlines())) < 500
+    done = edgebee("inspect", "--all", model)
+    assert done.status == 0
+    assert "temperature: 0.68" in done.out
+    assert "2 samples, tolerance 0.1" in done.out
+    assert "\x1b" not in done.out
+    assert max(map(len, done.out.splitlines())) < 500
     shown = json.loads(edgebee("inspect", "--json", model).out)["manifest"]
     assert shown["scores"] == manifest["scores"]
 
@@ -74,9 +74,9 @@ def test_the_manifest_is_shown_in_short_lines(edgebee, model):
 def test_the_manifest_of_a_newer_edgebee_is_one_line(edgebee, model):
     with zipfile.ZipFile(model, "a") as archive:
         archive.writestr("edgebee.json", json.dumps({"format_version": 99}))
-    said = edgebee("inspect", model)
-    assert said.status == 1
-    (line,) = said.errors
+    done = edgebee("inspect", model)
+    assert done.status == 1
+    (line,) = done.errors
     assert "format version 99" in line
     assert "update edgebee" in line
 
@@ -84,10 +84,10 @@ def test_the_manifest_of_a_newer_edgebee_is_one_line(edgebee, model):
 def test_what_does_not_fit_together_is_status_1(edgebee, model):
     with zipfile.ZipFile(model, "a") as archive:
         archive.writestr("edgebee.json", "{")
-    said = edgebee("inspect", model)
-    assert said.status == 1
-    assert said.out.startswith(str(model))
-    (line,) = said.errors
+    done = edgebee("inspect", model)
+    assert done.status == 1
+    assert done.out.startswith(str(model))
+    (line,) = done.errors
     assert line.startswith(f"warning: {model}: edgebee.json in it is damaged")
 
 
@@ -98,16 +98,16 @@ def test_what_does_not_fit_together_is_status_1(edgebee, model):
 def test_what_is_no_model_is_one_line(edgebee, tmp_path, content, complaint):
     path = tmp_path / "broken.tflite"
     path.write_bytes(content)
-    said = edgebee("inspect", path)
-    assert (said.status, said.out) == (1, "")
-    (line,) = said.errors
+    done = edgebee("inspect", path)
+    assert (done.status, done.out) == (1, "")
+    (line,) = done.errors
     assert f"{path}: {complaint}" in line
 
 
 def test_no_file_is_one_line(edgebee, tmp_path):
-    said = edgebee("inspect", tmp_path / "missing.tflite")
-    assert said.status == 1
-    assert "missing.tflite: cannot be opened" in said.errors[0]
+    done = edgebee("inspect", tmp_path / "missing.tflite")
+    assert done.status == 1
+    assert "missing.tflite: cannot be opened" in done.errors[0]
 
 
 def test_a_foreign_float_model_is_told_what_it_cannot_do(edgebee, tmp_path, tensorflow_started):
@@ -124,8 +124,8 @@ def test_a_foreign_float_model_is_told_what_it_cannot_do(edgebee, tmp_path, tens
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     path = tmp_path / "foreign.tflite"
     path.write_bytes(converter.convert())
-    said = edgebee("inspect", path)
-    assert said.status == 0
-    assert "none inside" in said.out
-    assert "tflite-runtime==2.14.0: no: FULLY_CONNECTED version 12" in said.out
-    assert "ai-edge-litert==2.3.0: yes" in said.out
+    done = edgebee("inspect", path)
+    assert done.status == 0
+    assert "none inside" in done.out
+    assert "tflite-runtime==2.14.0: no: FULLY_CONNECTED version 12" in done.out
+    assert "ai-edge-litert==2.3.0: yes" in done.out

@@ -98,7 +98,7 @@ def test_the_default_refuses_a_harmful_one(total):
 
 
 def test_the_report_says_what_was_seen():
-    said = str(seen(153, 5, 1, wrong=3))
+    report = str(seen(153, 5, 1, wrong=3))
     for part in (
         "145 of 153 correct",
         "Keras 149",
@@ -107,7 +107,7 @@ def test_the_report_says_what_was_seen():
         "95 % confidence interval",
         "p = 0.22",
     ):
-        assert part in said
+        assert part in report
 
 
 # ------------------------------------------------------------------ the Keras model itself
@@ -207,7 +207,7 @@ def test_calibration_of_another_range(edgebee, folder, monkeypatch):
 
 
 def test_calibration_of_another_range_past_the_checks(edgebee, folder, monkeypatch):
-    # Were nobody to look at the photos: the input would not take pixels as they are.
+    # Without those checks the input would not take pixels as they are.
     real = representative.RepresentativeDataset.samples
     monkeypatch.setattr(
         representative.RepresentativeDataset,
@@ -244,7 +244,7 @@ def test_calibration_on_noise(edgebee, folder, tmp_path):
 
 
 def test_labels_shuffled(edgebee, folder, tmp_path):
-    # The photos are in the other class's folder: that is what wrong labels look like.
+    # The photos are in the other class's folder: as with swapped labels.
     photos = tmp_path / "photos"
     (photos / "red").rename(photos / "other")
     (photos / "blue").rename(photos / "red")
