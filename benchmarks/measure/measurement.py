@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -25,12 +26,18 @@ from edgebee.benchmarks.measure.devices import Device
 from edgebee.benchmarks.measure.plan import KERAS_NAME, Plan, Subject
 from edgebee.benchmarks.measure.remote import measure_remotely
 from edgebee.benchmarks.measure.results import FORMAT_VERSION, Photo, Results, Settings, Variant
+from edgebee.benchmarks.measure.results_file import write_results
+from edgebee.benchmarks.measure.subject import find_subject, warn_of_stale_models
 from edgebee.benchmarks.measure.timing import Timing, measure_device
 from edgebee.benchmarks.measure.variants import first_choice, variant_name
 from edgebee.benchmarks.measure.workers import Worker, WorkerError, start_probe
 from edgebee.errors import BenchmarkError
+from edgebee.files import output_directory, write_checksums
+from edgebee.photos.dataset import Dataset
+from edgebee.progress import Progress, ProgressCallback, ignore_progress
+from edgebee.run import BENCHMARK_NAME, HISTORY_NAME, REPORT_NAME
 
-__all__ = ["THIS_MACHINE", "measure"]
+__all__ = ["THIS_MACHINE", "benchmark", "measure"]
 
 THIS_MACHINE = "this machine"
 
@@ -39,7 +46,59 @@ KERAS_MODULE = "edgebee.benchmarks.measure.keras_engine"
 SCORED_AT_ONCE = 200
 """Photos; far less than a slow machine's longest allowed silence."""
 
-Progress = Callable[[str], object]
+logger = logging.getLogger("edgebee.benchmarks")
+
+Step = Callable[[str], object]
+
+
+def benchmark(
+    artifacts: str | Path = "artifacts",
+    dataset: Dataset | str | None = None,
+    plan: Plan | None = None,
+    *,
+    output: str | Path | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> Results:
+    """Measure accuracy and latency of `model.keras` and every `.tflite` on the same photos.
+
+    Args:
+        artifacts: folder with the models.
+        dataset: whose validation photos are taken; a text is loaded as by `load_dataset`, None
+            takes the photos that the model was trained with, split as they were then.
+        plan: how much is measured, and where else.
+        output: folder for `benchmark.json` and `report.html`; None writes nothing.
+        progress: called before each step.
+
+    Raises:
+        BenchmarkError: there are no models, they and the photos do not belong together, or one
+            cannot be used. What fails later is in the results.
+        DataError: the photos cannot be loaded.
+        ModelError: a `.tflite` file is damaged.
+        ConversionError: the Keras file is none.
+        OutputError: the results could not be written.
+    """
+    plan = plan or Plan()
+    subject = find_subject(Path(artifacts), dataset)
+    steps = 0
+
+    def step(text: str) -> None:
+        nonlocal steps
+        steps += 1
+        progress(Progress("benchmark", steps, None, unit="step", note=text))
+
+    with ExitStack() as stack:
+        if output is not None:
+            stack.enter_context(output_directory(Path(output)))
+        results = measure(subject, plan, progress=step)
+        if output is not None:
+            write_results(Path(output, BENCHMARK_NAME), results)
+            step("report")
+            results.write_report(Path(output, REPORT_NAME))
+            write_checksums(Path(output))
+    warn_of_stale_models(subject)
+    for message in results.data.skipped:
+        logger.warning("%s; left out", message)
+    return results
 
 
 @dataclass(frozen=True)
@@ -58,7 +117,7 @@ class _Model:
         return height, width
 
 
-def measure(subject: Subject, plan: Plan, *, progress: Progress = lambda text: None) -> Results:
+def measure(subject: Subject, plan: Plan, *, progress: Step = lambda text: None) -> Results:
     """Measure accuracy and times here, then times on each device.
 
     Args:
@@ -97,11 +156,12 @@ def measure(subject: Subject, plan: Plan, *, progress: Progress = lambda text: N
         edgebee=__version__,
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         data=replace(subject.data, photos=tuple(photos), skipped=decoded.skipped),
-        settings=Settings(plan.rounds, len(timed), plan.threads),
+        settings=Settings(plan.rounds, len(timed), plan.used_threads),
         reference=bench.reference,
         variants=variants,
         devices=tuple(devices),
-        history="history.json" if (subject.folder / "history.json").is_file() else None,
+        history=HISTORY_NAME if (subject.folder / HISTORY_NAME).is_file() else None,
+        artifacts=str(subject.folder.resolve()),
         format_version=FORMAT_VERSION,
     )
 
@@ -110,7 +170,7 @@ class _Bench:
     """This machine's part: probes that are running, and what they said."""
 
     def __init__(
-        self, subject: Subject, plan: Plan, progress: Progress, folder: Path, running: ExitStack
+        self, subject: Subject, plan: Plan, progress: Step, folder: Path, running: ExitStack
     ) -> None:
         self.failures: list[str] = []
         self.scores: dict[str, npt.NDArray[np.float64]] = {}
@@ -142,7 +202,7 @@ class _Bench:
     def _start(self, file: Path, engine: str) -> None:
         modules = {} if engine == "tflite" else {"module": KERAS_MODULE}
         name = variant_name(file, engine)
-        threads = self._plan.threads
+        threads = self._plan.used_threads
         first = str(self._first)
         worker = start_probe(name, engine, str(file), first=first, threads=threads, **modules)
         self._add(file, engine, worker)
@@ -191,7 +251,9 @@ class _Bench:
             rows += model.worker.ask("score", pixels=pixels, start=start, stop=stop)["scores"]
         scores = np.array(rows)
         if not np.isfinite(scores).all():  # Keras': the runner raises by itself
-            raise WorkerError(f"{model.file}: gives scores that are no numbers; train it again")
+            raise WorkerError(
+                f"{model.file}: gives scores that are NaN or infinite; train it again"
+            )
         return scores
 
     def variants(self, readable: Sequence[int]) -> tuple[Variant, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgebee.benchmarks.measure.results import Data
+from edgebee.edge.classify import available_cpus
 
 __all__ = ["KERAS_NAME", "DeviceAddress", "Plan", "Subject"]
 
@@ -51,7 +52,7 @@ class Plan:
     """How much is measured.
 
     Attributes:
-        threads: for invoking, on this machine.
+        threads: for invoking, on this machine; None takes all cores, and no more are used.
         rounds: in which every model is timed once.
         photos: timed in each round, and copied to devices.
         predict: whether Keras' `predict` is measured beside the traced call.
@@ -60,13 +61,19 @@ class Plan:
         ssh_options: as for `ssh -o`.
     """
 
-    threads: int
+    threads: int | None = None
     rounds: int = 5
     photos: int = 24
     predict: bool = True
     sweep: bool = True
     devices: tuple[DeviceAddress, ...] = ()
     ssh_options: tuple[str, ...] = ()
+
+    @property
+    def used_threads(self) -> int:
+        """`threads`, or as many as there are cores; more than that are far slower."""
+        cores = available_cpus()
+        return min(self.threads or cores, cores)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ Machines and times are in `edgebee.benchmarks.measure.devices`. Units: shares 0-
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from edgebee.benchmarks.measure.devices import Device
@@ -183,6 +184,7 @@ class Results:
         devices: machines and times, this machine first.
         history: name of the training's record beside this file; null when there is none.
         format_version: of this schema.
+        artifacts: folder of the models when they were measured; empty where unknown.
     """
 
     edgebee: str
@@ -194,6 +196,7 @@ class Results:
     devices: tuple[Device, ...]
     history: str | None
     format_version: Literal[2]
+    artifacts: str = ""
 
     def variant(self, name: str) -> Variant:
         """The variant of that name.
@@ -205,3 +208,34 @@ class Results:
             if variant.name == name:
                 return variant
         raise KeyError(name)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(
+            f"{one.name} {one.accuracy.correct}/{one.accuracy.total}" for one in self.variants
+        )
+        return f"<Results {self.data.name}: {counts or 'no model'}>"
+
+    def to_markdown(self) -> str:
+        """The headline, all tables and the conditions as Markdown."""
+        from edgebee.benchmarks.report.tables import to_markdown
+
+        return to_markdown(self)
+
+    def write_report(self, path: str | Path) -> Path:
+        """Write the report as one HTML page, and its charts as PNG in a folder beside it.
+
+        The training's curves and Grad-CAM come from `artifacts`; where they are no longer
+        there, the page goes without.
+
+        Args:
+            path: as `report.html`; the charts go to `report/`.
+
+        Returns:
+            The page's path.
+
+        Raises:
+            OutputError: a file could not be written.
+        """
+        from edgebee.benchmarks.report.page import write_page
+
+        return write_page(Path(path), self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import msgspec
 from edgebee.benchmarks.measure import devices, results
 from edgebee.benchmarks.measure.results import FORMAT_VERSION, Results
 from edgebee.errors import BenchmarkError
+from edgebee.files import write_text
 
-__all__ = ["json_schema", "parse_results", "read_results", "to_json"]
+__all__ = ["json_schema", "parse_results", "read_results", "to_json", "write_results"]
 
 _LINE_LENGTH = 96
 
@@ -21,6 +23,15 @@ _LINE_LENGTH = 96
 def to_json(measured: Results) -> str:
     """The text of `benchmark.json`, laid out to be read and compared line by line."""
     return _layout(json.loads(msgspec.json.encode(measured))) + "\n"
+
+
+def write_results(path: Path, measured: Results) -> None:
+    """Write a `benchmark.json`.
+
+    Raises:
+        OutputError: it could not be written.
+    """
+    write_text(path, to_json(measured))
 
 
 def _layout(value: Any, indent: str = "") -> str:
@@ -37,6 +48,13 @@ def _layout(value: Any, indent: str = "") -> str:
     return flat
 
 
+@dataclass(frozen=True)
+class _Version:
+    """What every version of the file has."""
+
+    format_version: int
+
+
 def parse_results(content: bytes, name: str) -> Results:
     """Read the text of a `benchmark.json`.
 
@@ -45,11 +63,17 @@ def parse_results(content: bytes, name: str) -> Results:
         name: of the file, for the message.
 
     Raises:
-        BenchmarkError: it is damaged or of another version.
+        BenchmarkError: it is damaged, or of a newer edgebee.
     """
     try:
+        version = msgspec.json.decode(content, type=_Version).format_version
+        if version > FORMAT_VERSION:
+            raise BenchmarkError(
+                f"{name}: written by a newer edgebee (format {version}, this one reads up to "
+                f"{FORMAT_VERSION}); pip install --upgrade edgebee"
+            )
         return msgspec.json.decode(content, type=Results)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # damaged, or of another schema
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # damaged
         raise BenchmarkError(
             f"{name}: not a benchmark.json of format {FORMAT_VERSION} ({error}); "
             "measure again with: edgebee benchmark"
@@ -60,7 +84,7 @@ def read_results(path: Path) -> Results:
     """Read a `benchmark.json`.
 
     Raises:
-        BenchmarkError: it cannot be read, is damaged or of another version.
+        BenchmarkError: it cannot be read, is damaged or of a newer edgebee.
     """
     try:
         content = path.read_bytes()

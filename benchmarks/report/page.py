@@ -8,10 +8,11 @@ is in `report.html.j2` and `report.css` beside this file.
 from __future__ import annotations
 
 import base64
+import hashlib
 import importlib.resources
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from edgebee.benchmarks.measure.devices import Device, Reading
 from edgebee.benchmarks.measure.latency import spell_ms
 from edgebee.benchmarks.measure.results import ClassFigures, Results
 from edgebee.benchmarks.report.charts import Chart
-from edgebee.benchmarks.report.gallery import Gallery, make_gallery
+from edgebee.benchmarks.report.gallery import Gallery, make_gallery, worth_a_look
 from edgebee.benchmarks.report.plots_answers import (
     Curves,
     plot_confusions,
@@ -48,12 +49,9 @@ from edgebee.benchmarks.report.summary import (
     verdict,
 )
 from edgebee.files import prepare_directory, write_bytes, write_text
+from edgebee.run import MODEL_NAME
 
-__all__ = ["PLOTS_FOLDER", "Charts", "draw_charts", "render_page", "write_page"]
-
-PAGE_NAME = "report.html"
-PLOTS_FOLDER = "report"
-"""Beside the page; the charts as PNG, for slides and READMEs."""
+__all__ = ["Charts", "draw_charts", "render_page", "write_page"]
 
 MOST_CLASSES_LISTED = 12
 
@@ -125,20 +123,13 @@ def _draw_confusion(results: Results) -> tuple[tuple[Chart, ...], tuple[str, ...
     return ((pairs,), ("The most frequent mistakes",)) if pairs else ((), ())
 
 
-def write_page(
-    folder: Path,
-    results: Results,
-    *,
-    model: Any = None,
-    progress: Callable[[], object] = lambda: None,
-) -> Path:
-    """Write `report.html` and, in a folder beside it, its charts as PNG.
+def write_page(page: Path, results: Results) -> Path:
+    """Write the page and, in a folder beside it, its charts as PNG.
 
     Args:
-        folder: where `benchmark.json` and the training's record lie too.
-        results: of the benchmark.
-        model: the Keras model, which is asked what it looked at; None when there is none.
-        progress: called for each photo that is looked at.
+        page: as `report.html`; the charts go to `report/`.
+        results: of the benchmark. The training's record and the Keras model, for Grad-CAM, are
+            read from its `artifacts`, where they are still those that were measured.
 
     Returns:
         The page's path.
@@ -146,23 +137,40 @@ def write_page(
     Raises:
         OutputError: a file could not be written.
     """
-    charts = draw_charts(results, _read_history(folder, results))
-    gallery = make_gallery(results, model, progress)
-    _write_plots(folder / PLOTS_FOLDER, charts.all())
-    page = folder / PAGE_NAME
-    write_text(page, render_page(results, charts, gallery))
+    charts = draw_charts(results, _read_history(results))
+    # Loading the model takes seconds; where every prediction is correct there is no need.
+    model = _load_keras(results) if worth_a_look(results)[0] else None
+    gallery = make_gallery(results, model)
+    _write_plots(page.with_suffix(""), charts.all())
+    write_text(page, render_page(results, charts, gallery, page.stem))
     return page
 
 
-def _read_history(folder: Path, results: Results) -> object:
+def _read_history(results: Results) -> object:
     """The content of `history.json`; None when it is not there or damaged, which the page says."""
     if results.history is None:
         return None
     try:
-        content: object = json.loads((folder / results.history).read_bytes())
+        content: object = json.loads(Path(results.artifacts, results.history).read_bytes())
     except (OSError, ValueError):
         return None
     return content
+
+
+def _load_keras(results: Results) -> Any:
+    """The Keras model that was measured; None when it is not there, or is another one now."""
+    measured = next((one for one in results.variants if one.format == "keras"), None)
+    path = Path(results.artifacts, MODEL_NAME)
+    if not (measured and results.artifacts and path.is_file()):
+        return None
+    if hashlib.sha256(path.read_bytes()).hexdigest() != measured.sha256:
+        return None
+    from edgebee.tensorflow_runtime import start_tensorflow
+
+    start_tensorflow()
+    from edgebee.convert.keras_model import load_keras
+
+    return load_keras(path)
 
 
 def _write_plots(folder: Path, charts: Sequence[Chart]) -> None:
@@ -181,13 +189,16 @@ _CHART_NAME = re.compile(
 )
 
 
-def render_page(results: Results, charts: Charts, gallery: Gallery) -> str:
+def render_page(
+    results: Results, charts: Charts, gallery: Gallery, plots_folder: str = "report"
+) -> str:
     """The page's HTML, with nothing outside it.
 
     Args:
         results: of the benchmark.
         charts: from `draw_charts`.
         gallery: from `make_gallery`.
+        plots_folder: name of the folder beside the page that has the charts as PNG.
     """
     import jinja2
 
@@ -220,7 +231,7 @@ def render_page(results: Results, charts: Charts, gallery: Gallery) -> str:
         nothing=NOTHING,
         over_time=_over_time,
         throttling=_throttling,
-        plots_folder=PLOTS_FOLDER,
+        plots_folder=plots_folder,
         css=_beside("report.css"),
     )
     # File names in no known encoding have lone surrogates, which UTF-8 cannot carry.

@@ -93,6 +93,7 @@ def make_big(
         devices=tuple(machines),
         history=None,
         format_version=1,
+        artifacts=str(folder),
     )
 
 

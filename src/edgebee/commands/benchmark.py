@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from edgebee.console import log
+from edgebee.console import ProgressBars, log, show_log_records
 
 if TYPE_CHECKING:
-    from edgebee.benchmarks.measure.plan import DeviceAddress, Plan, Subject
+    from edgebee.benchmarks.measure.plan import DeviceAddress, Plan
     from edgebee.benchmarks.measure.results import Results
-    from edgebee.photos.dataset import Dataset
-
-KERAS_NAME = "model.keras"
-STALE_SECONDS = 10
-"""A `.tflite` so much older than the Keras model beside it was made from an earlier one: copying
-a folder takes less, training takes more."""
 
 
 def _parse_devices(
@@ -100,11 +94,7 @@ def command(
 
     earlier = read_results(baseline) if baseline else None  # before it is written anew
     plan = Plan(
-        threads=_cores(threads),
-        rounds=rounds,
-        photos=photos,
-        devices=devices,
-        ssh_options=ssh_options,
+        threads=threads, rounds=rounds, photos=photos, devices=devices, ssh_options=ssh_options
     )
     results = measure_folder(folder, plan, data=data, markdown=markdown)
     worse = regressions(results, earlier, Limits(max_slowdown, max_drop)) if earlier else []
@@ -129,112 +119,36 @@ def run(folder: Path, *, data: str | None = None) -> Path | None:
     """
     from edgebee.benchmarks.measure.plan import Plan
 
-    plan = Plan(threads=_cores(None), rounds=3, photos=8, predict=False, sweep=False)
+    plan = Plan(rounds=3, photos=8, predict=False, sweep=False)
     return _next_file(folder, measure_folder(folder, plan, data=data))
 
 
 def measure_folder(
     folder: Path, plan: Plan, *, data: str | None = None, markdown: bool = False
 ) -> Results:
-    """Measure, print the tables, write `benchmark.json` and `report.html`.
+    """Measure, write `benchmark.json` and `report.html`, print the tables.
 
     Raises:
         EdgebeeError: see its tree.
     """
-    from tqdm import tqdm
-
-    from edgebee.benchmarks.measure.measurement import measure
-    from edgebee.benchmarks.measure.results_file import to_json
-    from edgebee.benchmarks.report.gallery import worth_a_look
-    from edgebee.benchmarks.report.page import write_page
-    from edgebee.benchmarks.report.tables import print_tables, to_markdown
+    from edgebee.benchmarks.measure.measurement import benchmark
+    from edgebee.benchmarks.report.tables import print_tables
     from edgebee.edge.classify import silence_decoder_warnings
-    from edgebee.files import output_directory, write_checksums, write_text
 
     silence_decoder_warnings()
-    subject = _subject(folder, data)
-    with (
-        output_directory(folder),
-        tqdm(unit="step", disable=None, bar_format="{desc} {n} [{elapsed}]") as bar,
-    ):
-
-        def progress(text: str) -> None:
-            bar.set_description_str(text)
-            bar.update()
-
-        results = measure(subject, plan, progress=progress)
-        write_text(folder / "benchmark.json", to_json(results))
-        # Loading it takes seconds; with every photo right there is nothing to ask it.
-        asked = bool(worth_a_look(results)[0])
-        write_page(folder, results, model=_load_keras(folder / KERAS_NAME) if asked else None)
-        write_checksums(folder)
+    show_log_records()
+    with ProgressBars() as bars:
+        results = benchmark(folder, data, plan, output=folder, progress=bars)
     if markdown:
-        click.echo(to_markdown(results))
+        click.echo(results.to_markdown())
     else:
         print_tables(results)
     _say(results, folder)
-    _warn_of_stale(folder / KERAS_NAME, list(subject.files))
     return results
-
-
-def _load_keras(path: Path) -> Any:
-    """The Keras model, which the page asks what it looked at; None when there is none."""
-    if not path.is_file():
-        return None
-    from edgebee.tensorflow_runtime import start_tensorflow
-
-    start_tensorflow()
-    from edgebee.convert.keras_model import load_keras
-
-    return load_keras(path)
-
-
-def _cores(threads: int | None) -> int:
-    """The threads asked for, at most all cores: more are far slower, not faster."""
-    from edgebee.edge.classify import available_cpus
-
-    return min(threads or available_cpus(), available_cpus())
-
-
-def _subject(folder: Path, data: str | None) -> Subject:
-    """The models of the folder and the photos to measure on; nothing is loaded yet.
-
-    Raises:
-        BenchmarkError: there are no models.
-        DataError: there are no photos, or of other classes.
-        ConversionError: the Keras file is none.
-        ModelError: a `.tflite` file is damaged.
-    """
-    from edgebee.benchmarks.measure.plan import Subject
-    from edgebee.benchmarks.measure.results import Data
-    from edgebee.convert.keras_file import check_keras_file
-    from edgebee.edge.tflite.model_file import check_model_file
-    from edgebee.errors import BenchmarkError
-    from edgebee.run import load_training_photos
-
-    keras = folder / KERAS_NAME
-    files = sorted(folder.glob("*.tflite"), key=lambda path: path.stat().st_size, reverse=True)
-    if not (files or keras.is_file()):
-        raise BenchmarkError(
-            f"{folder}: no {KERAS_NAME} and no .tflite there; make them with: edgebee train, "
-            "then edgebee convert"
-        )
-    if keras.is_file():
-        check_keras_file(keras)
-    for file in files:
-        check_model_file(file)
-    dataset: Dataset = load_training_photos(folder, data)
-    described = Data(
-        dataset.name, dataset.source, str(dataset.root), dataset.drawn, dataset.labels, (), ()
-    )
-    photos = dataset.validation
-    return Subject(folder, tuple(files), described, photos.paths, photos.classes)
 
 
 def _say(results: Results, folder: Path) -> None:
     """The conditions, and everything that was not as it should be."""
-    for message in results.data.skipped:
-        log(f"warning: {message}; left out")
     for device in results.devices:
         if device.noisy:
             log(
@@ -262,19 +176,6 @@ def _next_file(folder: Path, results: Results) -> Path | None:
 def _say_next(folder: Path, results: Results) -> None:
     best = _next_file(folder, results)
     if best is None:
-        log(f"Next: edgebee convert {folder / KERAS_NAME} --quantize all")
+        log(f"Next: edgebee convert {folder / 'model.keras'} --quantize all")
     else:
         log(f"Next: edgebee classify -m {best} PHOTO")
-
-
-def _warn_of_stale(keras_path: Path, files: list[Path]) -> None:
-    """Say which files were converted before the model was trained again."""
-    if not keras_path.is_file():
-        return
-    trained = keras_path.stat().st_mtime
-    stale = [file.name for file in files if trained - file.stat().st_mtime > STALE_SECONDS]
-    if stale:
-        log(
-            f"warning: {', '.join(stale)}: older than {keras_path}, so of an earlier training; "
-            "run edgebee convert again"
-        )

@@ -104,7 +104,9 @@ def test_a_model_whose_scores_are_no_numbers_is_refused(edgebee, int8_folder, ar
     broken.write_bytes(network[:middle] + nan + network[middle + len(nan) :])
     with zipfile.ZipFile(broken, "a") as archive:
         archive.write(int8_folder / "labels.txt", "labels.txt")
-    assert_refused(edgebee("benchmark", int8_folder, *SHORT), broken, "its scores are no numbers")
+    assert_refused(
+        edgebee("benchmark", int8_folder, *SHORT), broken, "its scores are NaN or infinite"
+    )
 
 
 @pytest.mark.slow  # TensorFlow starts once more
@@ -117,7 +119,7 @@ def test_a_keras_model_whose_scores_are_no_numbers_is_named_and_left_out(edgebee
     model.save(broken)
     done = edgebee("benchmark", folder, *SHORT)
     assert done.status == 1
-    assert f"{broken}: gives scores that are no numbers; train it again" in done.err
+    assert f"{broken}: gives scores that are NaN or infinite; train it again" in done.err
     results = read_results(folder / "benchmark.json")
     assert [variant.name for variant in results.variants] == ["model_int8.tflite"]
 

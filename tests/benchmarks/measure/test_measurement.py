@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import edgebee
 import edgebee.edge
 from edgebee.benchmarks.measure.measurement import measure
 from edgebee.benchmarks.measure.plan import Plan, Subject
 from edgebee.benchmarks.measure.results import Data
 from edgebee.benchmarks.measure.variants import first_choice, variant_name
 from edgebee.benchmarks.measure.workers import WorkerError
+from edgebee.photos.dataset import Dataset, Photos
 
 LABELS = ("ants", "bees")
 MODEL = Path(edgebee.edge.__path__[0]) / "models" / "hymenoptera_int8.tflite"
@@ -61,6 +63,21 @@ def test_two_models_alike_get_the_same_figures(subject):
     assert here.reference == "model_int8.tflite"
     assert [run.ratio is None for run in here.runs] == [True, False]
     assert (results.reference, results.history, here.failure) == (None, None, None)
+
+
+def test_the_public_function_returns_results_and_writes_only_where_it_is_told(subject, tmp_path):
+    pytest.importorskip("jinja2", reason="needs edgebee[train]")
+    photos = Photos(subject.paths, subject.classes)
+    dataset = Dataset("photos", str(tmp_path), tmp_path, LABELS, Photos((), ()), photos, False)
+    before = set(tmp_path.iterdir())
+    steps = []
+    results = edgebee.benchmark(tmp_path, dataset, PLAN, progress=steps.append)
+    assert set(tmp_path.iterdir()) == before
+    assert [one.done for one in steps] == list(range(1, len(steps) + 1))
+    assert f"{results.variants[0].accuracy.correct}/4" in results.to_markdown()
+    page = results.write_report(tmp_path / "out.html")
+    assert "<h1>" in page.read_text()
+    assert (tmp_path / "out" / "accuracy_0.png").is_file()
 
 
 @pytest.mark.parametrize("when", ["model_other.tflite: round 2", "model_other.tflite: accuracy"])

@@ -16,7 +16,7 @@ from chromium import Chromium, find_chromium, running_chromium  # beside this fi
 from example_pages import NASTY, history, make_big, with_failure, write_noise
 
 from edgebee.benchmarks.measure.devices import Reading
-from edgebee.benchmarks.report.page import PLOTS_FOLDER, draw_charts, render_page, write_page
+from edgebee.benchmarks.report.page import draw_charts, render_page, write_page
 from edgebee.files import write_json
 
 pytest.importorskip("jinja2", reason="needs edgebee[train]")
@@ -57,7 +57,7 @@ def page_of(tmp_path_factory):
         if word == "two classes":
             write_json(folder / "history.json", history())
             results = replace(results, history="history.json")
-        return write_page(folder, results)
+        return write_page(folder / "report.html", results)
 
     return make
 
@@ -92,15 +92,15 @@ def test_a_name_in_no_known_encoding_can_be_written(tmp_path):
     results = replace(results, data=replace(results.data, photos=photos))
     wrong = replace(results.variants[0], scores=tuple((0.5, 0.5) for _ in photos))
     results = replace(results, variants=(wrong, *results.variants[1:]))
-    assert "val/\\udcff1.jpg" in write_page(tmp_path, results).read_text()
+    assert "val/\\udcff1.jpg" in write_page(tmp_path / "report.html", results).read_text()
 
 
 def test_the_charts_lie_beside_it_and_old_ones_go(tmp_path):
-    plots = tmp_path / PLOTS_FOLDER
+    plots = tmp_path / "report"
     plots.mkdir()
     for name in ("accuracy_1.png", "devices.png", "my own.png"):
         (plots / name).write_bytes(b"of an earlier benchmark with two devices")
-    write_page(tmp_path, make_big(tmp_path, variants=1, photos=20))
+    write_page(tmp_path / "report.html", make_big(tmp_path, variants=1, photos=20))
     assert {path.stem for path in plots.iterdir()} == {
         "accuracy_0", "latency_0", "stages_0", "confusion_0", "reliability", "my own",
     }  # fmt: skip
@@ -119,9 +119,9 @@ def test_the_training_is_shown_where_there_is_a_record(tmp_path, name, content, 
     if content is not None:
         (tmp_path / "history.json").write_text(content)
     results = replace(make_big(tmp_path, variants=1, photos=20), history=name)
-    page = write_page(tmp_path, results).read_text()
+    page = write_page(tmp_path / "report.html", results).read_text()
     assert words in page
-    assert (tmp_path / PLOTS_FOLDER / "training_curves.png").is_file() == ('{"' in (content or ""))
+    assert (tmp_path / "report" / "training_curves.png").is_file() == ('{"' in (content or ""))
 
 
 def test_conditions_and_failures_are_shown(tmp_path):
@@ -137,7 +137,7 @@ def test_conditions_and_failures_are_shown(tmp_path):
         devices=(here, *results.devices[1:]),
         data=replace(results.data, skipped=("a.jpg: unreadable",)),
     )
-    page = write_page(tmp_path, results).read_text()
+    page = write_page(tmp_path / "report.html", results).read_text()
     for words in ("600 to 1,800 MHz", "48 to 82 °C", "0.2 to 1.4", "too hot", "Pi &lt;4&gt;",
                   "connection refused; check that ssh runs there",
                   "1 more could not be read"):  # fmt: skip

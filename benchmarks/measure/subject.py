@@ -1,0 +1,77 @@
+"""What a benchmark measures: the models of an artifacts folder, and the photos for them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from edgebee.benchmarks.measure.plan import Subject
+from edgebee.benchmarks.measure.results import Data
+from edgebee.convert.keras_file import check_keras_file
+from edgebee.edge.tflite.model_file import check_model_file
+from edgebee.errors import BenchmarkError
+from edgebee.photos.dataset import Dataset
+from edgebee.run import MODEL_NAME, load_training_photos
+
+__all__ = ["find_subject", "warn_of_stale_models"]
+
+STALE_SECONDS = 10
+"""A `.tflite` so much older than the Keras model beside it was made from an earlier one: copying
+a folder takes less, training takes more."""
+
+logger = logging.getLogger("edgebee.benchmarks")
+
+
+def find_subject(artifacts: Path, dataset: Dataset | str | None) -> Subject:
+    """The models of the folder and the photos to measure on; no model is loaded yet.
+
+    Args:
+        artifacts: with `model.keras`, `.tflite` files or both.
+        dataset: photos, of which the validation part is taken; a text is loaded as by
+            `load_dataset`, None takes those that the model was trained with.
+
+    Raises:
+        BenchmarkError: there are no models.
+        DataError: there are no photos, or of other classes.
+        ConversionError: the Keras file is none.
+        ModelError: a `.tflite` file is damaged.
+    """
+    keras = artifacts / MODEL_NAME
+    files = sorted(artifacts.glob("*.tflite"), key=lambda path: path.stat().st_size, reverse=True)
+    if not (files or keras.is_file()):
+        raise BenchmarkError(
+            f"{artifacts}: no {MODEL_NAME} and no .tflite there; make them with: edgebee train, "
+            "then edgebee convert"
+        )
+    if keras.is_file():
+        check_keras_file(keras)
+    for file in files:
+        check_model_file(file)
+    if dataset is None or isinstance(dataset, str):
+        dataset = load_training_photos(artifacts, dataset)
+    data = Data(
+        name=dataset.name,
+        source=dataset.source,
+        root=str(dataset.root),
+        drawn=dataset.drawn,
+        labels=dataset.labels,
+        photos=(),
+        skipped=(),
+    )
+    photos = dataset.validation
+    return Subject(artifacts, tuple(files), data, photos.paths, photos.classes)
+
+
+def warn_of_stale_models(subject: Subject) -> None:
+    """Log which files were converted before the Keras model beside them was trained."""
+    keras = subject.folder / MODEL_NAME
+    if not keras.is_file():
+        return
+    trained = keras.stat().st_mtime
+    stale = [one.name for one in subject.files if trained - one.stat().st_mtime > STALE_SECONDS]
+    if stale:
+        logger.warning(
+            "%s: older than %s, so of an earlier training; run edgebee convert again",
+            ", ".join(stale),
+            keras,
+        )
