@@ -32,6 +32,7 @@ import io
 import itertools
 import json
 import logging
+import math
 import re
 import struct
 import subprocess
@@ -776,7 +777,7 @@ def invoke(
     with _raise_as(ModelError, f"{model}: makes no prediction", "copy or convert it again"):
         _fill_input(interpreter, pixels, input_values)
         interpreter.invoke()
-        scores = _dequantize(interpreter.get_tensor(output["index"])[0], output)
+        scores = _dequantize(interpreter.get_tensor(output["index"]), output).reshape(-1)
         if not np.isfinite(scores).all():
             raise ValueError("its scores are NaN or infinite")
     return scores
@@ -919,6 +920,7 @@ class Classifier:
         self.threshold = own_threshold if threshold is None else threshold
         self.size = _check_shapes(self.interpreter, self.labels, model)
         self.input_values = self._find_input_values()
+        self._gives_logits = False
         self._idle = [self.interpreter]  # an interpreter serves one caller at a time
         self._embedder: tuple[Any, int] | None = None
         self._embedding = threading.Lock()
@@ -986,6 +988,7 @@ class Classifier:
             interpreter = make_interpreter(self.model, 1)
         scores = invoke(interpreter, pixels, self.model, self.input_values)
         self._idle.append(interpreter)
+        scores = self._as_probabilities(scores)
         ended = time.perf_counter()
         order = rank(scores)
         best = float(scores[order[0]])
@@ -996,6 +999,19 @@ class Classifier:
             decode_ms=(decoded - started) * 1e3,
             invoke_ms=(ended - decoded) * 1e3,
         )
+
+    def _as_probabilities(self, scores: Scores) -> Scores:
+        """One probability per label, also of models that give logits or one sigmoid score."""
+        if len(scores) < len(self.labels):  # of two labels, the second one's
+            return np.array([1 - scores[0], scores[0]], np.float32)
+        if not self._gives_logits and (scores.min() < -0.01 or scores.max() > 1.01):
+            self._gives_logits = True
+            _log.warning("%s: gives logits, which softmax makes scores of", self.model)
+        if not self._gives_logits:
+            return scores
+        powers = np.exp(scores - scores.max())
+        shares: Scores = powers / powers.sum()
+        return shares
 
     def predict_batch(self, photos: Iterable[Photo]) -> list[Prediction]:
         """Classify photos on all CPUs; the predictions are in the order of the photos.
@@ -1094,7 +1110,7 @@ def _check_shapes(interpreter: Any, labels: Sequence[str], model: StrPath) -> tu
     elif names < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         problem = f"two of its label names are {twice!r}; each must be another"
-    elif scores != [1, names]:
+    elif scores[:1] != [1] or math.prod(scores) not in ({1, 2} if names == 2 else {names}):
         problem = f"gives {scores} scores, not [1, {names}] for its {names} label names"
     if problem:
         raise ModelError(f"{model}: {problem}")

@@ -1,4 +1,4 @@
-"""Every photo decoded once, for all the models that are asked about it."""
+"""Every photo decoded once, for all the models that are measured on it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Decoded:
 
     Attributes:
         pixels: an `.npy` file of `uint8 [N, H, W, 3]`.
-        readable: the places, in the list that was given, of its photos.
+        readable: the indices, in the list that was given, of its photos.
         skipped: a message for each photo that is not among them.
     """
 
@@ -89,12 +89,12 @@ def first_readable(paths: Sequence[Path]) -> Path:
         BenchmarkError: there is none.
     """
     for path in paths:
-        with contextlib.suppress(PhotoError):  # told of when all photos are decoded
+        with contextlib.suppress(PhotoError):  # reported when all photos are decoded
             read_photo(path)
             return path
     raise BenchmarkError(_NONE)
 
 
 def spread_evenly(total: int, wanted: int) -> list[int]:
-    """At most `wanted` of `total` places, evenly spread, so that every class has its share."""
+    """At most `wanted` of `total` indices, evenly spread, so that every class has its share."""
     return sorted({round(place) for place in np.linspace(0, total - 1, min(wanted, total))})

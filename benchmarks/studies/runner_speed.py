@@ -1,10 +1,10 @@
-"""How close the runner is to the least that an answer can cost, as ratios within one run.
+"""How close the runner is to the least that a prediction can cost, as ratios within one run.
 
 The *floor* of a photo is what nobody can go below: the JPEG decoded at the smallest scale
 that covers the model's input, and the bare invoke of the int8 model. The *usual way* is
 what the examples of TFLite do: the photo decoded in full, resized, and a float32 model.
 
-Ways that are compared take turns, photo by photo or process by process, so that whatever
+Ways that are compared are timed interleaved, photo by photo or process by process, so that whatever
 else the machine does meets all of them; of each the median counts. Absolute times depend on
 the machine, the ratios hardly.
 """
@@ -52,9 +52,9 @@ interpreter.allocate_tensors()
 interpreter.invoke()
 print(flush=True)
 """
-"""The least that a process must do before it can answer: its imports, the model, one invoke."""
+"""The least that a process must do before it can predict: its imports, the model, one invoke."""
 
-MANY_ANSWERS = """
+MANY_PREDICTIONS = """
 import itertools, pathlib, re, sys
 import classify
 
@@ -66,8 +66,8 @@ def open_files():
     return sum(1 for _ in pathlib.Path("/proc/self/fd").iterdir())
 
 model, photo, total = sys.argv[1], sys.argv[2], int(sys.argv[3])
-answers = classify.Classifier(model, threads=1).classify_many(itertools.repeat(photo, total))
-for number, _ in enumerate(answers, 1):
+results = classify.Classifier(model, threads=1).classify_many(itertools.repeat(photo, total))
+for number, _ in enumerate(results, 1):
     if number == max(total // 10, 1):
         early, early_files = occupied_mb("VmRSS"), open_files()
 print(occupied_mb("VmHWM"), early, occupied_mb("VmRSS"), early_files, open_files())
@@ -91,12 +91,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a process that answers many photos occupies, megabytes of 10^6 bytes."""
+    """What a process that classifies many photos occupies, megabytes of 10^6 bytes."""
 
-    answers: int
+    predictions: int
     peak_mb: float
     early_mb: float
-    """After the first tenth of the answers."""
+    """After the first tenth of the predictions."""
     late_mb: float
     """After the last."""
     early_files: int
@@ -120,8 +120,8 @@ def camera_photo(path: Path, width: int, height: int) -> Path:
     return path
 
 
-def take_turns(rounds: int, *ways: Callable[[], float | None]) -> list[float]:
-    """Do each of the ways `rounds` times, by turns; the median of each, milliseconds.
+def time_interleaved(rounds: int, *ways: Callable[[], float | None]) -> list[float]:
+    """Do each of the ways `rounds` times, interleaved; the median of each, milliseconds.
 
     A way may return the seconds that count, where these are not all that it takes.
     """
@@ -152,7 +152,7 @@ def compare_photo(
     if float_model:
         usual = classify.make_interpreter(float_model, 1)
         ways.append(lambda: _usual_way(photo, usual))
-    ours, floor, *others = take_turns(rounds, *ways)
+    ours, floor, *others = time_interleaved(rounds, *ways)
     found = [Comparison(name, ours, floor, "floor")]
     return found + [Comparison(name, ours, other, "usual way") for other in others]
 
@@ -175,10 +175,10 @@ def _usual_way(photo: Path, interpreter: Any) -> None:
 
 
 def compare_cold_start(photo: Path, model: Path, rounds: int) -> Comparison:
-    """`classify.py photo.jpg`, from the start of the process to its answer, and `BARE_START`."""
+    """`classify.py photo.jpg`, from the process's start to its prediction, and `BARE_START`."""
     with _lone_runner(model) as folder:
         (folder / "bare.py").write_text(BARE_START, encoding="utf-8")
-        ours, bare = take_turns(
+        ours, bare = time_interleaved(
             rounds,
             lambda: _first_line(folder, "classify.py", "-m", model.name, photo),
             lambda: _first_line(folder, "bare.py", model.name),
@@ -191,23 +191,23 @@ def compare_folder(photos: Sequence[Path], model: Path, rounds: int) -> Comparis
     cores = classify.available_cpus()
     classifier = classify.Classifier(model, threads=1)
 
-    def answer(workers: int) -> None:
-        for _, answer in classifier.classify_many(photos, workers=workers):
-            if isinstance(answer, classify.PhotoError):
-                raise answer
+    def classify_all(workers: int) -> None:
+        for _, result in classifier.classify_many(photos, workers=workers):
+            if isinstance(result, classify.PhotoError):
+                raise result
 
-    one, all_ = take_turns(rounds, lambda: answer(1), lambda: answer(cores))
+    one, all_ = time_interleaved(rounds, lambda: classify_all(1), lambda: classify_all(cores))
     return Comparison("a folder", all_ / len(photos), one / len(photos), "one core")
 
 
-def measure_memory(photo: Path, model: Path, answers: int) -> Memory:
-    """Answer the same photo again and again in a process of its own, on all cores."""
+def measure_memory(photo: Path, model: Path, predictions: int) -> Memory:
+    """Classify the same photo again and again in a process of its own, on all cores."""
     with _lone_runner(model) as folder:
-        (folder / "many.py").write_text(MANY_ANSWERS, encoding="utf-8")
+        (folder / "many.py").write_text(MANY_PREDICTIONS, encoding="utf-8")
         peak, early, late, *files = _python(
-            folder, "many.py", model.name, photo, str(answers)
+            folder, "many.py", model.name, photo, str(predictions)
         ).split()
-    return Memory(answers, float(peak), float(early), float(late), int(files[0]), int(files[1]))
+    return Memory(predictions, float(peak), float(early), float(late), int(files[0]), int(files[1]))
 
 
 @contextmanager
@@ -220,7 +220,7 @@ def _lone_runner(model: Path) -> Iterator[Path]:
 
 
 def _first_line(folder: Path, *arguments: str | Path) -> float:
-    """Seconds from the start of a Python process to its first line; it may then end in peace."""
+    """Seconds from the start of a Python process to its first line; it may then end."""
     start = time.perf_counter()
     with _start(folder, *arguments) as process:
         line = process.stdout and process.stdout.readline()

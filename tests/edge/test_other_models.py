@@ -193,3 +193,43 @@ def test_features_are_refused_where_no_dense_layer_makes_the_scores(tmp_path):
     classifier = classify.Classifier(write(tmp_path, channel_means, (1, 4, 6, 3)))
     with pytest.raises(classify.ModelError, match="has no dense layer"):
         classifier.embed(PATTERN)
+
+
+def test_one_sigmoid_score_is_that_of_the_second_label(tmp_path):
+    def blueness(pixels):
+        return tf.reduce_mean(pixels, axis=[1, 2])[:, 2:] / 255.0
+
+    classifier = classify.Classifier(write(tmp_path, blueness, (1, 4, 6, 3), labels=2))
+    scores = classifier(np.full((4, 6, 3), 204, np.uint8)).scores
+    assert scores == pytest.approx({"label 1": 0.8, "label 0": 0.2})
+
+
+def test_logits_become_scores_with_a_line(tmp_path, caplog):
+    path = write(tmp_path, lambda x: channel_means(x) * 20.0 - 10.0, (1, 4, 6, 3))
+    classifier = classify.Classifier(path)
+    caplog.clear()
+    for _ in range(2):
+        scores = classifier(PATTERN).scores
+    logits = PATTERN.mean(axis=(0, 1)) / 255 * 20 - 10
+    shares = np.exp(logits) / np.exp(logits).sum()
+    assert [scores[f"label {index}"] for index in range(3)] == pytest.approx(shares, abs=1e-5)
+    assert caplog.messages == [f"{path}: gives logits, which softmax makes scores of"]
+
+
+def test_scores_of_more_dimensions_are_taken_as_they_are(tmp_path):
+    path = write(tmp_path, lambda x: tf.reshape(channel_means(x), [1, 1, 1, 3]), (1, 4, 6, 3))
+    assert classify.Classifier(path)(PATTERN).label == "label 2"
+
+
+@pytest.mark.parametrize(
+    ("shape", "function", "reason"),
+    [
+        ((1, 3, 4, 6), lambda x: tf.reduce_mean(x, axis=[2, 3]), "(channels first)"),
+        ((1, 4, 6, 1), lambda x: tf.reduce_mean(x, axis=[1, 2]), "(grey)"),
+        ((1, None, None, 3), channel_means, "takes photos of any size"),
+    ],
+)
+def test_what_is_wrong_with_an_input_is_said(tmp_path, shape, function, reason):
+    with pytest.raises(classify.ModelError) as caught:
+        classify.Classifier(write(tmp_path, function, shape))
+    assert reason in str(caught.value)

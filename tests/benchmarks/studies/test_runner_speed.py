@@ -21,9 +21,9 @@ def test_the_photo_is_as_a_camera_makes_it(tmp_path):
     assert 2e6 < path.stat().st_size < 8e6  # bytes; fewer would decode too easily
 
 
-def test_ways_take_turns_and_the_first_time_does_not_count():
+def test_ways_are_interleaved_and_the_first_time_does_not_count():
     done = []
-    medians = runner_speed.take_turns(
+    medians = runner_speed.time_interleaved(
         3, lambda: done.append("a"), lambda: done.append("b") or float(done.count("b"))
     )
     assert done == ["a", "b"] * 4
@@ -45,7 +45,7 @@ def test_comparisons_are_those_that_are_asked_for(photo):
 
 def test_memory_is_that_of_the_runner_alone(photo):
     memory = runner_speed.measure_memory(photo, find_model(), 20)
-    assert memory.answers == 20
+    assert memory.predictions == 20
     assert 3 <= memory.late_files <= memory.early_files
     # NumPy, Pillow, a runtime and a model: more than nothing, less than this process with pytest.
     assert 20 < memory.late_mb <= memory.peak_mb < 200
