@@ -1,132 +1,48 @@
-"""Will a model run on this machine? Everything that has kept one from running, looked at in turn.
+"""Whether a model will run, on this machine or another: everything that has kept one from running.
 
-Works in the plain install. What could end the process is done in a child, see `trial`.
+Works in the plain install. What could end the process is done in a child, see `isolated_run`.
 """
 
 from __future__ import annotations
 
 import os
-import platform
-import struct
 import sys
-import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from edgebee.edge.device.isolated_run import Trial, try_model
+from edgebee.edge.device.isolated_run import IsolatedRun, run_isolated
 from edgebee.edge.device.platforms import (
+    NEW_CARD,
     NUMPY_1_ONLY,
     OLDEST_PYTHON,
-    check_model,
+    VENV_PIP,
+    Machine,
+    dotted,
     find_wheel,
     install_command,
     remedy_without_wheel,
     why_no_wheel,
 )
 from edgebee.edge.device.problems import FAILED, OK, WARNING, Problem
-from edgebee.edge.device.throttling import check_throttling, read_flags
+from edgebee.edge.device.system_info import SystemInfo
+from edgebee.edge.device.throttling import check_throttling
 from edgebee.edge.tflite.model_file import ModelFile
+from edgebee.edge.tflite.runtimes import UnknownRuntimeError, check_operators
 
-__all__ = ["SystemInfo", "examine_here", "look_around"]
+__all__ = ["check_model", "examine_machine", "examine_system"]
 
 SPARE_MB = 100
-"""What a Pi's other work should have left, beside the model: a photo of 12 megapixels takes 36."""
+"""That should remain for a Pi's other work: a photo of 12 megapixels takes 36."""
 LITERT_FOR_NUMPY_2 = (1, 1)
 """The first LiteRT whose wheels work under NumPy 2; 1.0.1 raises a SystemError there."""
 
 
-@dataclass(frozen=True)
-class SystemInfo:
-    """This machine, as far as it decides whether a model runs."""
-
-    python: tuple[int, int, int]
-    bits: int
-    """Of this Python: 32 or 64, whatever the kernel is."""
-    kernel: str
-    """Architecture of the kernel, as `uname -m` says."""
-    glibc: tuple[int, int] | None
-    packages: dict[str, str]
-    """Installed package -> version, of those that matter."""
-    cores: int
-    """That this process may run on."""
-    quota: float | None
-    """Cores' worth of time that a container may use; None without such a limit."""
-    available_mb: float | None
-    throttled: int | None
-
-    @property
-    def architecture(self) -> str:
-        """Of the programs, as wheels name it. A 64-bit kernel can run a 32-bit system."""
-        if self.bits == 64:
-            return {"AMD64": "x86_64", "arm64": "aarch64"}.get(self.kernel, self.kernel)
-        return {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}.get(
-            self.kernel, self.kernel
-        )
-
-
-def look_around() -> SystemInfo:
-    """Describe this machine. Reads files and installed packages' names, and runs `vcgencmd`."""
-    from edgebee.edge.classify import available_cpus
-
-    names = ("numpy", "pillow", "ai-edge-litert", "tflite-runtime")
-    return SystemInfo(
-        python=sys.version_info[:3],
-        bits=struct.calcsize("P") * 8,
-        kernel=platform.machine(),
-        glibc=_glibc(),
-        packages={name: found for name in names if (found := _version(name))},
-        cores=available_cpus(),
-        quota=parse_quota(_read("/sys/fs/cgroup/cpu.max")),
-        available_mb=parse_available_mb(_read("/proc/meminfo")),
-        throttled=read_flags(),
-    )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _glibc() -> tuple[int, int] | None:
-    name, number = platform.libc_ver()
-    if name != "glibc" or "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
-        return None
-    major, minor = number.split(".")[:2]
-    return int(major), int(minor)
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""  # not on this kind of system
-
-
-def parse_available_mb(meminfo: str) -> float | None:
-    """Megabytes that can be had without swapping, from `/proc/meminfo`; None if it does not say."""
-    for line in meminfo.splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return None
-
-
-def parse_quota(cpu_max: str) -> float | None:
-    """Cores' worth of time from cgroup's `cpu.max` (`50000 100000`: half); None for no limit."""
-    quota, _, period = cpu_max.strip().partition(" ")
-    return int(quota) / int(period) if quota.isdigit() and period.isdigit() else None
-
-
-def examine_here(
+def examine_system(
     here: SystemInfo, file: ModelFile, threads: int | None = None
 ) -> Iterator[Problem]:
-    """Will `file` run here? Findings as they are made; running the model takes a second or two.
+    """Whether a file will run here: checks as they are made; running it takes a second or two.
 
     Args:
-        here: from `look_around`.
+        here: from `read_system_info`.
         file: the model.
         threads: that it is meant to run on; default: all cores.
     """
@@ -136,11 +52,11 @@ def examine_here(
     yield runtime
     yield _numpy(here)
     yield from check_model(file, runtime.text) if runtime.status != FAILED else ()
-    trial = try_model(file.path, min(threads or here.cores, here.cores))
-    yield _trial(here, trial)
-    if trial.selftest is not None:
-        yield _selftest(trial.selftest, file)
-    yield from _memory(here, trial)
+    run = run_isolated(file.path, min(threads or here.cores, here.cores))
+    yield _run(here, run)
+    if run.selftest is not None:
+        yield _selftest(run.selftest, file)
+    yield from _memory(here, run)
     yield _threads(here, threads)
     if here.throttled is not None:
         yield check_throttling(here.throttled)
@@ -200,30 +116,30 @@ def _numpy(here: SystemInfo) -> Problem:
     return Problem("numpy", OK, f"NumPy {installed}")
 
 
-def _trial(here: SystemInfo, trial: Trial) -> Problem:
-    if trial.ended == "answered":
-        ms = f"loaded in {trial.load_ms:.0f} ms, answers in {trial.invoke_ms:.1f} ms"
-        return Problem("trial", OK, f"{trial.runtime}: {ms}")
+def _run(here: SystemInfo, run: IsolatedRun) -> Problem:
+    if run.ended == "answered":
+        ms = f"loaded in {run.load_ms:.0f} ms, one photo in {run.invoke_ms:.1f} ms"
+        return Problem("run", OK, f"{run.runtime}: {ms}")
     wheel = find_wheel(here.python[:2], here.architecture, here.glibc)
     remedy = install_command(wheel, sys.executable) if wheel else "edgebee inspect MODEL"
-    return Problem("trial", FAILED, f"{trial.ended}: {trial.reason}", remedy)
+    return Problem("run", FAILED, f"{run.ended}: {run.reason}", remedy)
 
 
 def _selftest(result: dict[str, object], file: ModelFile) -> Problem:
-    off = f"off by {result['difference']:.3g}" if result["difference"] else "equal to the bit"
+    off = f"max. difference {result['difference']:.3g}" if result["difference"] else "bit-identical"
     text = f"golden samples: {off} ({result['kernels']} kernels)"
     if result["passed"]:
         return Problem("selftest", OK, text)
     return Problem("selftest", FAILED, text, f"edgebee inspect {file.path}; then copy it again")
 
 
-def _memory(here: SystemInfo, trial: Trial) -> Iterator[Problem]:
+def _memory(here: SystemInfo, run: IsolatedRun) -> Iterator[Problem]:
     if here.available_mb is None:
         return
     text = f"{here.available_mb:.0f} MB available"
-    if trial.peak_mb:
-        text += f", the model with its runtime takes {trial.peak_mb:.0f}"
-    if here.available_mb < trial.peak_mb + SPARE_MB:
+    if run.peak_mb:
+        text += f", the model with its runtime takes {run.peak_mb:.0f}"
+    if here.available_mb < run.peak_mb + SPARE_MB:
         yield Problem("memory", WARNING, text, "ps aux --sort=-rss | head  # what takes it?")
         return
     yield Problem("memory", OK, text)
@@ -241,3 +157,67 @@ def _threads(here: SystemInfo, threads: int | None) -> Problem:
     return Problem(
         "threads", OK, cores if os.cpu_count() == here.cores else f"{cores} of {os.cpu_count()}"
     )
+
+
+def examine_machine(machine: Machine, file: ModelFile) -> tuple[Problem, ...]:
+    """Whether a file will run on a machine that is not here, from the table and the file alone.
+
+    Args:
+        machine: one of `platforms.MACHINES`.
+        file: the model.
+
+    Returns:
+        Checks in the order in which they matter; the first that failed is the obstacle.
+    """
+    found = [_python_of(machine)]
+    wheel = find_wheel(machine.python, machine.architecture, machine.glibc)
+    if found[0].status == FAILED:
+        return tuple(found)
+    if wheel is None:
+        reason = why_no_wheel(machine.python, machine.architecture, machine.glibc)
+        remedy = remedy_without_wheel(machine.architecture)
+        return (*found, Problem("runtime", FAILED, reason, remedy))
+    command = f"python3 -m venv ~/bee && {install_command(wheel, '~/bee/bin/python')}"
+    found.append(Problem("runtime", OK, f"{wheel.package} {wheel.version}", command))
+    if wheel.package in NUMPY_1_ONLY:
+        text = "NumPy 1, as in that command: under NumPy 2 this runtime ends the process"
+        found.append(Problem("numpy", OK, text))
+    if machine.architecture == "armv7l":
+        # pip chooses by `platform_machine`, and that is the kernel's: 64-bit on a Pi 4 or 5.
+        text = "where its kernel is 64-bit, pip looks for LiteRT, which has no 32-bit wheel"
+        remedy = "pip install click && pip install --no-deps edgebee".replace("pip", VENV_PIP)
+        found.append(Problem("edgebee", WARNING, text, remedy))
+    found += check_model(file, f"{wheel.package}=={wheel.version}")
+    return tuple(found)
+
+
+def _python_of(machine: Machine) -> Problem:
+    version = dotted(machine.python)
+    if machine.python < OLDEST_PYTHON:
+        text = f"Python {version}; edgebee needs {dotted(OLDEST_PYTHON)} or newer"
+        return Problem("python", FAILED, text, f"{NEW_CARD}: Raspberry Pi OS 12 or 13, 64-bit")
+    return Problem(
+        "python", OK, f"Python {version}, {machine.architecture}, glibc {dotted(machine.glibc)}"
+    )
+
+
+def check_model(file: ModelFile, runtime: str) -> list[Problem]:
+    """Whether the file is sound, and whether a runtime knows its operators."""
+    megabytes = file.size_bytes / 1e6
+    found = [Problem("model", OK, f"{file.path}: {megabytes:.2f} MB, sound")]
+    if file.problems:
+        text = f"{file.path}: {'; '.join(file.problems)}"
+        found = [Problem("model", FAILED, text, f"edgebee inspect {file.path}")]
+    try:
+        refused = check_operators(file.content, [runtime])
+    except UnknownRuntimeError as error:
+        package = runtime.partition("==")[0]
+        remedy = f"python3 -m pip install --upgrade {package}"
+        return [*found, Problem("operators", WARNING, str(error), remedy)]
+    for entry in refused:
+        text = str(entry).partition(";")[0]
+        found.append(Problem("operators", FAILED, text, entry.remedy.partition(", or there")[0]))
+    if not refused:
+        kinds = f"{len(file.operators)} kinds of operator"
+        found.append(Problem("operators", OK, f"{kinds}, all known to {runtime}"))
+    return found

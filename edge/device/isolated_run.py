@@ -1,4 +1,4 @@
-"""Load a model and let it answer, in a process of its own: only that proves that it runs here.
+"""Load a model and invoke it in a process of its own: only that proves that it runs here.
 
 Importing a runtime proves nothing: tflite-runtime imports under NumPy 2 and ends the process
 when it is used. `python -m edgebee.edge.device.isolated_run MODEL` is that process; it prints one
@@ -7,10 +7,8 @@ JSON object.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -20,8 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgebee.child_python import module_command
+from edgebee.edge.device.machine import installed_versions, peak_memory_mb
 
-__all__ = ["Trial", "main", "try_model"]
+__all__ = ["IsolatedRun", "main", "run_isolated"]
 
 SECONDS = 120
 """Longer than the slowest Pi takes to import NumPy, load a model and answer for its samples."""
@@ -29,8 +28,8 @@ _REFUSED = 1
 
 
 @dataclass(frozen=True)
-class Trial:
-    """How it went."""
+class IsolatedRun:
+    """How it ended, and what was measured."""
 
     ended: Literal["answered", "refused", "crashed", "hung"]
     reason: str = ""
@@ -41,14 +40,14 @@ class Trial:
     invoke_ms: float = 0.0
     """The median of five."""
     peak_mb: float = 0.0
-    """The most memory that the process took."""
+    """The most memory that the process took; 0 where the system does not tell."""
     selftest: dict[str, Any] | None = None
     """Of the golden samples, as `classify.SelfTest`; None if the model carries none."""
 
 
-def try_model(
+def run_isolated(
     model: str | os.PathLike[str], threads: int = 1, python: str = sys.executable
-) -> Trial:
+) -> IsolatedRun:
     """Run a model in a child process.
 
     Args:
@@ -67,14 +66,14 @@ def try_model(
             stdin=subprocess.DEVNULL, errors="replace",
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return Trial("hung", f"no answer within {SECONDS} s")
+        return IsolatedRun("hung", f"no answer within {SECONDS} s")
     if done.returncode < 0:
-        return Trial("crashed", f"the process ended with {_signal_name(-done.returncode)}")
+        return IsolatedRun("crashed", f"the process ended with {_signal_name(-done.returncode)}")
     lines = done.stdout.strip().splitlines()
     if done.returncode not in {0, _REFUSED} or not lines:
-        last = done.stderr.strip().splitlines() or ["it said nothing"]
-        return Trial("crashed", f"exit status {done.returncode}: {last[-1]}")
-    return Trial(**json.loads(lines[-1]))
+        last = done.stderr.strip().splitlines() or ["it printed nothing"]
+        return IsolatedRun("crashed", f"exit status {done.returncode}: {last[-1]}")
+    return IsolatedRun(**json.loads(lines[-1]))
 
 
 def _signal_name(number: int) -> str:
@@ -85,18 +84,18 @@ def _signal_name(number: int) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """The child: `MODEL THREADS`. Prints a `Trial` as JSON."""
+    """The child: `MODEL THREADS`. Prints a `IsolatedRun` as JSON."""
     from edgebee.edge.classify import EdgebeeError
 
     try:
-        trial = _run(Path(arguments[0]), int(arguments[1]))
+        result = _run(Path(arguments[0]), int(arguments[1]))
     except EdgebeeError as error:
-        trial = Trial("refused", str(error))
-    print(json.dumps(asdict(trial)))
-    return 0 if trial.ended == "answered" else _REFUSED
+        result = IsolatedRun("refused", str(error))
+    print(json.dumps(asdict(result)))
+    return 0 if result.ended == "answered" else _REFUSED
 
 
-def _run(model: Path, threads: int) -> Trial:
+def _run(model: Path, threads: int) -> IsolatedRun:
     import numpy as np
 
     from edgebee.edge.classify import make_interpreter, read_manifest, selftest
@@ -113,36 +112,18 @@ def _run(model: Path, threads: int) -> Trial:
         interpreter.invoke()
         times.append((time.perf_counter() - start) * 1e3)
     result = selftest(model) if read_manifest(model).get("golden") else None
-    return Trial(
+    return IsolatedRun(
         ended="answered",
         runtime=_installed(type(interpreter).__module__.partition(".")[0].replace("_", "-")),
         load_ms=round(load_ms, 1),
         invoke_ms=round(sorted(times)[2], 2),
-        peak_mb=round(_peak_memory_mb(), 1),
+        peak_mb=round(peak_memory_mb() or 0.0, 1),
         selftest=result._asdict() if result else None,
     )
 
 
-def _peak_memory_mb() -> float:
-    """The most resident memory of this process.
-
-    Not `getrusage` where Linux can tell better: its maximum outlives an `exec` and would be that
-    of the parent.
-    """
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-
-
 def _installed(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"{package}=={version(package)}"
-    except PackageNotFoundError:
-        return package
+    return "==".join([package, *installed_versions([package]).values()])
 
 
 if __name__ == "__main__":

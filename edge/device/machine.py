@@ -5,18 +5,27 @@ What the system does not give, as on macOS and Windows, is None.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from edgebee.edge.device.throttling import active_flags, read_flags
 
-__all__ = ["describe_machine", "peak_memory_mb", "read_state"]
+__all__ = [
+    "available_memory_mb",
+    "cpu_quota",
+    "describe_machine",
+    "installed_versions",
+    "peak_memory_mb",
+    "read_state",
+]
 
 _PACKAGES = (
     "edgebee",
@@ -42,12 +51,6 @@ def describe_machine(cores: int, root: Path = Path("/")) -> dict[str, Any]:
         `processor`, `board`, `architecture`, `cores`, `memory_mb`, `governor`, `system`,
         `python` and `versions` (of installed libraries, by name).
     """
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # no machine has all of them
-            continue
     return {
         "processor": _processor(root),
         "board": (_text(root / "proc/device-tree/model") or "").strip("\0 \n") or None,
@@ -57,7 +60,7 @@ def describe_machine(cores: int, root: Path = Path("/")) -> dict[str, Any]:
         "governor": _text(root / _CPUFREQ / "scaling_governor"),
         "system": _system(root),
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": installed_versions(_PACKAGES),
     }
 
 
@@ -81,6 +84,28 @@ def peak_memory_mb(root: Path = Path("/")) -> float | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
     return None
+
+
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed, by name."""
+    versions = {}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
+
+
+def available_memory_mb(root: Path = Path("/")) -> float | None:
+    """Megabytes that can be had without swapping; None where unreadable."""
+    available = _facts(root / "proc/meminfo", ":").get("MemAvailable")
+    return int(available.split()[0]) * 1024 / 1e6 if available else None
+
+
+def cpu_quota(root: Path = Path("/")) -> float | None:
+    """Cores' worth of time that a container may use, as 0.5; None without such a limit."""
+    limit = _text(root / "sys/fs/cgroup/cpu.max") or ""  # `50000 100000`: half; `max 100000`
+    quota, _, period = limit.partition(" ")
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() else None
 
 
 def _text(path: Path) -> str | None:

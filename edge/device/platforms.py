@@ -1,26 +1,23 @@
-"""Machines that are not here: which Python, which runtime, and so whether a model runs there.
+"""Systems and runtimes: which Python each system has, which wheels exist, and so what runs where.
 
-The table is small and its facts are old news, each with its source, so that `edgebee doctor
---for` needs no network.
+The table is small and its facts are stable, each with its source, so that `edgebee doctor --for`
+needs no network. Nothing heavy is imported: the command line lists the names.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgebee.edge.device.problems import FAILED, OK, WARNING, Problem
-from edgebee.edge.tflite.model_file import ModelFile
-from edgebee.edge.tflite.runtimes import UnknownRuntimeError, check_operators
-
 __all__ = [
     "MACHINES",
+    "NEW_CARD",
     "NUMPY_1_ONLY",
     "OLDEST_PYTHON",
+    "VENV_PIP",
     "WHEELS",
     "Machine",
     "Wheel",
-    "check_model",
-    "examine_machine",
+    "dotted",
     "find_wheel",
     "install_command",
     "remedy_without_wheel",
@@ -28,11 +25,11 @@ __all__ = [
 ]
 
 OLDEST_PYTHON = (3, 10)
-"""edgebee's own demand, and `classify.py`'s."""
+"""That edgebee and `classify.py` need."""
 NUMPY_1_ONLY = frozenset({"tflite-runtime"})
 """Built against NumPy 1: imports under NumPy 2, then ends the process when a model is loaded."""
-_VENV_PIP = "~/bee/bin/python -m pip"
-_NEW_CARD = "sudo apt install rpi-imager  # and write its card anew"
+VENV_PIP = "~/bee/bin/python -m pip"
+NEW_CARD = "sudo apt install rpi-imager  # and write its card again"
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ def find_wheel(
 
 
 def why_no_wheel(python: tuple[int, int], architecture: str, glibc: tuple[int, int] | None) -> str:
-    """What is in the way where `find_wheel` finds nothing."""
+    """Why `find_wheel` finds nothing."""
     made = [wheel for wheel in WHEELS if architecture in wheel.architectures]
     if not made:
         return f"no TFLite runtime is made for {architecture}"
@@ -130,86 +127,27 @@ def why_no_wheel(python: tuple[int, int], architecture: str, glibc: tuple[int, i
     if python > last:
         return (
             f"the last runtime for {architecture} is {made[-1].package} {made[-1].version}, for "
-            f"Python {_dotted(last)} at most; this one is {_dotted(python)}"
+            f"Python {dotted(last)} at most; this one is {dotted(python)}"
         )
-    here = f"Python {_dotted(python)}, glibc {_dotted(glibc)}"
+    here = f"Python {dotted(python)}, glibc {dotted(glibc)}"
     return f"the runtimes for {architecture} need a newer system than {here}"
 
 
 def remedy_without_wheel(architecture: str) -> str:
     """A way out where no runtime is made for a machine."""
     if architecture == "armv6l":
-        return f"{_NEW_CARD}: Raspberry Pi OS, 64-bit, in a Pi Zero 2 W, 3, 4 or 5"
+        return f"{NEW_CARD}: Raspberry Pi OS, 64-bit, in a Pi Zero 2 W, 3, 4 or 5"
     if architecture == "armv7l":
-        return f"{_NEW_CARD}: Raspberry Pi OS, 64-bit"
+        return f"{NEW_CARD}: Raspberry Pi OS, 64-bit"
     return "docker run -it --rm python:3.11-slim-bookworm bash"
 
 
 def install_command(wheel: Wheel, python: str = "python3") -> str:
-    """What to paste to get everything that `classify.py` needs."""
+    """The command that installs everything that `classify.py` needs."""
     numpy = "'numpy<2'" if wheel.package in NUMPY_1_ONLY else "numpy"
     return f"{python} -m pip install {numpy} pillow {wheel.package}"
 
 
-def _dotted(version: tuple[int, ...]) -> str:
+def dotted(version: tuple[int, ...]) -> str:
+    """A version as it is written: `3.11`."""
     return ".".join(str(part) for part in version)
-
-
-def examine_machine(machine: Machine, file: ModelFile) -> tuple[Problem, ...]:
-    """Will `file` run on `machine`? From the table and the file alone; nothing is run.
-
-    Returns:
-        Findings in the order in which they matter; the first that failed is the obstacle.
-    """
-    found = [_python(machine)]
-    wheel = find_wheel(machine.python, machine.architecture, machine.glibc)
-    if found[0].status == FAILED:
-        return tuple(found)
-    if wheel is None:
-        reason = why_no_wheel(machine.python, machine.architecture, machine.glibc)
-        remedy = remedy_without_wheel(machine.architecture)
-        return (*found, Problem("runtime", FAILED, reason, remedy))
-    command = f"python3 -m venv ~/bee && {install_command(wheel, '~/bee/bin/python')}"
-    found.append(Problem("runtime", OK, f"{wheel.package} {wheel.version}", command))
-    if wheel.package in NUMPY_1_ONLY:
-        text = "NumPy 1 only: under NumPy 2 this runtime ends the process"
-        found.append(Problem("numpy", WARNING, text, f"{_VENV_PIP} install 'numpy<2'"))
-    if machine.architecture == "armv7l":
-        # pip chooses by `platform_machine`, and that is the kernel's: 64-bit on a Pi 4 or 5.
-        text = "its kernel may be 64-bit, and `pip install edgebee` then looks for LiteRT in vain"
-        remedy = "pip install click && pip install --no-deps edgebee".replace("pip", _VENV_PIP)
-        found.append(Problem("edgebee", WARNING, text, remedy))
-    found += check_model(file, f"{wheel.package}=={wheel.version}")
-    return tuple(found)
-
-
-def _python(machine: Machine) -> Problem:
-    version = _dotted(machine.python)
-    if machine.python < OLDEST_PYTHON:
-        text = f"Python {version}; edgebee needs {_dotted(OLDEST_PYTHON)} or newer"
-        return Problem("python", FAILED, text, f"{_NEW_CARD}: Raspberry Pi OS 12 or 13, 64-bit")
-    return Problem(
-        "python", OK, f"Python {version}, {machine.architecture}, glibc {_dotted(machine.glibc)}"
-    )
-
-
-def check_model(file: ModelFile, runtime: str) -> list[Problem]:
-    """What is odd about the file, and what of it a runtime would refuse."""
-    megabytes = file.size_bytes / 1e6
-    found = [Problem("model", OK, f"{file.path}: {megabytes:.2f} MB, sound")]
-    if file.problems:
-        text = f"{file.path}: {'; '.join(file.problems)}"
-        found = [Problem("model", FAILED, text, f"edgebee inspect {file.path}")]
-    try:
-        refused = check_operators(file.content, [runtime])
-    except UnknownRuntimeError as error:
-        package = runtime.partition("==")[0]
-        remedy = f"python3 -m pip install --upgrade {package}"
-        return [*found, Problem("operators", WARNING, str(error), remedy)]
-    for entry in refused:
-        text = str(entry).partition(";")[0]
-        found.append(Problem("operators", FAILED, text, entry.remedy.partition(", or there")[0]))
-    if not refused:
-        kinds = f"{len(file.operators)} kinds of operator"
-        found.append(Problem("operators", OK, f"{kinds}, all known to {runtime}"))
-    return found

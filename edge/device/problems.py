@@ -1,4 +1,4 @@
-"""What a look at a machine or a model found, and what to type about it."""
+"""The result of a check of a machine or a model, with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ Status = Literal["ok", "warning", "failed"]
 OK: Status = "ok"
 WARNING: Status = "warning"
 FAILED: Status = "failed"
-"""A model will not run, or not rightly; a warning is for what makes it slow or could go wrong."""
+"""A model will not run, or not correctly; a warning is for what makes it slow or could fail."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that was looked at."""
+    """One check and its result."""
 
     name: str
     status: Status
     text: str
     remedy: str = ""
-    """A command to paste; empty where nothing is amiss."""
+    """The command that fixes it; empty where there is no problem."""
 
 
-def render(findings: Iterable[Problem]) -> str:
-    """A line for each finding, and below those that need it the remedy."""
+def render(problems: Iterable[Problem]) -> str:
+    """A line for each check, and below those that failed the command that fixes it."""
     lines = []
-    for finding in findings:
-        lines.append(escape_control_chars(f"{finding.status:<8} {finding.name:<12} {finding.text}"))
-        if finding.remedy:
-            lines.append(escape_control_chars(f"{'':<21} -> {finding.remedy}"))
+    for problem in problems:
+        lines.append(escape_control_chars(f"{problem.status:<8} {problem.name:<12} {problem.text}"))
+        if problem.remedy:
+            lines.append(escape_control_chars(f"{'':<21} -> {problem.remedy}"))
     return "\n".join(lines)

@@ -17,19 +17,21 @@ import classify
 
 import edgebee
 from edgebee.edge.device import doctor, isolated_run, throttling
-from edgebee.edge.device.platforms import MACHINES, examine_machine, find_wheel
+from edgebee.edge.device.doctor import examine_machine
+from edgebee.edge.device.platforms import MACHINES, find_wheel
 from edgebee.edge.device.problems import FAILED, OK, WARNING, render
+from edgebee.edge.device.system_info import SystemInfo, read_system_info
 from edgebee.edge.tflite.model_file import read_model_file
 
 PACKAGE = str(Path(edgebee.__file__).parents[1])
 CRASHING = os.environ.get("EDGEBEE_TEST_TFLITE_NUMPY2")
 
-PI = doctor.SystemInfo(
+PI = SystemInfo(
     python=(3, 11, 2), bits=64, kernel="aarch64", glibc=(2, 36),
     packages={"numpy": "2.3.1", "pillow": "11.0", "ai-edge-litert": "2.3.0"},
     cores=4, quota=None, available_mb=800.0, throttled=0,
 )  # fmt: skip
-ANSWERED = isolated_run.Trial("answered", runtime="ai-edge-litert==2.3.0", peak_mb=55.0)
+ANSWERED = isolated_run.IsolatedRun("answered", runtime="ai-edge-litert==2.3.0", peak_mb=55.0)
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +40,10 @@ def file(model):
 
 
 def examine(monkeypatch, file, threads=None, result=ANSWERED, **changes):
-    """Findings by name on a machine that differs from PI in `changes`; the trial ended so."""
-    monkeypatch.setattr(doctor, "try_model", lambda *_: result)
+    """Findings by name on a machine that differs from PI in `changes`; the run ended so."""
+    monkeypatch.setattr(doctor, "run_isolated", lambda *_: result)
     here = dataclasses.replace(PI, **changes)
-    return {one.name: one for one in doctor.examine_here(here, file, threads)}
+    return {one.name: one for one in doctor.examine_system(here, file, threads)}
 
 
 def test_a_pi_in_order_has_no_remedies(monkeypatch, file):
@@ -96,8 +98,8 @@ def test_more_threads_than_cores_are_warned_of(monkeypatch, file):
 
 @pytest.mark.parametrize("ended", ["refused", "crashed", "hung"])
 def test_a_model_that_does_not_answer_has_failed(monkeypatch, file, ended):
-    finding = examine(monkeypatch, file, result=isolated_run.Trial(ended, "for this reason"))[
-        "trial"
+    finding = examine(monkeypatch, file, result=isolated_run.IsolatedRun(ended, "for this reason"))[
+        "run"
     ]
     assert finding.status == FAILED
     assert "for this reason" in finding.text
@@ -114,23 +116,11 @@ def test_findings_are_aligned_lines_with_their_remedies_below(monkeypatch, file)
 
 
 def test_this_machine_is_described(file):
-    here = doctor.look_around()
+    here = read_system_info()
     assert here.bits == 64
     assert here.packages["numpy"] == np.__version__
     assert here.cores == classify.available_cpus()
     assert 50 < here.available_mb < 10_000_000
-
-
-@pytest.mark.parametrize(
-    ("cpu_max", "cores"), [("max 100000\n", None), ("50000 100000\n", 0.5), ("", None), ("x", None)]
-)
-def test_a_containers_share_of_the_processor(cpu_max, cores):
-    assert doctor.parse_quota(cpu_max) == cores
-
-
-def test_available_memory():
-    assert doctor.parse_available_mb("MemTotal: 9 kB\nMemAvailable:   1000000 kB\n") == 1024.0
-    assert doctor.parse_available_mb("") is None
 
 
 @pytest.mark.parametrize(
@@ -170,7 +160,7 @@ def child(monkeypatch):
 
 
 def test_the_model_that_ships_answers_in_a_child(child, model):
-    result = isolated_run.try_model(model)
+    result = isolated_run.run_isolated(model)
     assert result.ended == "answered", result.reason
     assert result.runtime.split("==")[0] in {"ai-edge-litert", "tflite-runtime"}
     assert 0 < result.invoke_ms < result.load_ms * 10
@@ -204,17 +194,19 @@ def with_golden_samples(model: Path, folder: Path, shift: float) -> Path:
 @pytest.mark.parametrize(("shift", "status"), [(0.0, OK), (0.05, OK), (0.2, FAILED)])
 def test_golden_samples_are_run_in_the_child(child, model, tmp_path, shift, status):
     path = with_golden_samples(model, tmp_path, shift)
-    result = isolated_run.try_model(path)
+    result = isolated_run.run_isolated(path)
     assert result.ended == "answered", result.reason
     assert result.selftest["difference"] == pytest.approx(shift, abs=1e-6)
-    finding = {one.name: one for one in doctor.examine_here(PI, read_model_file(path))}["selftest"]
+    finding = {one.name: one for one in doctor.examine_system(PI, read_model_file(path))}[
+        "selftest"
+    ]
     assert finding.status == status
 
 
 def test_a_model_that_the_runtime_refuses_is_refused_in_words(child, tmp_path):
     path = tmp_path / "broken.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3" + b"\0" * 100)
-    result = isolated_run.try_model(path)
+    result = isolated_run.run_isolated(path)
     assert result.ended in {"refused", "crashed"}
     assert result.reason
 
@@ -227,8 +219,8 @@ def test_a_crash_of_the_child_is_survived_and_named(monkeypatch, model, tmp_path
         "import os, signal\ndef Interpreter(**_): os.kill(os.getpid(), signal.SIGSEGV)\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PACKAGE}")
-    result = isolated_run.try_model(model)
-    assert result == isolated_run.Trial("crashed", "the process ended with SIGSEGV")
+    result = isolated_run.run_isolated(model)
+    assert result == isolated_run.IsolatedRun("crashed", "the process ended with SIGSEGV")
 
 
 def test_a_child_that_never_answers_is_given_up(monkeypatch, model, tmp_path):
@@ -237,7 +229,7 @@ def test_a_child_that_never_answers_is_given_up(monkeypatch, model, tmp_path):
     (tmp_path / "ai_edge_litert" / "interpreter.py").write_text("import time; time.sleep(60)\n")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PACKAGE}")
     monkeypatch.setattr(isolated_run, "SECONDS", 1)
-    assert isolated_run.try_model(model).ended == "hung"
+    assert isolated_run.run_isolated(model).ended == "hung"
 
 
 @pytest.mark.skipif(CRASHING is None, reason="EDGEBEE_TEST_TFLITE_NUMPY2 names no such Python")
@@ -248,7 +240,7 @@ def test_tflite_runtime_under_numpy_2_is_survived(monkeypatch, model, tmp_path, 
         code = "from tflite_runtime.interpreter import *\n"
         (tmp_path / "ai_edge_litert" / "interpreter.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PACKAGE}")
-    result = isolated_run.try_model(model, python=CRASHING)
+    result = isolated_run.run_isolated(model, python=CRASHING)
     assert result.ended == ("refused" if guarded else "crashed")
     assert ("numpy<2" if guarded else "") in result.reason
 

@@ -6,7 +6,14 @@ import os
 
 import pytest
 
-from edgebee.edge.device.machine import describe_machine, peak_memory_mb, read_state
+from edgebee.edge.device.machine import (
+    available_memory_mb,
+    cpu_quota,
+    describe_machine,
+    installed_versions,
+    peak_memory_mb,
+    read_state,
+)
 
 PI = {
     "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
@@ -83,3 +90,24 @@ def test_peak_memory_remembers_what_was_freed():
     assert after is not None
     assert after > 300
     assert after >= before
+
+
+@pytest.mark.parametrize(
+    ("cpu_max", "cores"), [("max 100000\n", None), ("50000 100000\n", 0.5), ("", None), ("x", None)]
+)
+def test_a_containers_share_of_the_processor(tmp_path, cpu_max, cores):
+    assert cpu_quota(tmp_path) is None
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/cpu.max").write_text(cpu_max)
+    assert cpu_quota(tmp_path) == cores
+
+
+def test_available_memory(tmp_path):
+    assert available_memory_mb(tmp_path) is None
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   1000000 kB\n")
+    assert available_memory_mb(tmp_path) == 1024.0
+
+
+def test_only_what_is_installed_has_a_version():
+    assert installed_versions(["pytest", "no-such-package"]) == {"pytest": pytest.__version__}
