@@ -23,8 +23,9 @@ from edgebee.convert.formats import (
 from edgebee.convert.keras_file import check_keras_file
 from edgebee.edge.classify import ModelError, silence_decoder_warnings
 from edgebee.errors import ConversionError
-from edgebee.files import atomic_write, output_directory, write_checksums
+from edgebee.files import atomic_write, output_directory
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
+from edgebee.run import write_checksums
 
 if TYPE_CHECKING:
     from edgebee.convert.preparation import Preparation

@@ -63,7 +63,7 @@ def test_files_from_before_they_had_a_version_are_read(tmp_path):
 def test_a_newer_file_is_refused_whether_it_is_needed_or_not(tmp_path):
     write(tmp_path, {"schema_version": 2, "data": "in another shape"})
     for or_none in (False, True):
-        with pytest.raises(DataError, match="pip install --upgrade edgebee") as refused:
+        with pytest.raises(DataError, match="update edgebee") as refused:
             read_training_record(tmp_path, or_none=or_none)
         assert str(refused.value).startswith(f"{tmp_path / 'history.json'}: ")
 

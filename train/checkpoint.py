@@ -27,7 +27,7 @@ from edgebee.photos.dataset import Dataset
 from edgebee.run import Epoch
 from edgebee.train.recipe import Recipe
 
-__all__ = ["Checkpoint", "Checkpoints", "clear_checkpoint", "has_checkpoint"]
+__all__ = ["Checkpoint", "Checkpoints", "can_resume", "clear_checkpoint"]
 
 _FILE_NAME = ".checkpoint.npz"
 
@@ -102,9 +102,13 @@ def clear_checkpoint(folder: Path) -> None:
     (folder / _FILE_NAME).unlink(missing_ok=True)
 
 
-def has_checkpoint(folder: Path) -> bool:
-    """Whether there is a training in `folder` that could be resumed."""
-    return (folder / _FILE_NAME).is_file()
+def can_resume(folder: Path, recipe: Recipe, dataset: Dataset) -> bool:
+    """Whether an interrupted training of these settings and photos is in `folder`."""
+    try:
+        Checkpoints(folder, recipe, dataset).load()
+    except TrainingError:
+        return False
+    return True
 
 
 def _fingerprint(recipe: Recipe, dataset: Dataset) -> str:

@@ -11,7 +11,7 @@ always adds up in the same order, so that the same photos give the same bits.
 
 from __future__ import annotations
 
-import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.edge.classify import PhotoError, available_cpus
+from edgebee.errors import OutputError
 from edgebee.train.augmentation import AugmentedImage
 
 __all__ = ["Activations", "Features", "FrozenBase", "extract_features", "freeze_base"]
@@ -60,8 +61,9 @@ class Activations:
         if rows * self._row_bytes <= budget_bytes:
             self._array = np.empty(self.shape, np.float16)
         else:
+            _check_space(folder, rows * self._row_bytes)
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as self
-            os.posix_fallocate(self._file.fileno(), 0, rows * self._row_bytes)
+            self._lock = threading.Lock()
 
     @property
     def on_disk(self) -> bool:
@@ -76,17 +78,35 @@ class Activations:
             self._array[row] = values
         else:
             content = np.ascontiguousarray(values, np.float16).tobytes()
-            os.pwrite(self._file.fileno(), content, row * self._row_bytes)
+            with self._lock:
+                self._file.seek(row * self._row_bytes)
+                self._file.write(content)
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The given rows, as `float32 [len(rows), *shape]`."""
         if self._array is not None:
             return np.asarray(self._array[np.asarray(rows)], np.float32)
         taken: npt.NDArray[np.float32] = np.empty((len(rows), *self.shape[1:]), np.float32)
-        for place, row in enumerate(rows):
-            content = os.pread(self._file.fileno(), self._row_bytes, int(row) * self._row_bytes)
-            taken[place] = np.frombuffer(content, np.float16).reshape(self.shape[1:])
+        with self._lock:
+            for place, row in enumerate(rows):
+                self._file.seek(int(row) * self._row_bytes)
+                content = self._file.read(self._row_bytes)
+                taken[place] = np.frombuffer(content, np.float16).reshape(self.shape[1:])
         return taken
+
+
+def _check_space(folder: Path, size_bytes: int) -> None:
+    """Refuse before the work what would fill the disk in the middle of it.
+
+    Raises:
+        OutputError: there is too little space.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < size_bytes:
+        raise OutputError(
+            f"{folder}: {size_bytes / 1e9:.1f} GB are needed there while training, and "
+            f"{free / 1e9:.1f} GB are free; free some, or take fewer --augmentations"
+        )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebee.files import atomic_write_all, prepare_directory, write_checksums
+from edgebee.files import atomic_write_all, prepare_directory
 from edgebee.run import (
     CONFUSION_PLOT_NAME,
     HISTORY_NAME,
@@ -34,6 +34,7 @@ from edgebee.run import (
     ValidationRecord,
     encode_training_record,
     tflite_name,
+    write_checksums,
 )
 
 if TYPE_CHECKING:

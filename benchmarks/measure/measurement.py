@@ -32,10 +32,10 @@ from edgebee.benchmarks.measure.timing import Timing, measure_device
 from edgebee.benchmarks.measure.variants import first_choice, variant_name
 from edgebee.benchmarks.measure.workers import Worker, WorkerError, start_probe
 from edgebee.errors import BenchmarkError
-from edgebee.files import output_directory, write_checksums
+from edgebee.files import output_directory
 from edgebee.photos.dataset import Dataset
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
-from edgebee.run import BENCHMARK_NAME, HISTORY_NAME, REPORT_NAME
+from edgebee.run import BENCHMARK_NAME, HISTORY_NAME, REPORT_NAME, write_checksums
 
 __all__ = ["THIS_MACHINE", "benchmark", "measure"]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import hashlib
 import json
 import logging
 import os
@@ -24,7 +23,6 @@ from typing import Any
 from edgebee.errors import OutputError
 
 __all__ = [
-    "CHECKSUMS_NAME",
     "LOCK_NAME",
     "atomic_directory",
     "atomic_write",
@@ -34,28 +32,13 @@ __all__ = [
     "output_directory",
     "prepare_directory",
     "write_bytes",
-    "write_checksums",
     "write_json",
     "write_text",
 ]
 
-CHECKSUMS_NAME = "SHA256SUMS"
 
 LOCK_NAME = ".edgebee.lock"
 """In a folder that edgebee is writing to; removed when it has finished."""
-
-_ARTIFACTS = (
-    "model.keras",
-    "labels.txt",
-    "history.json",
-    "benchmark.json",
-    "report.html",
-    "training.png",
-    "confusion.png",
-    "mistakes.png",
-    "model_*.tflite",
-)
-_CHUNK_BYTES = 1 << 20
 
 _logger = logging.getLogger("edgebee.files")
 
@@ -261,27 +244,3 @@ def write_json(path: Path, content: Any) -> None:
 def encode_json(content: Any) -> bytes:
     """Indented JSON in UTF-8, with a line's end at its end."""
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def write_checksums(folder: Path) -> Path:
-    """Write the checksums of the artifacts that are in `folder` now.
-
-    Raises:
-        OutputError: an artifact cannot be read, or the file not be written.
-    """
-    names = sorted({path.name for pattern in _ARTIFACTS for path in folder.glob(pattern)})
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in names]
-    path = folder / CHECKSUMS_NAME
-    write_text(path, "".join(lines))
-    return path
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
-    return digest.hexdigest()

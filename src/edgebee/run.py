@@ -6,6 +6,7 @@ model afterwards: which photos it was trained on, how well it did, its calibrati
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -15,7 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edgebee.errors import DataError
+from edgebee.errors import DataError, OutputError
+from edgebee.files import encode_json, write_text
 
 if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset, Photos
@@ -44,6 +46,7 @@ __all__ = [
     "read_label_file",
     "read_training_record",
     "tflite_name",
+    "write_checksums",
 ]
 
 logger = logging.getLogger("edgebee.run")
@@ -78,6 +81,7 @@ ARTIFACT_PATTERNS = (
     tflite_name("*"),
 )
 """What `SHA256SUMS` covers."""
+_CHUNK_BYTES = 1 << 20
 
 SCHEMA_VERSION = 1
 """Of `history.json`. Files of edgebee 0.1 before it had a number count as 0."""
@@ -163,7 +167,7 @@ class TrainingRecord:
 def encode_training_record(record: TrainingRecord) -> bytes:
     """`history.json` as bytes, in the current schema version."""
     content = asdict(record) | {"schema_version": SCHEMA_VERSION}
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    return encode_json(content)
 
 
 def read_training_record(folder: Path, *, or_none: bool = False) -> TrainingRecord | None:
@@ -313,3 +317,27 @@ def _same_source(data: str, source: str) -> bool:
     if data in (HYMENOPTERA_SOURCE, SAMPLE_SOURCE):
         return data == source
     return str(Path(data).expanduser().resolve()) == source
+
+
+def write_checksums(folder: Path) -> Path:
+    """Write the checksums of the artifacts that are in `folder` now.
+
+    Raises:
+        OutputError: an artifact cannot be read, or the file not be written.
+    """
+    names = sorted({path.name for pattern in ARTIFACT_PATTERNS for path in folder.glob(pattern)})
+    lines = [f"{_sha256(folder / name)}  {name}\n" for name in names]
+    path = folder / CHECKSUMS_NAME
+    write_text(path, "".join(lines))
+    return path
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()

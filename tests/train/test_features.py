@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from edgebee.edge.classify import read_photo
+from edgebee.errors import OutputError
 from edgebee.train.augmentation import AugmentedImage
 from edgebee.train.backbone import build_backbone, cut_below
 from edgebee.train.features import Activations, extract_features, freeze_base
@@ -27,6 +28,11 @@ def test_activations_give_back_what_was_put_in(tmp_path, budget_bytes):
     assert taken.dtype == np.float32
     np.testing.assert_array_equal(taken, values[[5, 0, 5]].astype(np.float32))
     assert list(tmp_path.iterdir()) == []  # the file has no name, so nothing can be left behind
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_work(tmp_path):
+    with pytest.raises(OutputError, match="GB are free; free some, or take fewer --augmentations"):
+        Activations(10**9, (10**6,), tmp_path)
 
 
 @pytest.fixture(scope="module")

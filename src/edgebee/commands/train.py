@@ -203,7 +203,7 @@ def run(
         if not dataset.drawn:
             _print_problems(dataset, bars)
         start_tensorflow(debug=debug)
-        from edgebee.train.checkpoint import has_checkpoint
+        from edgebee.train.checkpoint import can_resume
         from edgebee.train.training import train_classifier
 
         try:
@@ -216,7 +216,7 @@ def run(
             )
         except KeyboardInterrupt:
             bars.close()
-            if has_checkpoint(output):
+            if can_resume(output, recipe, dataset):
                 log("Interrupted. The same command with --resume continues after the last epoch.")
             raise
         model = training.save(output)
