@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import io
 import os
 import pkgutil
 import shutil
@@ -224,6 +225,33 @@ def test_the_installed_wheel_answers_out_of_the_box(wheel, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(("photo.jpg: ants 0.", "photo.jpg: bees 0."))
+
+
+@pytest.mark.slow
+def test_what_deploy_sends_is_the_same_from_a_checkout_and_an_install(wheel, tmp_path):
+    installed = tmp_path / "installed"
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", installed, wheel]
+    subprocess.run(command, capture_output=True, check=True)
+    code = (
+        "import edgebee, sys; from edgebee.edge.device.wheel import build_wheel; "
+        "print(edgebee.__file__, file=sys.stderr); sys.stdout.buffer.write(build_wheel()[1])"
+    )
+    sent = []
+    for path in ({}, {"PYTHONPATH": str(installed)}):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=os.environ | path,
+            capture_output=True,
+            check=True,
+        )
+        assert (str(installed).encode() in done.stderr) == bool(path)
+        with zipfile.ZipFile(io.BytesIO(done.stdout)) as archive:
+            names = [name for name in archive.namelist() if ".dist-info/" not in name]
+            sent.append({name: archive.read(name) for name in names})
+    assert sent[0] == sent[1]
+    assert "edgebee/edge/models/hymenoptera_int8.tflite" in sent[0]
+    assert "edgebee/benchmarks/measure/device_run.py" in sent[0]
 
 
 @pytest.fixture(scope="module")
