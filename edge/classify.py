@@ -1347,7 +1347,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     args = parser.parse_args(words)
     if not args.photos and not args.selftest:
         parser.error("the following arguments are required: PHOTO")
-    _log.addHandler(_WarningPrinter())
+    if not logging.getLogger("edgebee").handlers:  # else `edgebee` itself prints them
+        logging.getLogger("edgebee").addHandler(_WarningPrinter())
 
     def work() -> int:
         model = args.model or find_model()

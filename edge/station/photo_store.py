@@ -180,9 +180,10 @@ def _sweep(folder: Path) -> None:
 def _lock(file: IO[bytes]) -> None:
     """Lock an open file, or raise OSError. Windows removes no file that is open anyway."""
     if sys.platform != "win32":
-        import fcntl
+        with contextlib.suppress(ImportError):
+            import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _first_free(folder: Path, name: str, take: Callable[[Path], None]) -> Path:

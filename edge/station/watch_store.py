@@ -118,7 +118,10 @@ def is_being_written(path: Path) -> bool:
     """
     if sys.platform != "linux":
         return False
-    import fcntl
+    try:
+        import fcntl
+    except ImportError:
+        return False
 
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:

@@ -309,7 +309,55 @@ def test_ctrl_c_ends_it_with_what_was_answered(lone, many):
     assert len(lines) < 3000
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="sees what is loaded, on Linux")
+@pytest.mark.parametrize("library", ["numpy", "PIL", "litert"])
+def test_ctrl_c_ends_it_silently_while_it_imports(lone, many, library):
+    process = start(lone, many)
+    maps = Path(f"/proc/{process.pid}/maps")
+    while library not in maps.read_text() and process.poll() is None:
+        pass
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+
+
 # ---------------------------------------------------------------- what it needs
+
+
+UNIX_ONLY = """
+import importlib, os, sys
+for name in ("fcntl", "grp", "pwd", "resource", "termios", "pty", "tty"):
+    sys.modules[name] = None
+for name in ("sched_getaffinity", "readv", "mkfifo", "getuid", "geteuid"):
+    if hasattr(os, name):
+        delattr(os, name)
+"""
+
+
+def test_it_runs_without_what_windows_lacks(lone, photo):
+    script = UNIX_ONLY + "import classify; sys.exit(classify.main(sys.argv[2:]))"
+    status, out, err = run(lone, photo, photo, python=(sys.executable, "-c", script))
+    assert (status, len(out), err) == (0, 2, [])
+
+
+def test_the_station_loads_without_what_windows_lacks(lone, photo, tmp_path):
+    pytest.importorskip("edgebee", reason="the runner is alone here")
+    modules = ("options", "sources", "sinks", "annotation", "named_photos", "photo_store",
+               "watch_store", "watching", "camera", "frame_source")  # fmt: skip
+    script = (
+        f"{UNIX_ONLY}\nfor name in {modules}:\n"
+        "    importlib.import_module(f'edgebee.edge.station.{name}')\n"
+        "from edgebee.commands.classify import command\n"
+        "command.main(sys.argv[2:], prog_name='edgebee classify')"
+    )
+    sorted_ = tmp_path / "sorted"
+    arguments = (photo, "--move-to", sorted_)
+    status, out, err = run(lone, *arguments, python=(sys.executable, "-c", script))
+    assert (status, len(out), err) == (0, 1, [])
+    assert len(list(sorted_.rglob("*.jpg"))) == 1
+    status, out, err = run(lone, "--camera", python=(sys.executable, "-c", script))
+    assert (status, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("error: --camera needs Linux or macOS")
 
 
 def test_the_file_imports_only_what_a_pi_has(runner):
