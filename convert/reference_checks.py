@@ -13,6 +13,8 @@ from edgebee.stats import binomial_p, compare_paired
 __all__ = ["check_reference"]
 
 _SIGNIFICANT = 0.01
+_MOST_NAMED = 20
+"""Labels in a message."""
 
 
 def check_reference(
@@ -83,8 +85,10 @@ def _check_labels(photos: ValidationSet, labels: Sequence[str]) -> None:
     distinct = len(set(most_often.values())) == len(most_often)
     if swapped and distinct and seen.drop > 0 and seen.p < _SIGNIFICANT:
         names = ", ".join(labels[one] for one in swapped)
+        ordered = sorted(most_often, key=most_often.__getitem__)
+        order = ", ".join(labels[one] for one in ordered[:_MOST_NAMED])
         raise ConversionError(
             f"the labels {names} are swapped: as they stand {seen.correct} of {seen.total} "
             f"validation photos are correct, in the order of the predictions "
-            f"{seen.reference_correct}; put the labels.txt that belongs to the model beside it"
+            f"{seen.reference_correct}; write {order} into labels.txt, in that order"
         )
