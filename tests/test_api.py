@@ -59,7 +59,7 @@ def test_the_names():
     assert dir(edgebee) == sorted(PUBLIC)
 
 
-@pytest.mark.parametrize("name", sorted(set(PUBLIC) - {"__version__", "benchmark"}))
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - {"__version__"}))
 def test_every_name_is_there_and_described(name):
     pytest.importorskip("tensorflow", reason="needs edgebee[train]")
     value = getattr(edgebee, name)

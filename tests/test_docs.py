@@ -125,7 +125,7 @@ def test_python_blocks_use_public_names(page):
 def test_the_whole_public_api_is_in_the_reference():
     page = (ROOT / "docs" / "api.md").read_text("utf-8")
     documented = set(re.findall(r"^::: edgebee(?:\.\w+)*\.(\w+)$", page, re.MULTILINE))
-    assert set(edgebee.__all__) - documented == {"__version__", "benchmark"}
+    assert set(edgebee.__all__) - documented == {"__version__"}
 
 
 def test_every_kind_of_problem_in_photos_is_explained():
