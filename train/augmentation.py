@@ -211,7 +211,7 @@ def jpeg_artifacts(rng: RNG, pixels: Pixels) -> Pixels:
 
 
 def low_resolution(rng: RNG, pixels: Pixels) -> Pixels:
-    """Far away, then enlarged: the image holds only 48-120 pixels a side of detail (of 224)."""
+    """Far away, then enlarged: the image holds only 48-120 of 224 pixels' detail."""
     side = pixels.shape[0]
     small = round(side * _log_uniform(rng, 0.2, 0.55))
     image = Image.fromarray(pixels).resize((small, small), Image.Resampling.BOX)

@@ -1,7 +1,7 @@
 """Holding a benchmark to an earlier one, which may come from another machine.
 
 Times are never compared, only how many times as long as the reference a model took in the
-same run; and right answers only on the same photos.
+same run; and correct predictions only on the same photos.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Limits:
 
     Attributes:
         max_slowdown: factor of the ratio to the reference, in every round: 1.2 is a fifth slower.
-        max_drop: percentage points of right answers.
+        max_drop: percentage points of accuracy.
     """
 
     max_slowdown: float

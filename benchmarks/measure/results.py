@@ -34,11 +34,11 @@ FORMAT_VERSION: Literal[2] = 2
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo that every variant was asked about.
+    """A photo that every variant classified.
 
     Attributes:
         name: the path below the data's root, with `/`.
-        label: index of the right label.
+        label: index of its label.
     """
 
     name: str
@@ -87,12 +87,12 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A variant held against the reference on the same photos.
+    """A variant compared with the reference on the same photos.
 
     Attributes:
-        agreement: share of photos that both give the same label.
-        gained: photos that the variant has right and the reference wrong.
-        lost: photos that the reference has right and the variant wrong.
+        agreement: share of photos for which both predict the same label.
+        gained: photos that the variant alone predicts correctly.
+        lost: photos that the reference alone predicts correctly.
         p: exact two-sided McNemar p of `gained` and `lost`: how often chance alone would make
             them differ so much.
     """
@@ -105,17 +105,17 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What a variant got right, and how sure that is.
+    """How many photos a variant predicted correctly, and how sure that is.
 
     Attributes:
-        correct: photos whose best score is that of the right label.
+        correct: photos whose best score is that of their label.
         total: photos.
-        interval: Wilson's 95 % interval of the share that is right.
-        confusion: `[label][answer]`, photos of each label that were given each answer.
+        interval: Wilson's 95 % interval of the accuracy.
+        confusion: `[label][prediction]`, photos of each label by what was predicted.
         classes: precision and recall, one for each label.
         calibration_error: expected calibration error over `bins`, 0-1.
         bins: equally wide ranges of the best score from 0 to 1.
-        against: held against the reference; null for itself and without one.
+        against: compared with the reference; null for itself and without one.
     """
 
     correct: int

@@ -1,4 +1,4 @@
-"""Robustness: what a model still gets right on damaged photos."""
+"""Robustness: the accuracy of a model on corrupted photos."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["Damaged", "Robustness", "damaged_photos", "measure_robustness"]
 Pixels = npt.NDArray[np.uint8]
 
 WORKING_SIDE_PX = 480
-"""Photos are damaged at this short side, if they are larger: twice what the model sees."""
+"""Photos are corrupted at this short side, if they are larger: twice what the model sees."""
 
 
 @dataclass(frozen=True)
 class Damaged:
-    """One way in which all photos are damaged; no severity for photos as they are."""
+    """One way in which all photos are corrupted; no severity for photos as they are."""
 
     damage: str
     severity: str
@@ -33,14 +33,14 @@ class Damaged:
 
 @dataclass(frozen=True)
 class Robustness:
-    """Right answers of a model, by damage."""
+    """Correct predictions of a model, by corruption."""
 
     correct: dict[Damaged, int]
     total: int
-    """Photos a damage."""
+    """Photos of each."""
 
     def errors(self, severity: str | None = None) -> float:
-        """Share of wrong answers on damaged photos, at one severity or at both, 0-1."""
+        """Share of incorrect predictions on corrupted photos, at one severity or at both, 0-1."""
         counted = [
             count
             for way, count in self.correct.items()
@@ -50,12 +50,12 @@ class Robustness:
 
     @property
     def clean(self) -> int:
-        """Right answers on the photos as they are."""
+        """Correct predictions on the photos as they are."""
         return next(count for way, count in self.correct.items() if not way.severity)
 
 
 def damaged_photos(path: Path) -> Iterator[tuple[Damaged, Pixels]]:
-    """A photo as it is, and damaged in seven ways at two severities, always the same.
+    """A photo as it is, and corrupted in seven ways at two severities, always the same.
 
     Yields:
         The way and the whole photo, `uint8 [H, W, 3]`, for each model to crop in its own way.
