@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgebee.errors import DownloadError
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
+
+if TYPE_CHECKING:
+    import requests
 
 __all__ = ["download_file"]
 
@@ -99,11 +102,11 @@ class _Bar:
         """Nothing is left to do."""
 
 
-def _reason(error: Any, timeout_s: float) -> str:
+def _reason(error: requests.RequestException, timeout_s: float) -> str:
     """Why a request failed, in a few words."""
     import requests
 
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP status {error.response.status_code} {error.response.reason}".strip()
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return f"no answer for {timeout_s:g} s"

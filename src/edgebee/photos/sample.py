@@ -1,19 +1,17 @@
-"""The `sample` data set: ants and bees that the project draws itself, from a seed.
+"""The `sample` dataset: ants and bees that the project draws itself, from a seed.
 
 They stand in for photos where none can be had: in the demo and in the tests. They are
-drawings: they prove that the chain works, never how good a model is.
+drawings: they prove that everything works, never how good a model is.
 
-A drawing is made back to front: a ground (soil, leaf, petals, sky ...), clutter, one or two
-insects with their shadow, then what light and camera add. Ground, clutter, light, pose and
-place are drawn from the same distributions for both classes, and the coats overlap (black
-bees, yellow banded ants). What tells them apart is shape: a slender waist and long legs
-against a furry, stout body with wings.
+Background, light, pose, place and size come from the same distributions for both classes, and the
+coats overlap (black bees, banded ants). What distinguishes them is shape: a slender waist and long
+legs against a furry, stout body with wings.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,22 +20,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from edgebee.errors import DataError
-from edgebee.photos.insects import Pose, draw_ant, draw_bee
-from edgebee.photos.pen import Colour, Pen, mix, vary
 
-__all__ = [
-    "DRAWINGS_VERSION",
-    "JPEG_QUALITY",
-    "LABELS",
-    "SIZES_PX",
-    "TRAINING_PER_CLASS",
-    "VALIDATION_PER_CLASS",
-    "draw_photo",
-    "draw_sample",
-]
+__all__ = ["DRAWINGS_VERSION", "JPEG_QUALITY", "LABELS", "SIZES_PX", "TRAINING_PER_CLASS",
+           "VALIDATION_PER_CLASS", "draw_photo", "draw_sample"]  # fmt: skip
 
-DRAWINGS_VERSION = 1
-"""Raised whenever the same seed gives other drawings, so that a kept set is drawn anew."""
+DRAWINGS_VERSION = 2
+"""Raised whenever the same seed gives other drawings, so that a kept set is drawn again."""
 
 LABELS = ("ants", "bees")
 TRAINING_PER_CLASS = 60
@@ -50,68 +38,54 @@ SIZES_PX = ((320, 240), (320, 214), (333, 250), (240, 320), (214, 320), (280, 28
 SUPERSAMPLE = 2
 """Insects are drawn this many times larger and scaled down, which smooths their outlines."""
 
-Canvas: TypeAlias = npt.NDArray[np.float32]
-Tones: TypeAlias = tuple[tuple[Colour, Colour], ...]
+Pixels: TypeAlias = npt.NDArray[np.float32]
+Colour: TypeAlias = tuple[int, ...]
+Point: TypeAlias = tuple[float, float]
 
-# A ground's darkest and lightest colour.
-EARTHS: Tones = (
-    ((58, 40, 28), (138, 104, 74)),
-    ((176, 150, 108), (232, 212, 172)),
-    ((96, 84, 76), (176, 164, 150)),
-    ((126, 124, 122), (196, 194, 190)),
-    ((110, 62, 40), (190, 128, 88)),
-)
-WOODS: Tones = (
-    ((64, 48, 38), (150, 126, 104)),
-    ((120, 78, 44), (204, 154, 100)),
-    ((150, 130, 108), (222, 204, 178)),
-)
-LEAVES: Tones = (
-    ((40, 84, 34), (112, 164, 70)),
-    ((76, 110, 44), (170, 196, 92)),
-    ((96, 84, 36), (196, 166, 84)),
-)
-MEADOWS: Tones = (
-    ((40, 62, 30), (138, 170, 92)),
-    ((84, 96, 50), (206, 206, 140)),
-    ((66, 52, 40), (158, 140, 104)),
-)
+# The darkest and the lightest colour of a background: soils, sand, stone, wood, leaves, grass, sky.
+GROUNDS: tuple[tuple[Colour, Colour], ...] = (
+    ((58, 40, 28), (138, 104, 74)), ((176, 150, 108), (232, 212, 172)),
+    ((126, 124, 122), (196, 194, 190)), ((110, 62, 40), (190, 128, 88)),
+    ((120, 78, 44), (204, 154, 100)), ((40, 84, 34), (112, 164, 70)),
+    ((76, 110, 44), (170, 196, 92)), ((96, 84, 36), (196, 166, 84)),
+    ((110, 160, 212), (226, 234, 240)), ((206, 202, 192), (236, 232, 224)),
+)  # fmt: skip
 PETALS: tuple[Colour, ...] = (
-    (246, 240, 236),
-    (240, 196, 60),
-    (206, 110, 190),
-    (150, 110, 206),
-    (226, 84, 84),
-    (244, 170, 188),
-)
-CLUTTER: tuple[Colour, ...] = (
-    (96, 128, 60),
-    (60, 84, 40),
-    (122, 92, 58),
-    (54, 40, 32),
-    (206, 190, 110),
-    (190, 90, 110),
-)
+    (246, 240, 236), (240, 196, 60), (206, 110, 190), (150, 110, 206), (226, 84, 84),
+)  # fmt: skip
+# Front, back and bands of an ant; fur, abdomen and bands of a bee.
+COATS: dict[str, tuple[tuple[Colour, Colour, Colour], ...]] = {
+    "ants": (
+        ((34, 28, 26), (24, 20, 20), (60, 52, 46)),
+        ((128, 56, 26), (52, 28, 20), (128, 56, 26)),
+        ((156, 92, 40), (120, 66, 30), (196, 140, 70)),
+        ((70, 44, 26), (36, 26, 22), (220, 180, 80)),
+    ),
+    "bees": (
+        ((188, 138, 64), (66, 42, 24), (206, 158, 76)),
+        ((214, 176, 74), (34, 28, 26), (228, 190, 70)),
+        ((92, 70, 50), (40, 32, 28), (150, 116, 74)),
+        ((52, 46, 44), (30, 26, 26), (84, 76, 68)),
+    ),
+}
 
 
 def draw_sample(folder: Path, seed: int = 0) -> None:
     """Draw the whole set as `folder/{train,val}/{ants,bees}/*.jpg`.
 
     Every picture has a stream of random numbers of its own, so that one more picture in a
-    class changes no other. The same seed gives the same bytes with the same Pillow and
-    NumPy. Files appear one after the other: whoever needs the set whole gives a folder that
-    is renamed afterwards.
+    class changes no other. The same seed gives the same bytes with the same Pillow and NumPy.
 
     Raises:
         OSError: a folder or file cannot be written.
     """
     counts = {"train": TRAINING_PER_CLASS, "val": VALIDATION_PER_CLASS}
-    for split_index, (split, count) in enumerate(counts.items()):
+    for half_index, (half, count) in enumerate(counts.items()):
         for class_index, label in enumerate(LABELS):
-            class_folder = folder / split / label
+            class_folder = folder / half / label
             class_folder.mkdir(parents=True, exist_ok=True)
             for index in range(count):
-                rng = np.random.default_rng([seed, split_index, class_index, index])
+                rng = np.random.default_rng([seed, half_index, class_index, index])
                 name = f"{label.removesuffix('s')}_{index:03d}.jpg"
                 draw_photo(label, rng).save(class_folder / name, "JPEG", quality=JPEG_QUALITY)
 
@@ -127,264 +101,260 @@ def draw_photo(label: str, rng: np.random.Generator) -> Image.Image:
     """
     if label not in LABELS:
         raise DataError(f"{label}: cannot be drawn; the sample has {' and '.join(LABELS)} only")
-    width, height = SIZES_PX[rng.integers(len(SIZES_PX))]
-    ground = GROUNDS[rng.integers(len(GROUNDS))]
-    picture = _add_clutter(_to_picture(ground(rng, width, height)), rng)
+    picture = _background(rng, *SIZES_PX[rng.integers(len(SIZES_PX))])
+    centres = [rng.normal(0.5, 0.09, 2).clip(0.3, 0.7)]
     if rng.random() < 0.15:
-        near, far = rng.permutation([[0.3, 0.32], [0.7, 0.68]]) + rng.normal(0, 0.03, (2, 2))
-        picture = _add_insect(picture, label, rng, centre=far, size=0.6)
-        picture = _add_insect(picture, label, rng, centre=near, size=0.75)
-    else:
-        centre = rng.normal(0.5, 0.1, 2).clip(0.28, 0.72)
-        size = 1.0 if rng.random() < 0.7 else rng.uniform(0.42, 0.75)
-        picture = _add_insect(picture, label, rng, centre=centre, size=size)
-    if rng.random() < 0.2:
-        picture = _add_blade_in_front(picture, rng)
+        centres = [np.array([0.3, 0.3]), np.array([0.68, 0.7])]
+    for centre in centres:
+        picture = _add_insect(
+            picture, label, rng, centre, rng.uniform(0.55, 1.0) / len(centres) ** 0.5
+        )
     return _photograph(picture, rng)
 
 
-# --------------------------------------------------------------------------- insects
+# ------------------------------------------------------------------------------- insects
+
+
+@dataclass(frozen=True)
+class _Pen:
+    """Draws in an insect's own coordinates: x forward, y to its right, 1 is its length.
+
+    Attributes:
+        draw: takes what is opaque.
+        clear: takes what one can see through, colours of four channels.
+        frame: own coordinates to pixels, float64 [2, 3].
+    """
+
+    draw: ImageDraw.ImageDraw
+    clear: ImageDraw.ImageDraw
+    frame: npt.NDArray[np.float64]
+
+    def pixels(self, points: npt.ArrayLike) -> list[Point]:
+        """Turn points [n, 2] into pixels."""
+        moved = np.asarray(points) @ self.frame[:, :2].T + self.frame[:, 2]
+        return [(float(x), float(y)) for x, y in moved]
+
+    def turned(self, angle: float) -> _Pen:
+        """The same pen, turned about the insect's middle: what it draws is bent aside."""
+        cos, sin = math.cos(angle), math.sin(angle)
+        turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+        return replace(self, frame=self.frame @ turn)
+
+    def egg(self, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
+        """An ellipse, wider behind."""
+        angle = np.linspace(0, 2 * math.pi, 40)
+        wide = ry * (1 - 0.2 * np.cos(angle))
+        outline = np.stack([x + rx * np.cos(angle), y + wide * np.sin(angle)], axis=1)
+        self._on(colour).polygon(self.pixels(outline), fill=colour)
+
+    def stroke(self, points: list[Point], width: float, colour: Colour) -> None:
+        """A line with joints."""
+        scale = math.sqrt(abs(float(np.linalg.det(self.frame[:, :2]))))
+        self._on(colour).line(
+            self.pixels(points), colour, max(1, round(width * scale)), joint="curve"
+        )
+
+    def _on(self, colour: Colour) -> ImageDraw.ImageDraw:
+        return self.clear if len(colour) == 4 else self.draw
+
+    def fur(self, x: float, r: float, colour: Colour, rng: np.random.Generator) -> None:
+        """Hairs that point outward from a disc, lighter and darker ones."""
+        for angle in rng.uniform(0, 2 * math.pi, 130):
+            near, far = r * math.sqrt(rng.random()), 0.05
+            aim = angle + rng.normal(0, 0.4)
+            root = (x + near * math.cos(angle), near * math.sin(angle))
+            tip = (root[0] + far * math.cos(aim), root[1] + far * math.sin(aim))
+            self.stroke([root, tip], 0.008, _vary(colour, rng, 26))
 
 
 def _add_insect(
-    picture: Image.Image,
-    label: str,
-    rng: np.random.Generator,
-    *,
-    centre: npt.NDArray[np.float64],
-    size: float,
+    picture: Image.Image, label: str, rng: np.random.Generator, centre: npt.ArrayLike, size: float
 ) -> Image.Image:
-    """Lay an insect over an RGB picture, its `centre` given in shares of the two sides."""
+    """Lay an insect with its shadow over a picture, its `centre` given in shares of the sides."""
     layer = Image.new("RGBA", (picture.width * SUPERSAMPLE, picture.height * SUPERSAMPLE))
-    from_side = rng.random() < 0.35
-    # From the side an insect mostly stands on something; from above it may head anywhere.
-    turn = rng.normal(0, 0.35) if from_side else rng.uniform(-math.pi, math.pi)
     # An ant is slim: its longer body covers the same share of the picture as a bee's.
-    length = rng.uniform(0.42, 0.82) if label == "ants" else rng.uniform(0.36, 0.66)
-    scale = size * length * min(layer.size)
+    scale = size * min(layer.size) * (0.8 if label == "ants" else 0.68)
+    turn, narrow = rng.uniform(0, 2 * math.pi), rng.uniform(0.75, 1.0)  # seen somewhat aslant
     cos, sin = scale * math.cos(turn), scale * math.sin(turn)
-    mirror = rng.choice([-1.0, 1.0])
-    x, y = centre * layer.size
-    frame = np.array([[mirror * cos, -mirror * sin, x], [sin, cos, y]])
-    pose = Pose(
-        from_side=from_side,
-        neck=rng.normal(0.25 if from_side else 0.0, 0.18),
-        waist=rng.normal(-0.1 if from_side else 0.0, 0.2),
-        light=(rng.uniform(-0.4, 0.4), -0.45 if from_side else rng.uniform(-0.4, 0.4)),
+    x, y = np.asarray(centre) * layer.size
+    clear = Image.new("RGBA", layer.size)
+    frame = np.array([[cos, -narrow * sin, x], [sin, narrow * cos, y]])
+    pen = _Pen(ImageDraw.Draw(layer), ImageDraw.Draw(clear), frame)
+    coat = [_vary(colour, rng, 12) for colour in COATS[label][rng.integers(len(COATS[label]))]]
+    (_draw_ant if label == "ants" else _draw_bee)(pen, coat, rng)
+    layer.alpha_composite(clear)
+    insect = layer.resize(picture.size, Image.Resampling.BOX)
+    depth, soft_px = rng.uniform(0.2, 0.6), rng.uniform(2, 6)
+    shadow = insect.getchannel("A").point([round(depth * opacity) for opacity in range(256)])
+    offset = (round(rng.normal(0, soft_px)), round(rng.uniform(2, 2 * soft_px)))
+    picture.paste((22, 20, 24), offset, shadow.filter(ImageFilter.BoxBlur(soft_px)))
+    picture.paste(insect, (0, 0), insect)
+    return picture
+
+
+def _draw_ant(pen: _Pen, coat: list[Colour], rng: np.random.Generator) -> None:
+    """Slim, in three parts with a thin waist, elbowed feelers, six long legs."""
+    front, back, bands = coat
+    plump, limb = rng.uniform(0.85, 1.15), _mix(front, (20, 14, 10), 0.3)
+    _draw_legs(
+        pen, limb, rng, hips_x=(0.15, 0.09, 0.03), length=rng.uniform(0.42, 0.54), width=0.026
     )
-    draw = draw_ant if label == "ants" else draw_bee
-    draw(layer, frame, pose, rng)
-    return _lay_over(picture, layer.resize(picture.size, Image.Resampling.BOX), rng)
+    head, tail = pen.turned(rng.normal(0, 0.15)), pen.turned(rng.normal(0, 0.2))
+    _draw_feelers(head, limb, rng, x=0.38, scape=0.17, width=0.018)
+    tail.stroke([(0.05, 0), (-0.12, 0)], 0.035, front)
+    tail.egg(-0.07, 0, 0.03, 0.03, front)
+    tail.egg(-0.29, 0, 0.2, 0.125 * plump, back)
+    for x in np.linspace(-0.4, -0.2, int(rng.integers(2, 4))):
+        half = 0.115 * plump * math.sqrt(1 - ((x + 0.29) / 0.2) ** 2)
+        tail.stroke([(x, -half), (x - 0.02, 0), (x, half)], 0.016, bands)
+    pen.egg(0.03, 0, 0.1, 0.05 * plump, front)
+    pen.egg(0.14, 0, 0.09, 0.065 * plump, front)
+    head.stroke([(0.2, 0), (0.28, 0)], 0.04, front)
+    head.egg(0.33, 0, 0.1, 0.088 * plump, front)
+    for side in (-1, 1):
+        head.stroke([(0.4, side * 0.05), (0.47, side * 0.03), (0.49, 0)], 0.02, limb)
+        head.egg(0.35, side * 0.066, 0.018, 0.016, (12, 10, 10))
+    _shine(tail, -0.27, 0.09, rng)
+    _shine(head, 0.33, 0.05, rng)
 
 
-def _lay_over(picture: Image.Image, layer: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Lay an RGBA layer over an RGB picture, with the shadow that it throws."""
-    depth, radius = rng.uniform(0.1, 0.6), rng.uniform(2, 7)
-    shadow = layer.getchannel("A").point([round(depth * opacity) for opacity in range(256)])
-    shadow = shadow.filter(ImageFilter.BoxBlur(radius))
-    offset = (round(rng.normal(0, radius)), round(rng.uniform(2, 2 + 1.5 * radius)))
-    picture = picture.copy()
-    picture.paste((22, 20, 24), offset, shadow)
-    picture.paste(layer, (0, 0), layer)
-    return picture
+def _draw_bee(pen: _Pen, coat: list[Colour], rng: np.random.Generator) -> None:
+    """Stout, furry, banded, with short legs and two pairs of clear wings."""
+    fur, back, bands = coat
+    plump, limb = rng.uniform(0.88, 1.15), _mix(back, (20, 16, 14), 0.6)
+    _draw_legs(pen, limb, rng, hips_x=(0.2, 0.12, 0.04), length=rng.uniform(0.3, 0.38), width=0.038)
+    head, tail = pen.turned(rng.normal(0, 0.12)), pen.turned(rng.normal(0, 0.12))
+    _draw_feelers(head, limb, rng, x=0.42, scape=0.07, width=0.02)
+    tail.egg(-0.25, 0, 0.29, 0.185 * plump, back)
+    for x in np.linspace(-0.43, -0.1, int(rng.integers(3, 6))):
+        half = 0.18 * plump * math.sqrt(1 - ((x + 0.25) / 0.29) ** 2)
+        tail.stroke([(x, -half), (x - 0.04, 0), (x, half)], rng.uniform(0.04, 0.06), bands)
+    head.egg(0.35, 0, 0.09, 0.12 * plump, _mix(fur, (24, 20, 18), 0.6))
+    for side in (-1, 1):
+        head.egg(0.37, side * 0.09 * plump, 0.055, 0.036, (26, 20, 20))
+    pen.egg(0.12, 0, 0.17, 0.16 * plump, fur)
+    pen.fur(0.12, 0.15 * plump, fur, rng)
+    _shine(tail, -0.22, 0.1, rng)
+    spread, glass = rng.uniform(0.2, 1.1), _vary((206, 206, 200), rng, 20)
+    for side in (-1, 1):
+        for swing, length, width in ((0.0, 0.3, 0.1), (0.3, 0.2, 0.085)):  # fore wing, hind wing
+            wing = pen.turned(math.pi - side * max(0.1, spread - swing))
+            wing.egg(-0.06 + length, side * 0.05, length, width, (*glass, 100))
+            for slope in (-0.5, 0.0, 0.5):
+                veins = [(-0.05, side * 0.05), (1.6 * length, side * 0.05 + slope * width)]
+                wing.stroke(veins, 0.007, (*_mix(glass, (40, 30, 24), 0.7), 170))
 
 
-# --------------------------------------------------------------------------- grounds
-
-
-def _fractal(
+def _draw_legs(
+    pen: _Pen,
+    colour: Colour,
     rng: np.random.Generator,
-    width: int,
-    height: int,
     *,
-    cells: int = 3,
-    octaves: int = 5,
-    stretch: tuple[float, float] = (1.0, 1.0),
-) -> Canvas:
-    """Random relief with fine detail on coarse, float32 [height, width], about -2 to 2.
+    hips_x: tuple[float, ...],
+    length: float,
+    width: float,
+) -> None:
+    """Six legs of three links: the front pair reaches forward, the hind pair back."""
+    for side in (-1, 1):
+        for hip, aim, bend in zip(hips_x, (0.95, 1.65, 2.15), (-0.55, 0.45, 0.6), strict=True):
+            joints, angle = [(hip, side * 0.03)], side * (aim + rng.normal(0, 0.16))
+            for share, thickness in ((0.42, 1.0), (0.4, 0.75), (0.25, 0.5)):
+                step = (share * length * math.cos(angle), share * length * math.sin(angle))
+                joints.append((joints[-1][0] + step[0], joints[-1][1] + step[1]))
+                pen.stroke(joints[-2:], thickness * width, colour)
+                angle += side * bend * rng.uniform(0.6, 1.2)
 
-    `cells` is how many hills of the coarsest octave lie along a side; `stretch` draws them
-    out along x and y, as the grain of wood is.
-    """
-    total = np.zeros((height, width), np.float32)
-    for octave in range(octaves):
-        shape = [max(2, round(cells * 2**octave / s)) for s in reversed(stretch)]
+
+def _draw_feelers(
+    pen: _Pen, colour: Colour, rng: np.random.Generator, *, x: float, scape: float, width: float
+) -> None:
+    """Two elbowed antennae: outward, then forward again."""
+    for side in (-1, 1):
+        out, back = rng.uniform(0.6, 1.1), rng.uniform(-0.3, 0.4)
+        elbow = (x + scape * math.cos(out), side * (0.03 + scape * math.sin(out)))
+        tip = (
+            elbow[0] + 1.4 * scape * math.cos(back),
+            elbow[1] + side * 1.4 * scape * math.sin(back),
+        )
+        pen.stroke([(x, side * 0.03), elbow, tip], width, colour)
+
+
+def _shine(pen: _Pen, x: float, r: float, rng: np.random.Generator) -> None:
+    """A gloss on a smooth shell, off its middle."""
+    strength = rng.uniform(10, 30)
+    for share in (1.0, 0.7, 0.4):
+        shine = (255, 250, 240, round(strength / share))
+        pen.egg(x, -0.4 * r, share * r, 0.4 * share * r, shine)
+
+
+# -------------------------------------------------------------------- background and camera
+
+
+def _background(rng: np.random.Generator, width: int, height: int) -> Image.Image:
+    """Soil, stone, wood, a leaf, grass or sky, with stones, stems or a flower, out of focus."""
+    dark, light = (_vary(tone, rng, 14) for tone in GROUNDS[rng.integers(len(GROUNDS))])
+    relief = np.zeros((height, width), np.float32)
+    stretch = rng.choice([1, 1, 6], 2)  # drawn out along a side, as the grain of wood is
+    for octave in range(5):  # fine detail on coarse
+        shape = [max(2, round(4 * 2**octave / along)) for along in stretch]
         hills = Image.fromarray(rng.standard_normal(shape, np.float32))
-        total += 0.62**octave * np.asarray(hills.resize((width, height), Image.Resampling.BICUBIC))
-    return total
+        relief += 0.62**octave * np.asarray(hills.resize((width, height), Image.Resampling.BICUBIC))
+    share = np.clip(relief * rng.uniform(0.1, 0.33) + 0.5, 0, 1)[..., None]
+    picture = Image.fromarray(
+        (np.array(dark) * (1 - share) + np.array(light) * share).astype(np.uint8)
+    )
+    draw, reach = ImageDraw.Draw(picture), float(max(width, height))
+    for _ in range(rng.integers(0, 25)):  # stones, or lights far away
+        x, y, r = rng.uniform(0, width), rng.uniform(0, height), rng.gamma(2, 3.5)
+        draw.ellipse(
+            (x - r, y - 0.8 * r, x + r, y + 0.8 * r),
+            _vary(_mix(dark, light, rng.random()), rng, 24),
+        )
+    for _ in range(rng.integers(0, 5)):  # stems
+        x, y, angle = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0, math.pi)
+        dx, dy = reach * math.cos(angle), reach * math.sin(angle)
+        tone = _vary(_mix(dark, (90, 120, 60), 0.6), rng, 20)
+        draw.line((x - dx, y - dy, x + dx, y + dy), tone, int(rng.integers(3, 14)))
+    if rng.random() < 0.3:
+        _draw_flower(
+            draw, rng, rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height, reach
+        )
+    return picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.6, 3.5)))
 
 
-def _tinted(relief: Canvas, dark: Colour, light: Colour) -> Canvas:
-    """Colour a relief from `dark` at -1.5 to `light` at 1.5, float32 [height, width, 3]."""
-    share = np.clip(relief / 3 + 0.5, 0, 1)[..., None]
-    low, high = np.array(dark, np.float32), np.array(light, np.float32)
-    return (low + (high - low) * share).astype(np.float32)
-
-
-def _to_picture(canvas: npt.NDArray[np.floating]) -> Image.Image:
-    return Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
-
-
-def _blurred(picture: Image.Image, radius_px: float) -> Canvas:
-    return np.asarray(picture.filter(ImageFilter.GaussianBlur(radius_px)), np.float32)
-
-
-def _earth(rng: np.random.Generator, width: int, height: int) -> Canvas:
-    """Soil, sand, gravel or concrete, with pebbles."""
-    dark, light = EARTHS[rng.integers(len(EARTHS))]
-    relief = _fractal(rng, width, height, cells=4, octaves=6)
-    relief += rng.uniform(0.2, 0.9) * rng.standard_normal((height, width), np.float32)
-    picture = _to_picture(_tinted(relief, vary(dark, rng), vary(light, rng)))
-    draw = ImageDraw.Draw(picture)
-    for _ in range(rng.integers(0, 60)):
-        x, y, rx = rng.uniform(0, width), rng.uniform(0, height), rng.gamma(2, 2.2)
-        ry = rx * rng.uniform(0.6, 1)
-        shade, stone = mix(dark, (0, 0, 0), 0.4), mix(dark, light, rng.uniform(0.2, 1))
-        draw.ellipse((x - rx, y - ry + 2, x + rx + 1, y + ry + 2), fill=shade)
-        draw.ellipse((x - rx, y - ry, x + rx, y + ry), fill=vary(stone, rng))
-    return _blurred(picture, rng.uniform(0.3, 1.6))
-
-
-def _wood(rng: np.random.Generator, width: int, height: int) -> Canvas:
-    """Bark or boards: relief drawn out along one side."""
-    dark, light = WOODS[rng.integers(len(WOODS))]
-    along = rng.uniform(4, 9)
-    stretch = (along, 1.0) if rng.random() < 0.5 else (1.0, along)
-    relief = _fractal(rng, width, height, cells=9, octaves=4, stretch=stretch)
-    relief += 0.4 * _fractal(rng, width, height, cells=20, octaves=3)
-    return _tinted(relief, vary(dark, rng), vary(light, rng))
-
-
-def _leaf(rng: np.random.Generator, width: int, height: int) -> Canvas:
-    """A leaf that fills the picture, with midrib and side veins."""
-    dark, light = LEAVES[rng.integers(len(LEAVES))]
-    relief = _fractal(rng, width, height, octaves=4)
-    picture = _to_picture(_tinted(relief, vary(dark, rng), vary(light, rng)))
-    draw = ImageDraw.Draw(picture)
-    angle, reach = rng.uniform(0, math.pi), float(width + height)
-    along = reach * np.array([math.cos(angle), math.sin(angle)])
-    middle = rng.uniform(0.25, 0.75, 2) * (width, height)
-    rib = mix(light, (240, 244, 200), 0.35)
-    slant = rng.uniform(0.6, 1.0)
-    for share in np.arange(-0.5, 0.5, rng.uniform(24, 48) / reach):
-        for lean in (angle - slant, angle + slant):
-            root = middle + share * along
-            end = root + reach * np.array([math.cos(lean), math.sin(lean)])
-            draw.line([*root, *end], fill=mix(dark, rib, 0.55), width=2)
-    draw.line([*(middle - along), *(middle + along)], fill=rib, width=5)
-    return _blurred(picture, rng.uniform(0.8, 3))
-
-
-def _blossom(rng: np.random.Generator, width: int, height: int) -> Canvas:
-    """A flower before something hazy: two whorls of petals around a dotted centre."""
-    petal = PETALS[rng.integers(len(PETALS))]
-    picture = _to_picture(_haze(rng, width, height))
-    pen = Pen(ImageDraw.Draw(picture), np.eye(2, 3))
-    flower = pen.at(rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height)
-    count, reach = int(rng.integers(5, 16)), rng.uniform(0.45, 0.8) * max(width, height)
-    turn = rng.uniform(0, math.pi)
-    for whorl in range(2):
-        for index in range(count):
-            tone = vary(mix(petal, (60, 40, 50), 0.18 * (1 - whorl)), rng, 6)
-            angle = turn + (index + 0.5 * whorl) * 2 * math.pi / count
-            blade = flower.at(0, 0, angle).at(reach / 2, 0)
-            blade.egg(reach / 2, 1.9 * reach / count, tone, taper=0.3)
-            blade.hairline([(-reach / 2, 0), (reach / 3, 0)], mix(tone, (90, 60, 70), 0.25))
-    radius = rng.uniform(0.1, 0.22) * reach
-    flower.egg(radius, radius, (166, 112, 30))
-    for _ in range(120):
-        angle, r = rng.uniform(0, 2 * math.pi), radius * math.sqrt(rng.random())
-        floret = flower.at(r * math.cos(angle), r * math.sin(angle))
-        floret.egg(2.2, 2.2, vary((214, 160, 44), rng, 24))
-    return _blurred(picture, rng.uniform(0.6, 2.5))
-
-
-def _haze(rng: np.random.Generator, width: int, height: int) -> Canvas:
-    """A meadow far out of focus, or the sky with clouds, lighter towards the ground."""
-    relief = _fractal(rng, width, height, cells=2, octaves=3)
-    if rng.random() < 0.35:
-        sky = _tinted(relief, vary((104, 156, 212), rng), (226, 234, 240))
-        down = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
-        return sky * (1 - 0.2 * down) + 40 * down
-    dark, light = MEADOWS[rng.integers(len(MEADOWS))]
-    return _tinted(relief, vary(dark, rng), vary(light, rng))
-
-
-def _paper(rng: np.random.Generator, width: int, height: int) -> Canvas:
-    """Plain paper or cloth."""
-    tone = np.array(vary((218, 214, 204), rng, 18), np.float32)
-    return tone + rng.uniform(2, 9) * _fractal(rng, width, height, cells=2, octaves=2)[..., None]
-
-
-GROUNDS: tuple[Callable[[np.random.Generator, int, int], Canvas], ...] = (
-    _earth,
-    _earth,
-    _wood,
-    _leaf,
-    _leaf,
-    _blossom,
-    _blossom,
-    _haze,
-    _paper,
-)
-
-
-# ------------------------------------------------------------------ clutter and camera
-
-
-def _add_clutter(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Stems and round lights out of focus behind the insect."""
-    # Drawn at half size: blur hides that, and it takes a quarter of the time.
-    width, height = picture.width // 2, picture.height // 2
-    layer = Image.new("RGBA", (width, height))
-    draw = ImageDraw.Draw(layer)
-    for _ in range(rng.integers(0, 5)):
-        tone = vary(CLUTTER[rng.integers(len(CLUTTER))], rng)
-        x, y = rng.uniform(0, width), rng.uniform(0, height)
-        if rng.random() < 0.6:
-            angle = rng.uniform(0, math.pi)
-            dx, dy = (width + height) * math.cos(angle), (width + height) * math.sin(angle)
-            stem = (x - dx, y - dy, x + dx, y + dy)
-            draw.line(stem, fill=(*tone, 230), width=int(rng.integers(2, 8)))
-        else:
-            r = rng.uniform(5, 20)
-            draw.ellipse((x - r, y - r, x + r, y + r), fill=(*tone, 150))
-    return _lay_blurred(picture, layer, rng.uniform(0.8, 3.5))
-
-
-def _add_blade_in_front(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A blurred blade of grass before the insect, mostly off the middle."""
-    width, height = picture.width // 2, picture.height // 2
-    layer = Image.new("RGBA", (width, height))
-    x = rng.beta(0.6, 0.6) * width
-    blade = (x, height, x + rng.normal(0, 0.25) * width, 0)
-    tone = vary((110, 140, 70), rng, 24)
-    ImageDraw.Draw(layer).line(blade, fill=(*tone, 235), width=int(rng.integers(3, 10)))
-    return _lay_blurred(picture, layer, rng.uniform(1.5, 3.5))
-
-
-def _lay_blurred(picture: Image.Image, layer: Image.Image, radius_px: float) -> Image.Image:
-    layer = layer.filter(ImageFilter.GaussianBlur(radius_px))
-    layer = layer.resize(picture.size, Image.Resampling.BILINEAR)
-    picture = picture.copy()
-    picture.paste(layer, (0, 0), layer)
-    return picture
+def _draw_flower(
+    draw: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: float, reach: float
+) -> None:
+    petal, count = PETALS[rng.integers(len(PETALS))], int(rng.integers(6, 15))
+    for angle in np.linspace(0, 2 * math.pi, count, endpoint=False) + rng.random():
+        cos, sin = 0.6 * reach * math.cos(angle), 0.6 * reach * math.sin(angle)
+        blade = _Pen(draw, draw, np.array([[cos, -sin, x], [sin, cos, y]]))
+        blade.egg(0.5, 0, 0.5, 2.2 / count, _vary(petal, rng, 14))
+    r = rng.uniform(0.07, 0.13) * reach
+    draw.ellipse((x - r, y - r, x + r, y + r), _vary((196, 142, 36), rng, 20))
 
 
 def _photograph(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """What light and camera add: a slope of light, vignette, blur, white balance, noise."""
-    blur_px = rng.gamma(1.2, 0.8)
-    if blur_px > 0.3:
-        picture = picture.filter(ImageFilter.GaussianBlur(min(blur_px, 2.4)))
-    canvas = np.asarray(picture, np.float32) / 255
-    height, width, _ = canvas.shape
+    """What light and camera add: a slope of light, blur, white balance, gamma, noise."""
+    picture = picture.filter(ImageFilter.GaussianBlur(min(rng.gamma(1.2, 0.7), 2.2)))
+    pixels = np.asarray(picture, np.float32) / 255
+    height, width, _ = pixels.shape
     across = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
     down = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
-    slope_x, slope_y = (float(slope) for slope in rng.normal(0, 0.14, 2))
-    vignette = rng.uniform(0, 0.15) * (across**2 + down**2)
-    light = 1 + slope_x * across + slope_y * down - vignette
+    slope_x, slope_y = rng.normal(0, 0.14, 2).astype(np.float32)
     balance = np.exp(rng.normal(0, 0.05, 3)).astype(np.float32)
-    gamma = math.exp(rng.normal(0, 0.22))
-    canvas = np.clip(canvas * light * balance, 0, 1) ** gamma
-    noise = rng.uniform(0.004, 0.05) * rng.standard_normal(canvas.shape, np.float32)
-    return _to_picture((canvas + noise) * 255)
+    lit = np.clip(pixels * (1 + slope_x * across + slope_y * down) * balance, 0, 1)
+    noise = rng.uniform(0.004, 0.05) * rng.standard_normal(pixels.shape, np.float32)
+    seen: Pixels = lit ** math.exp(rng.normal(0, 0.22)) + noise
+    return Image.fromarray((255 * np.clip(seen, 0, 1)).astype(np.uint8))
+
+
+def _mix(one: Colour, other: Colour, share: float) -> Colour:
+    """A colour between two: `one` at share 0, `other` at 1."""
+    return tuple(round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+
+
+def _vary(colour: Colour, rng: np.random.Generator, spread: float) -> Colour:
+    """A colour near `colour`: lighter or darker, and a little of another hue."""
+    shift = rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
+    return tuple(int(channel) for channel in (np.array(colour) + shift).clip(0, 255))
