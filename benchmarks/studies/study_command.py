@@ -268,6 +268,8 @@ def size(photos: int, classes: int, options: tuple[str, ...]) -> None:
 
     OPTIONS after `--` go to `edgebee train`.
     """
+    if sys.platform == "win32":
+        raise click.ClickException("the memory of a process is measured on Linux and macOS only")
     import resource
 
     with tempfile.TemporaryDirectory(prefix="edgebee-size-") as temporary:

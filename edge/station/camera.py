@@ -167,6 +167,7 @@ class _Process:
 
     def _read_bytes(self, count: int, timeout_s: float) -> npt.NDArray[np.uint8]:
         assert self._process.stdout is not None
+        assert sys.platform != "win32"  # which waits for no pipe; `--camera` says so first
         buffer = np.empty(count, np.uint8)
         view, filled = buffer.data, 0
         while filled < count:

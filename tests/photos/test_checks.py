@@ -78,7 +78,7 @@ DEFECTS = {
     ("wrong-suffix", "png.jpg"): lambda path: save(picture(0), path, format="PNG"),
     ("cmyk", "print.jpg"): lambda path: save(picture(0).convert("CMYK"), path),
     ("16-bit", "deep.png"): sixteen_bit,
-    ("unreadable", "float.tif"): floating,
+    ("16-bit", "float.tif"): floating,
     ("palette", "few.png"): lambda path: save(picture(0).quantize(), path),
     ("transparent", "cut.png"): half_transparent,
     ("animated", "moving.webp"): lambda path: save(

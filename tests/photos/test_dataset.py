@@ -152,7 +152,7 @@ def test_labels_are_composed_unicode_and_sorted(tmp_path: Path) -> None:
             ["train/ants/1.jpg", "val/ants/1.jpg"],
             "train: one class only (ants); add a folder for another class",
         ),
-        ([*numbered("ants", 3), "bees/"], "no photos in bees; add some (.bmp, .gif, "),
+        ([*numbered("ants", 3), "bees/"], "no photos in bees; add some (.avif, .bmp, "),
         ([*numbered("ants", 3), "bees/", "wasps/x.txt"], "no photos in bees, wasps; "),
         ([*SPLIT, "train/wasps/1.jpg", "val/wasps/"], "no photos in val/wasps; "),
         (

@@ -117,13 +117,13 @@ def test_classes_that_would_be_one_folder_elsewhere_are_refused(tmp_path, one, o
 
 
 def test_what_is_not_read_is_counted_by_kind(tmp_path, remarks):
-    make(tmp_path, [*SPLIT, *(f"train/ants/{n}.AVIF" for n in range(3)), "val/bees/1.cr2"])
+    make(tmp_path, [*SPLIT, *(f"train/ants/{n}.NEF" for n in range(3)), "val/bees/1.cr2"])
     make(tmp_path, ["val/bees/Thumbs.db", "val/bees/.DS_Store", "train/notes.txt"])
     load_dataset(tmp_path)
     (line,) = remarks
     assert line.startswith(
-        f"warning: {tmp_path}: 4 files in the class folders are not read (3 .avif, 1 .cr2); "
-        "photos end in .bmp, "
+        f"warning: {tmp_path}: 4 files in the class folders are not read (3 .nef, 1 .cr2); "
+        "photos end in .avif, "
     )
 
 

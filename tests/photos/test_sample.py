@@ -23,16 +23,15 @@ def folder():
     return sample_folder()
 
 
-def thumbnails(folder: Path, split: str, side_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """The colours of each picture of a split as a row, and -1 for an ant, 1 for a bee."""
-    rows, classes = [], []
+def rows(folder: Path, half: str, features) -> tuple[np.ndarray, np.ndarray]:
+    """The features of each picture of a half as a row, and -1 for an ant, 1 for a bee."""
+    found, classes = [], []
     for sign, label in zip((-1, 1), sample.LABELS, strict=True):
-        for path in sorted((folder / split / label).iterdir()):
+        for path in sorted((folder / half / label).iterdir()):
             with Image.open(path) as picture:
-                small = picture.resize((side_px, side_px), Image.Resampling.BOX)
-            rows.append(np.append(np.asarray(small, np.float64).ravel() / 255 - 0.5, 1.0))
+                found.append(np.append(features(picture), 1.0))
             classes.append(sign)
-    return np.stack(rows), np.array(classes)
+    return np.stack(found), np.array(classes)
 
 
 def jpeg(picture: Image.Image) -> bytes:
@@ -95,14 +94,33 @@ def test_a_class_that_cannot_be_drawn_is_said_so():
         draw_photo("wasps", np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("side_px", [1, 8])
-def test_colour_thumbnails_do_not_tell_the_classes_apart(folder, side_px):
+def colour_histogram(picture: Image.Image) -> np.ndarray:
+    """Shares of 64 colours."""
+    red, green, blue = np.moveaxis(np.asarray(picture) >> 6, 2, 0).astype(int)
+    counts = np.bincount((red * 16 + green * 4 + blue).ravel(), minlength=64)
+    return np.sqrt(counts / counts.sum())
+
+
+def thumbnail(picture: Image.Image, side_px: int) -> np.ndarray:
+    small = picture.resize((side_px, side_px), Image.Resampling.BOX)
+    return np.asarray(small, np.float64).ravel() / 255 - 0.5
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        pytest.param(colour_histogram, id="colour histogram"),
+        pytest.param(lambda picture: thumbnail(picture, 1), id="mean colour"),
+        pytest.param(lambda picture: thumbnail(picture, 8), id="8x8 thumbnail"),
+    ],
+)
+def test_colour_and_place_do_not_give_the_class_away(folder, features):
     """Ground, light and coats overlap: whoever wants the class must see the shape.
 
-    A ridge classifier on colour thumbnails gets 42 to 58 % of the 60 validation pictures
-    right (seeds 0-5), which is chance; 75 % is four standard deviations above it.
+    A ridge classifier gets 37 to 63 % of the 60 validation pictures (seeds 0-2), which is
+    chance; 75 % is four standard deviations above it. A trained edgebee gets 98 %.
     """
-    x, y = thumbnails(folder, "train", side_px)
+    x, y = rows(folder, "train", features)
     weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y)
-    x_val, y_val = thumbnails(folder, "val", side_px)
+    x_val, y_val = rows(folder, "val", features)
     assert np.mean((x_val @ weights > 0) == (y_val > 0)) < 0.75

@@ -71,10 +71,13 @@ MAX_NAMED = 8
 """So many paths or classes are named in a line of text; programs get all of them."""
 
 SUFFIX_FORMATS = {
+    ".avif": {"AVIF"},
     ".bmp": {"BMP", "DIB"},
     ".gif": {"GIF"},
     ".heic": {"HEIF"},
     ".heif": {"HEIF"},
+    ".jfif": {"JPEG", "MPO"},
+    ".jpe": {"JPEG", "MPO"},
     ".jpeg": {"JPEG", "MPO"},
     ".jpg": {"JPEG", "MPO"},
     ".png": {"PNG"},
@@ -273,8 +276,8 @@ def _remarks_on_header(header: Header, suffix: str) -> Iterator[tuple[str, str]]
         yield "wrong-suffix", f"is {header.format} by its content, and read as such; rename it"
     if header.mode == "CMYK":
         yield "cmyk", "printing colours (CMYK): turned into RGB without a colour profile"
-    if header.mode.startswith("I"):
-        yield "16-bit", "16-bit grey: the upper 8 bits are kept"
+    if header.mode.startswith("I") or header.mode == "F":
+        yield "16-bit", "grey of more than 8 bits: scaled to 8 by the range of its values"
     if header.mode in ("P", "PA"):
         yield "palette", "has a palette of 256 colours at most"
     if header.transparent:

@@ -1,12 +1,12 @@
 """Find photos that are the same picture: re-saved, resized, recoloured, mirrored or turned.
 
-Two looks, both correlations of grey thumbnails in which every frequency has the same say, so
+Two comparisons, both correlations of grey thumbnails in which every frequency has the same say, so
 that light and vignette, which unrelated photos share, count little:
 
 1. the 63 lowest frequencies of the whole, in all eight mirrored and turned positions, every
    photo against every other by matrix products;
 2. for what that leaves, finer detail of the inner half: frames, borders and letterboxes,
-   which make unrelated photos alike in the first look, are gone there.
+   which make unrelated photos alike in the first comparison, are gone there.
 
 A 64-bit perceptual hash (`imagehash`) is the usual tool. It keeps only the signs of the same
 63 numbers, and that loses much: trimmed by 3 % a side, one in ten of the hymenoptera photos
@@ -34,10 +34,10 @@ __all__ = ["BLOCK", "Group", "Signatures", "group_same_pictures"]
 
 Rows: TypeAlias = npt.NDArray[np.float32]
 
-FIRST_LOOK, SECOND_LOOK = 0.85, 0.75
+FIRST_THRESHOLD, SECOND_THRESHOLD = 0.85, 0.75
 """Correlations from which two photos are the same.
 
-Of the 397 hymenoptera photos no two, in no position, come above 0.80 in the first look or
+Of the 397 hymenoptera photos no two, in no position, come above 0.80 in the first comparison or
 above 0.40 in both. The same photos saved at JPEG quality 30, halved, squeezed to 100 px, made
 grey, 40 % brighter or darker, blurred, written on, or trimmed by 2 % a side are all found, by
 3 % a side 97 % of them. Given frames or letterboxes all alike, still no two are mistaken.
@@ -45,23 +45,23 @@ grey, 40 % brighter or darker, blurred, written on, or trimmed by 2 % a side are
 
 COARSE_BAND = (0, 8)
 FINE_BAND = (4, 12)
-"""Frequencies of the two looks, in half waves across what they see: lowest, one past highest."""
+"""Frequencies of the two comparisons, in half waves across what they see: lowest, one past highest."""
 
 UPRIGHT = (0, 2)
 """Positions, see `_turned`: as it is, and mirrored left to right."""
 
 INNER = slice(THUMBNAIL_SIDE_PX // 4, THUMBNAIL_SIDE_PX - THUMBNAIL_SIDE_PX // 4)
-"""Rows and columns that the second look takes."""
+"""Rows and columns that the second comparison takes."""
 
 MIN_CONTRAST = 3.0
 """Thumbnails with a smaller standard deviation, of 255, show nothing to compare."""
 
 MAX_CANDIDATES = 50_000
-"""Pairs of a block that get a second look, the likeliest ones; bounds the time for a folder
+"""Pairs of a block that get a second comparison, the likeliest ones; bounds the time for a folder
 in which everything looks alike."""
 
 BLOCK = 1024
-"""Photos compared at once with all others, or looked at for their signatures."""
+"""Photos compared at once with all others, or decoded for their signatures."""
 
 MAX_PRODUCTS = 1 << 23
 """Correlations held at once, 4 bytes each: with very many photos the blocks get smaller."""
@@ -89,7 +89,7 @@ class Signatures:
     are like nothing, where there is none or too little to see.
 
     Attributes:
-        coarse: for the first look, float32 [2 * photos, 64].
+        coarse: for the first comparison, float32 [2 * photos, 64].
         fine: for the second, float32 [2 * photos, 144].
     """
 
@@ -171,7 +171,7 @@ def _near_pairs(signatures: Signatures) -> list[tuple[int, int, float]]:
     """Pairs of photos of which the whole of one is the whole or another cut of the other.
 
     Returns:
-        (smaller index, larger index, correlation in the first look), sorted.
+        (smaller index, larger index, correlation in the first comparison), sorted.
     """
     coarse, fine, photos = signatures.coarse, signatures.fine, signatures.photos
     size = max(1, min(BLOCK, MAX_PRODUCTS // max(1, len(coarse))))
@@ -195,15 +195,15 @@ def _near_pairs(signatures: Signatures) -> list[tuple[int, int, float]]:
 def _agreeing(
     coarse: Rows, all_coarse: Rows, fine: Rows, all_fine: Rows
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Rows]:
-    """Rows of a block and rows of all that agree in both looks, and how well in the first."""
+    """Rows of a block and rows of all that agree in both comparisons, and how well in the first."""
     first = coarse @ all_coarse.T
-    rows, columns = np.nonzero(first >= FIRST_LOOK)
+    rows, columns = np.nonzero(first >= FIRST_THRESHOLD)
     alike = first[rows, columns]
     if len(alike) > MAX_CANDIDATES:
         kept = np.sort(np.argsort(-alike, kind="stable")[:MAX_CANDIDATES])
         rows, columns, alike = rows[kept], columns[kept], alike[kept]
     second = np.einsum("nf,nf->n", fine[rows], all_fine[columns])
-    agreed = second >= SECOND_LOOK
+    agreed = second >= SECOND_THRESHOLD
     return rows[agreed], columns[agreed], alike[agreed]
 
 

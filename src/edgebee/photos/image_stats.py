@@ -1,4 +1,4 @@
-"""Look at one file the way the runner reads it, and note what is unusual about it."""
+"""Statistics of one image file, decoded as the runner decodes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import ExifTags, Image
 
 from edgebee.edge.classify import FORMATS, MAX_PIXELS, PhotoError, read_photo
 
@@ -27,8 +27,8 @@ __all__ = [
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
-GLANCE_SIDE_PX = 128
-"""A photo is looked at with its long side this long: a JPEG decodes to that quickly."""
+DECODED_SIDE_PX = 128
+"""A photo is decoded with its long side this long: a JPEG decodes to that quickly."""
 
 THUMBNAIL_SIDE_PX = 32
 """Photos are compared as grey squares of this side."""
@@ -50,10 +50,9 @@ COLOUR_SHARE = 0.97
 FILLING, FILLING_STEP = 128, 2
 """The grey that a JPEG decoder puts where data is missing, and how far scaling moves it."""
 
-_ORIENTATION_TAG = 0x0112  # EXIF (CIPA DC-008): how to turn the stored picture upright
-_SIDEWAYS = frozenset({5, 6, 7, 8})
+_SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange width and height
 _TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
-# What Pillow raises for files that are damaged behind their first bytes.
+# What Pillow raises for files that are corrupted behind their first bytes.
 _HEADER_FAULTS = (
     OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
     EOFError, MemoryError, struct.error, Image.DecompressionBombError)  # fmt: skip
@@ -82,7 +81,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class ImageStats:
-    """What was seen of one file.
+    """Statistics of one file.
 
     Attributes:
         digest: SHA-256 of its bytes; empty when it could not be opened.
@@ -107,7 +106,7 @@ class ImageStats:
 
 
 def inspect_photo(path: Path) -> ImageStats:
-    """Look at the file `path`; what is wrong with it is in the result, not raised."""
+    """Decode the file `path`; a problem with it is in the result, not raised."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -117,7 +116,7 @@ def inspect_photo(path: Path) -> ImageStats:
         return ImageStats(digest, fault="cannot be read as a photo (empty file)")
     header = _header(content)
     try:
-        pixels = read_photo(content, _glance_size(header))
+        pixels = read_photo(content, _decoded_size(header))
     except PhotoError as error:
         return ImageStats(digest, fault=str(error).removeprefix("photo: "), header=header)
     if header is not None:  # decodes in full, so only what the runner did not find too large
@@ -140,7 +139,7 @@ def _header(content: bytes) -> Header | None:
             width, height = image.size
             # Of a PNG it is read with all pixels, which the runner refuses if they are too many.
             too_large = image.format == "PNG" and width * height > MAX_PIXELS
-            if not too_large and image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS:
+            if not too_large and image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
                 width, height = height, width
             return Header(
                 format=image.format or "",
@@ -166,11 +165,11 @@ def _is_transparent(content: bytes) -> bool:
     return isinstance(least, (int, float)) and least < 255
 
 
-def _glance_size(header: Header | None) -> tuple[int, int]:
+def _decoded_size(header: Header | None) -> tuple[int, int]:
     """Height and width at which the runner's centre crop shows the whole picture."""
     if header is None:
-        return GLANCE_SIDE_PX, GLANCE_SIDE_PX
-    scale = GLANCE_SIDE_PX / max(header.width_px, header.height_px)
+        return DECODED_SIDE_PX, DECODED_SIDE_PX
+    scale = DECODED_SIDE_PX / max(header.width_px, header.height_px)
     return max(1, round(header.height_px * scale)), max(1, round(header.width_px * scale))
 
 
