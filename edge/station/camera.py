@@ -167,7 +167,8 @@ class _Process:
 
     def _read_bytes(self, count: int, timeout_s: float) -> npt.NDArray[np.uint8]:
         assert self._process.stdout is not None
-        assert sys.platform != "win32"  # which waits for no pipe; `--camera` says so first
+        if sys.platform == "win32":  # which waits for no pipe
+            raise _LostError("--camera needs Linux or macOS")
         buffer = np.empty(count, np.uint8)
         view, filled = buffer.data, 0
         while filled < count:

@@ -45,7 +45,7 @@ grey, 40 % brighter or darker, blurred, written on, or trimmed by 2 % a side are
 
 COARSE_BAND = (0, 8)
 FINE_BAND = (4, 12)
-"""Frequencies of the two comparisons, in half waves across what they see: lowest, one past highest."""
+"""Frequencies of the two comparisons, in half waves: lowest, one past highest."""
 
 UPRIGHT = (0, 2)
 """Positions, see `_turned`: as it is, and mirrored left to right."""
