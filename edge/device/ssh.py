@@ -37,7 +37,7 @@ _BROKE_OFF = "the connection broke off; is it switched on and in this network?"
 _REASONS = (
     (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
-        "its key is not the one of last time; if it was set up anew: ssh-keygen -R {name}",
+        "its key is not the one of last time; if it was set up again: ssh-keygen -R {name}",
     ),
     (
         "Host key verification failed",

@@ -83,7 +83,7 @@ class Target:
 
 
 def examine_target(host: Host, folder: str) -> Target:
-    """Ask a machine what it is.
+    """Find out what a machine is.
 
     Args:
         host: logged in.

@@ -88,7 +88,7 @@ def command(
     from edgebee.edge.device.ssh import connect
     from edgebee.edge.station.options import parse_options
 
-    # What is wrong here is found before anything is done there.
+    # Errors here are found before anything is done there.
     if service:
         parse_options(arguments)
     model = model or find_model()

@@ -102,7 +102,7 @@ def test_a_changed_host_key_is_one_clear_line(server, tmp_path):
     arguments = [*server.arguments()[:-1], f"UserKnownHostsFile={tmp_path / 'changed'}"]
     status, _, (line,) = deploy(*arguments)
     assert status == 1
-    assert "its key is not the one of last time; if it was set up anew: ssh-keygen -R" in line
+    assert "its key is not the one of last time; if it was set up again: ssh-keygen -R" in line
 
 
 @pytest.mark.skipif(not shutil.which("ssh"), reason="needs openssh-client")
@@ -272,6 +272,19 @@ def test_the_wheel_holds_what_runs_and_is_the_same_each_time():
 # ---------------------------------------------------------------- the whole way
 
 
+def measure_there(server, model, photo):
+    """What `edgebee benchmark --device` measures, in the environment that was made there."""
+    from edgebee.benchmarks.measure.plan import DeviceAddress, Plan, Subject
+    from edgebee.benchmarks.measure.remote import measure_remotely
+    from edgebee.benchmarks.measure.results import Data
+
+    data = Data("photos", "photos", "/", False, ("ants", "bees"), (), ())
+    subject = Subject(model.parent, (model,), data, (photo,), (0,))
+    plan = Plan(threads=1, rounds=2, photos=1, sweep=False, ssh_options=server.options)
+    address = DeviceAddress.parse("bee")
+    return measure_remotely(address, subject, plan, [0], {}, lambda text: None)
+
+
 @pytest.mark.slow
 @needs_sshd
 def test_the_whole_way_twice(bare, golden_model, photo):
@@ -291,6 +304,9 @@ def test_the_whole_way_twice(bare, golden_model, photo):
     command = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin", there / "classify", photo, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")
     assert json.loads(done.stdout)["path"] == str(photo)
+    measured = measure_there(bare, golden_model, photo)
+    assert measured.failure is None
+    assert [(run.variant, len(run.rounds)) for run in measured.runs] == [(MODEL_NAME, 2)]
     names = sorted(path.name for path in there.iterdir())
     version = build_wheel()[0]
     assert names == [MODEL_NAME, "classify", version, "venv"]
