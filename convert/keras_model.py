@@ -18,7 +18,7 @@ import numpy as np
 from edgebee.convert.keras_file import check_keras_file, saving_keras
 from edgebee.errors import ConversionError
 
-__all__ = ["load_keras", "with_probabilities"]
+__all__ = ["load_keras"]
 
 _log = logging.getLogger("edgebee.convert")
 
@@ -55,10 +55,11 @@ def load_keras(path: Path) -> Any:
     """Load a Keras image classifier.
 
     A model saved in mixed precision is loaded in float32: TFLite has no kernels for its 16-bit
-    floats.
+    floats. One that ends in logits gets their softmax or sigmoid, and one sigmoid score becomes
+    the probabilities of two labels.
 
     Returns:
-        A model `float32 [N, H, W, 3]` in 0..255 -> `float32 [N, scores]`.
+        A model `float32 [N, H, W, 3]` in 0..255 -> `float32 [N, labels]`.
 
     Raises:
         ConversionError: there is none, or it is something else.
@@ -82,24 +83,20 @@ def load_keras(path: Path) -> Any:
             f"{path}: has NaN or infinite weights, as a training with too high a learning "
             "rate leaves them; train again with a lower --learning-rate"
         )
-    return model
+    return _with_probabilities(model)
 
 
-def with_probabilities(model: Any, labels: int) -> Any:
+def _with_probabilities(model: Any) -> Any:
     """The model with one probability per label.
 
     Logits get the softmax or sigmoid that they were trained with. The one score of a sigmoid
     head is that of the second of two labels, as Keras' `image_dataset_from_directory` numbers
     them.
-
-    Args:
-        model: Keras, one output `[N, scores]`.
-        labels: number of labels.
     """
     activation = getattr(_last_layer(model), "activation", None)
     scores = model.outputs[0]
-    single = scores.shape[1] == 1 and labels == 2
-    if activation is keras.activations.linear and (single or scores.shape[1] == labels > 1):
+    single = scores.shape[1] == 1
+    if activation is keras.activations.linear:
         name = "sigmoid" if single else "softmax"
         _log.info("the model ends in logits: a %s is added", name)
         scores = keras.layers.Activation(name, name="probabilities")(scores)

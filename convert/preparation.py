@@ -71,11 +71,11 @@ def prepare(
 
     photos = _photos(path.parent, dataset)
     start_tensorflow()
-    from edgebee.convert.keras_model import load_keras, with_probabilities
+    from edgebee.convert.keras_model import load_keras
     from edgebee.convert.model_builder import ModelBuilder
     from edgebee.convert.packing import ModelPacker, ModelSource, hash_photo_list
 
-    model = with_probabilities(load_keras(path), len(photos.labels))
+    model = load_keras(path)
     _check_labels(path, model, photos.labels)
     record = read_training_record(path.parent, or_none=True) or TrainingRecord()
     trained = record.validation or ValidationRecord()

@@ -129,3 +129,22 @@ def test_a_file_of_keras_2_that_cannot_be_loaded_names_its_version_and_the_way_o
         load_keras(depthwise)
     assert "load_weights" in str(refusal.value)
     assert "pip install keras==2" not in str(refusal.value)
+
+
+def test_a_model_for_one_photo_at_a_time(folder, dataset):
+    inner = brightness(units=2, activation="softmax")
+    pixels = keras.Input(batch_shape=(1, *SIZE))
+    keras.Model(pixels, inner(pixels)).save(folder / "model.keras")
+    (int8,) = convert_model(folder / "model.keras", dataset)
+    assert int8.verification.comparison.correct == 8
+
+
+def test_augmentation_and_resizing_inside_the_model_do_no_harm(folder, dataset):
+    inner = brightness(units=2, activation="softmax")
+    model = sequential(
+        (40, 60, 3), layers.RandomFlip(), layers.RandomRotation(0.2), layers.RandomZoom(0.1),
+        layers.Resizing(*SIZE[:2]), *inner.layers,
+    )  # fmt: skip
+    model.save(folder / "model.keras")
+    (int8,) = convert_model(folder / "model.keras", dataset)
+    assert int8.verification.comparison.correct == 8
