@@ -190,9 +190,10 @@ def run(
 
     silence_decoder_warnings()
     show_log_records()
-    if data == "sample":
-        log("sample: drawings made on the spot, once")
-    dataset = load_dataset(data, val_fraction=val_fraction, seed=recipe.seed, exclude=exclude)
+    with ProgressBars() as bars:
+        dataset = load_dataset(
+            data, val_fraction=val_fraction, seed=recipe.seed, exclude=exclude, progress=bars
+        )
     kind = "drawings (not photos)" if dataset.drawn else "photos"
     labels = ", ".join(dataset.labels[:8]) + (", …" if len(dataset.labels) > 8 else "")
     with output_directory(output), ProgressBars() as bars:

@@ -186,6 +186,7 @@ def sample_folder() -> Path:
     try:
         with atomic_directory(folder) as part:
             if part is not None:
+                _logger.info("sample: drawing ants and bees, once, into %s", folder)
                 draw_sample(part, seed=SAMPLE_SEED)
     except (OSError, OutputError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
