@@ -58,7 +58,7 @@ def active_flags(flags: int) -> list[str]:
 
 
 def check_throttling(flags: int) -> Problem:
-    """What the flags mean. None of them makes a prediction wrong; all make it slow."""
+    """What the flags mean. None of them changes a prediction; all make it slow."""
     now, past = active_flags(flags), active_flags(flags >> _SINCE_START)
     if not now and not past:
         return Problem("throttling", OK, "full speed since the start")
