@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("edgebee", reason="the lone runner has no deploy")
 from ssh_server import SOON_S, needs_sshd, running_server
 
-from edgebee.edge.device import deployment, service, ssh
+from edgebee.edge.device import deployment, environment, service, ssh
 from edgebee.edge.device import target as targets
 from edgebee.edge.device.wheel import build_wheel
 from edgebee.errors import RemoteError
@@ -362,6 +362,16 @@ def test_the_address_of_a_camera_is_kept_where_others_cannot_read_it(bare):
     unit = (etc / service.UNIT_NAME).read_text()
     assert f"\nEnvironmentFile={kept}\n" in unit
     assert "secret" not in unit + (bare.home / "bee" / service.UNIT_NAME).read_text()
+
+
+@pytest.mark.slow
+def test_wheels_are_those_of_the_device_and_not_of_this_machine():
+    there = target(python=(3, 13), glibc="2.41")
+    names = environment.download_wheels(there, targets.requirements_for(there))
+    assert {"click", "numpy", "pillow", "ai_edge_litert"} <= {name.split("-")[0] for name in names}
+    built = [name for name in names if not name.endswith("-none-any.whl")]
+    assert all(name.endswith("_aarch64.whl") for name in built)
+    assert all("cp313" in name or "abi3" in name for name in built)
 
 
 @pytest.mark.slow
