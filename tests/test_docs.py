@@ -7,11 +7,13 @@ and Python name in them exists.
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from command_lines import inline_lines, problem_with, shell_lines, visible_options, walk
 
@@ -67,10 +69,25 @@ def test_command_lines_would_be_accepted(page):
     assert not refused, "\n".join(refused)
 
 
-def test_options_in_running_text_exist():
-    from edgebee.benchmarks.studies.study_command import command as studies
+def study_group():
+    """The click group that `python -m edgebee.benchmarks.studies` runs."""
+    module = importlib.import_module("edgebee.benchmarks.studies.__main__")
+    (group,) = [value for value in vars(module).values() if isinstance(value, click.Group)]
+    return group
 
-    commands = [command for _, command in (*walk(), *walk(studies))]
+
+def test_studies_in_the_documentation_exist():
+    named = {
+        name
+        for page in TEXTS
+        for name in re.findall(r"edgebee\.benchmarks\.studies (\w+)", page.read_text("utf-8"))
+    }
+    assert len(named) > 3
+    assert named <= {words[0] for words, _ in walk(study_group())}
+
+
+def test_options_in_running_text_exist():
+    commands = [command for _, command in (*walk(), *walk(study_group()))]
     exist = {opt for command in commands for option in command.params for opt in option.opts}
     exist |= {"--debug", "--version", "--help"}  # of `edgebee` itself
     named = {
