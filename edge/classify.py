@@ -260,7 +260,7 @@ def _decode(source: Photo, size: tuple[int, int]) -> DecodedImage:
         source.load()
         return _as_decoded(source, source.size)
     try:
-        with _open_image(source) as image:
+        with open_image(source) as image:
             return _decode_file(image, size)
     except OSError as error:
         if "truncated" not in str(error):
@@ -289,8 +289,11 @@ def _as_decoded(image: Image.Image, extent: Sequence[float]) -> DecodedImage:
     return DecodedImage(_as_rgb(image), extent[0], extent[1], orientation)
 
 
-def _open_image(source: StrPath | bytes | BinaryIO) -> Image.Image:
-    """Open a photo of a format that is read; nothing is decoded yet."""
+def open_image(source: StrPath | bytes | BinaryIO) -> Image.Image:
+    """Open a photo of a format that is read; nothing is decoded yet.
+
+    Raises what Pillow raises, for callers that look at a file's header.
+    """
     if isinstance(source, bytes):
         source = io.BytesIO(source)
     if isinstance(source, (str, os.PathLike)) and _is_address(source):
@@ -354,7 +357,7 @@ def _decode_truncated(
 ) -> DecodedImage:
     """Decode a JPEG that lacks only its last bytes; raises `error` when more is missing."""
     content = source if isinstance(source, bytes) else _content(source)
-    with _open_image(content + b"\xff\xd9") as image:  # the end-of-image marker
+    with open_image(content + b"\xff\xd9") as image:  # the end-of-image marker
         if image.format != "JPEG" or image.info.get("progressive"):
             raise error
         full_height = image.height

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import struct
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
-from edgebee.edge.classify import FORMATS, MAX_PIXELS, PhotoError, read_photo
+from edgebee.edge.classify import MAX_PIXELS, PhotoError, open_image, read_photo
 
 __all__ = [
     "MAX_THUMBNAILS",
@@ -135,7 +134,7 @@ def inspect_photo(path: Path) -> ImageStats:
 
 def _header(content: bytes) -> Header | None:
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with open_image(content) as image:
             width, height = image.size
             # Of a PNG it is read with all pixels, which the runner refuses if they are too many.
             too_large = image.format == "PNG" and width * height > MAX_PIXELS
@@ -156,7 +155,7 @@ def _header(content: bytes) -> Header | None:
 
 def _is_transparent(content: bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with open_image(content) as image:
             if image.mode not in _TRANSPARENT_MODES and "transparency" not in image.info:
                 return False
             least, _ = image.convert("RGBA").getchannel("A").getextrema()
