@@ -1,6 +1,6 @@
-"""The photos worth a look: those that a variant gets wrong or answers otherwise than Keras.
+"""The photos worth a look: incorrect predictions, and those that differ from Keras.
 
-Each comes as the models see it, with what each said, and with what Keras looked at.
+Each comes as the models see it, with the predictions and with Grad-CAM heat maps of Keras.
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ from edgebee.benchmarks.report.summary import short_names
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.errors import BenchmarkError
 
-__all__ = ["Card", "Gallery", "ImageStats", "Said", "make_gallery", "spotlight", "worth_a_look"]
+__all__ = ["Card", "Gallery", "HeatMap", "Predicted", "make_gallery", "spotlight", "worth_a_look"]
 
 MOST_CARDS = 20
 THUMBNAIL_PIXELS = 208
 """A side; twice what a phone shows of it, for its dense screen."""
 JPEG_QUALITY = 80
 _SIZE_WITHOUT_MODEL = (224, 224)
-_MOST_LOOKS = 2
+_MOST_HEAT_MAPS = 2
 
 Pixels = npt.NDArray[np.uint8]
 Heat = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Said:
-    """An answer and who gave it.
+class Predicted:
+    """A prediction and which variants gave it.
 
     Attributes:
         label: its name.
-        right: whether it is the right one.
+        correct: whether it is.
         low: smallest score that it was given with, 0-1.
         high: largest.
         variants: short names; empty when it was all of them.
     """
 
     label: str
-    right: bool
+    correct: bool
     low: float
     high: float
     variants: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class ImageStats:
-    """What the Keras model found for one label.
+class HeatMap:
+    """Grad-CAM of the Keras model for one label.
 
     Attributes:
         label: its name.
-        picture: JPEG; the photo, lit where the evidence lay.
-        found: False when nothing in the photo spoke for the label.
+        picture: JPEG; the photo, in colour where regions drove the score.
+        found: False when nothing in the photo supports the label.
     """
 
     label: str
@@ -74,16 +74,16 @@ class Card:
     Attributes:
         name: path below the data's root.
         label: the right one.
-        said: every answer, the most frequent first.
+        predictions: each different one, the most frequent first.
         photo: JPEG, as the models see it; None when it cannot be read any more.
-        looks: empty when there was no model to ask.
+        heat_maps: empty when there was no Keras model.
     """
 
     name: str
     label: str
-    said: tuple[Said, ...]
+    predictions: tuple[Predicted, ...]
     photo: bytes | None
-    looks: tuple[ImageStats, ...]
+    heat_maps: tuple[HeatMap, ...]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Gallery:
         total: photos that would deserve one.
         disagreements: how many of them are answered otherwise by some variant than by the
             reference.
-        silence: why nothing is shown of what the model looked at; None when it is.
+        silence: why there is no Grad-CAM; None when there is.
     """
 
     cards: tuple[Card, ...]
@@ -109,7 +109,7 @@ def worth_a_look(results: Results) -> tuple[list[int], int]:
 
     Returns:
         Their places in `data.photos`: first those on which a variant and the reference (without
-        one, two variants) disagree, then those that all get wrong, the surest mistakes first;
+        one, two variants) disagree, then those that all have incorrect, the surest mistakes first;
         and how many are of the first kind.
     """
     scores = np.array([variant.scores for variant in results.variants])  # [variant, photo, label]
@@ -127,7 +127,7 @@ def worth_a_look(results: Results) -> tuple[list[int], int]:
 def make_gallery(
     results: Results, model: Any = None, progress: Callable[[], object] = lambda: None
 ) -> Gallery:
-    """Read the photos that deserve it, and ask the Keras model what it looked at.
+    """Read the photos that deserve it, and explain them with Grad-CAM.
 
     Args:
         results: of the benchmark.
@@ -148,7 +148,7 @@ def make_gallery(
 def _explainer(model: Any) -> tuple[Any, str | None]:
     """A GradCam of the model, or None and why there is none."""
     if model is None:
-        return None, "There was no Keras model to ask what it looked at."
+        return None, "There was no Keras model for Grad-CAM."
     from edgebee.benchmarks.report.gradcam import GradCam
 
     try:
@@ -160,24 +160,24 @@ def _explainer(model: Any) -> tuple[Any, str | None]:
 def _card(results: Results, place: int, size: tuple[int, int], explain: Any) -> Card:
     """The card of one photo."""
     photo, labels = results.data.photos[place], results.data.labels
-    said = _said(results, place)
+    predictions = _predictions(results, place)
     try:
         pixels = read_photo(Path(results.data.root, photo.name), size)
     except PhotoError:  # it was there when it was measured
-        return Card(photo.name, labels[photo.label], said, None, ())
-    looks: list[ImageStats] = []
+        return Card(photo.name, labels[photo.label], predictions, None, ())
+    heat_maps: list[HeatMap] = []
     if explain is not None:
         asked = _asked(results, place)
         heats = explain(np.stack([pixels] * len(asked)), asked)
-        looks = [
-            ImageStats(labels[label], _jpeg(spotlight(pixels, heat)), bool(heat.any()))
+        heat_maps = [
+            HeatMap(labels[label], _jpeg(spotlight(pixels, heat)), bool(heat.any()))
             for label, heat in zip(asked, heats, strict=True)
         ]
-    return Card(photo.name, labels[photo.label], said, _jpeg(pixels), tuple(looks))
+    return Card(photo.name, labels[photo.label], predictions, _jpeg(pixels), tuple(heat_maps))
 
 
-def _said(results: Results, place: int) -> tuple[Said, ...]:
-    """What the variants said of one photo, like answers put together."""
+def _predictions(results: Results, place: int) -> tuple[Predicted, ...]:
+    """The variants' predictions of one photo, equal ones put together."""
     names, labels = short_names(results.variants), results.data.labels
     given: dict[int, list[tuple[float, str]]] = {}
     for variant in results.variants:
@@ -186,9 +186,9 @@ def _said(results: Results, place: int) -> tuple[Said, ...]:
         given.setdefault(answer, []).append((float(scores[answer]), names[variant.name]))
     right = results.data.photos[place].label
     return tuple(
-        Said(
+        Predicted(
             label=labels[answer],
-            right=answer == right,
+            correct=answer == right,
             low=min(score for score, _ in by),
             high=max(score for score, _ in by),
             variants=() if len(given) == 1 else tuple(name for _, name in by),
@@ -203,11 +203,11 @@ def _asked(results: Results, place: int) -> list[int]:
     names = [variant.name for variant in results.variants]
     first = answers[names.index(results.reference)] if results.reference in names else answers[0]
     wanted = [first, results.data.photos[place].label, *answers]
-    return list(dict.fromkeys(wanted))[:_MOST_LOOKS]
+    return list(dict.fromkeys(wanted))[:_MOST_HEAT_MAPS]
 
 
 def spotlight(pixels: Pixels, heat: Heat) -> Pixels:
-    """A photo that keeps its light and colour where the evidence lay and loses them elsewhere.
+    """A photo that keeps its colour where regions drove the score and loses it elsewhere.
 
     Args:
         pixels: `uint8 [H, W, 3]`.

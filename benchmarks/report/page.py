@@ -36,11 +36,13 @@ from edgebee.benchmarks.report.plots_speed import (
     plot_stages,
     plot_threads,
 )
+from edgebee.benchmarks.report.published import PUBLISHED, PUBLISHED_MODEL
 from edgebee.benchmarks.report.summary import (
     NOTHING,
     choose,
     clip,
     details,
+    machine_name,
     percent,
     reached,
     run_of,
@@ -224,6 +226,9 @@ def render_page(
         scale=_scale(results),
         classes=_classes(results),
         run_of=run_of,
+        machine_name=machine_name,
+        published=PUBLISHED,
+        published_model=PUBLISHED_MODEL,
         speed_up=speed_up,
         has_ratios=lambda device: any(run.ratio for run in device.runs),
         heading=lambda device: _heading(results, device),
@@ -274,7 +279,7 @@ def _throttling(readings: Sequence[Reading]) -> str:
 def _heading(results: Results, device: Device) -> str:
     """The heading of a device's times, which names it where there is more than one."""
     several = len(reached(results)) > 1
-    return f"{clip(device.name, 20)}, ms to answer" if several else "ms to answer"
+    return f"{clip(device.name, 20)}, invoke ms" if several else "invoke, ms"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Charts of answers: what is taken for what, whether scores mean what they say, the training."""
+"""Charts of predictions: confusion matrix, reliability diagram, training curves."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LONGEST_LABEL = 16
 _LONGEST_NAME = 22
 
 
-# ------------------------------------------------------------------ what is taken for what
+# ------------------------------------------------------------------ confusion matrix
 def plot_confusions(results: Results) -> list[tuple[tuple[str, ...], Chart]]:
     """A confusion matrix for each set of variants that share one, the reference's first.
 
@@ -60,7 +60,7 @@ def plot_confusions(results: Results) -> list[tuple[tuple[str, ...], Chart]]:
 def _plot_matrix(
     number: int, matrix: npt.NDArray[np.int64], labels: Sequence[str], members: Sequence[str]
 ) -> Chart:
-    """One matrix: rows what it is, columns what was said, depth the share of the row."""
+    """One matrix: rows the true class, columns the prediction, depth the share of the row."""
     count = len(labels)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     cell_points = min(58.0, 250 / count)
@@ -95,8 +95,8 @@ def _plot_matrix(
         axes.set_yticks(range(count), ticks)
         axes.tick_params(length=0, labelcolor=INK)
         axes.spines[:].set_visible(False)
-        axes.set_xlabel("the model says")
-        axes.set_ylabel("it is")
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true class")
 
     wrong = _pairs(matrix)
     words = "; ".join(f"{n} {labels[row]} taken for {labels[column]}" for n, row, column in wrong)
@@ -143,7 +143,7 @@ def plot_worst_pairs(results: Results) -> Chart | None:
         )  # fmt: skip
         axes.set_ylim(len(worst) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.set_xlabel("photos: what it is → what is said")
+        axes.set_xlabel("photos: true class → predicted")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
 
     words = "; ".join(
@@ -167,7 +167,7 @@ def _looks(count: int) -> list[tuple[str, str]]:
     return [(SECOND, "s"), (ACCENT, "o")][-count:]
 
 
-# ------------------------------------------------------------------ whether scores mean it
+# ------------------------------------------------------------------ reliability
 @dataclass(frozen=True)
 class _Point:
     """Photos with a like best score."""
@@ -190,7 +190,7 @@ def plot_reliability(results: Results) -> Chart:
             zip(pair, _looks(len(pair)), strict=True)
         ):
             error = percent(variant.accuracy.calibration_error)
-            label = f"{clip(names[variant.name], _LONGEST_NAME)}, off by {error}"
+            label = f"{clip(names[variant.name], _LONGEST_NAME)}, ECE {error}"
             shift = (100 - start) / 150 * (number - (len(pair) - 1) / 2)  # apart where they meet
             _draw_points(above, _points(variant), colour, marker, label, shift)
             edges = [100 * one.low for one in variant.accuracy.bins] + [100]
@@ -198,17 +198,17 @@ def plot_reliability(results: Results) -> Chart:
             below.stairs(photos, edges, color=colour, linewidth=1.3)
         above.set_ylim(-3, 103)
         above.set_xlim(start, 101)
-        above.set_title("so many are right", loc="left", color=MUTED)
+        above.set_title("share correct", loc="left", color=MUTED)
         above.legend(loc="lower right", handlelength=1.2)
         above.grid(axis="y")
         for axis in (above.yaxis, above.xaxis):
             axis.set_major_formatter(lambda value, _: f"{value:g} %")
-        below.set_xlabel("where the best score is")
+        below.set_xlabel("best score")
         below.set_ylabel("photos", rotation=0, ha="right", va="center")
         _number_axis(below.yaxis, 2)
 
     words = "; ".join(
-        f"{names[one.name]} is off by {percent(one.accuracy.calibration_error)} on average"
+        f"{names[one.name]} expected calibration error {percent(one.accuracy.calibration_error)}"
         for one in pair
     )
     return draw("reliability", f"Best score against share right: {words}.", 300, paint)
@@ -298,7 +298,7 @@ def plot_training(curves: Curves) -> Chart:
             100 * np.array(curves.val_accuracy),
         )
         _two_curves(below, curves.epochs, curves.loss, curves.val_loss)
-        above.set_title("photos right", loc="left", color=MUTED)
+        above.set_title("accuracy", loc="left", color=MUTED)
         above.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
         above.set_ylim(top=100.5)
         below.set_title("loss (cross-entropy)", loc="left", color=MUTED)

@@ -59,8 +59,8 @@ def plot_accuracy(results: Results, place: int) -> Chart:
         axes.yaxis.set_major_locator(_round_numbers())
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
         axes.grid(axis="y")
-        axes.set_xlabel("milliseconds to answer, logarithmic")
-        axes.set_title("photos it gets right", loc="left", color=MUTED)
+        axes.set_xlabel("invoke, milliseconds, logarithmic")
+        axes.set_title("accuracy", loc="left", color=MUTED)
         figure.draw_without_rendering()
         _name_points(axes, shown, names, _colours(results, chosen))
 
@@ -70,7 +70,7 @@ def plot_accuracy(results: Results, place: int) -> Chart:
         for variant, run in shown
     )
     return draw(
-        f"accuracy_{place}", f"Accuracy against time on {device.name}: {words}.", 270, paint
+        f"accuracy_{place}", f"Accuracy against latency on {device.name}: {words}.", 270, paint
     )
 
 
@@ -241,15 +241,15 @@ def plot_distribution(results: Results, place: int) -> Chart:
             axes.plot([run.latency.invoke.p50, run.latency.invoke.p95], [row + 0.3] * 2,
                       color=colour, linewidth=1)  # fmt: skip
         _rows(axes, [names.get(run.variant, run.variant) for run in runs])
-        axes.set_xlabel("milliseconds to answer, logarithmic")
+        axes.set_xlabel("invoke, milliseconds, logarithmic")
 
     words = "; ".join(
         f"{names.get(run.variant, run.variant)} median {spell_ms(run.latency.invoke)}, "
-        f"95 % below {spell_ms(run.latency.invoke, run.latency.invoke.p95)}"
+        f"p95 {spell_ms(run.latency.invoke, run.latency.invoke.p95)}"
         for run in runs
     )
     return draw(
-        f"latency_{place}", f"Times to answer on {device.name}, in ms: {words}.",
+        f"latency_{place}", f"Invoke times on {device.name}, in ms: {words}.",
         46 + (_ROW_POINTS + 9) * len(runs), paint,
     )  # fmt: skip
 
@@ -274,7 +274,7 @@ def plot_threads(results: Results, place: int) -> Chart | None:
         axes.margins(x=0.3)
         axes.grid(axis="y")
         axes.set_xlabel("threads")
-        axes.set_title("milliseconds to answer", loc="left", color=MUTED)
+        axes.set_title("invoke, milliseconds", loc="left", color=MUTED)
         figure.draw_without_rendering()
         _name_ends(axes, swept, names, colours)
 
@@ -283,7 +283,7 @@ def plot_threads(results: Results, place: int) -> Chart | None:
         + ", ".join(f"{spell_ms(time)} with {number}" for number, time in points)
         for run, points in swept
     )
-    return draw(f"threads_{place}", f"Milliseconds to answer by threads: {words}.", 220, paint)
+    return draw(f"threads_{place}", f"Invoke milliseconds by threads: {words}.", 220, paint)
 
 
 def _name_ends(

@@ -19,6 +19,7 @@ __all__ = [
     "clip",
     "details",
     "device_place",
+    "machine_name",
     "percent",
     "reached",
     "run_of",
@@ -59,11 +60,11 @@ def reached(results: Results) -> list[Device]:
 
 
 def choose(results: Results) -> Variant | None:
-    """The variant to take: the fastest of those that are not shown to lose anything.
+    """The variant to take: int8, unless it is shown to lose accuracy.
 
-    The runner's own way of running a file goes before other engines, and the time counts on
-    the device that was named last, which is the one it is for. Where every variant is shown to
-    lose, it is the one that loses least.
+    Then it is the fastest of those that are not shown to lose any, by the device that was named
+    last; where all are, the one that loses least. The runner's own way of running a file goes
+    before other engines.
 
     Returns:
         None when there is nothing but Keras.
@@ -77,64 +78,46 @@ def choose(results: Results) -> Variant | None:
         return max(models, key=lambda variant: variant.accuracy.correct)
     devices = reached(results)
 
-    def order(variant: Variant) -> tuple[float, int]:
+    def order(variant: Variant) -> tuple[bool, float, int]:
         run = run_of(devices[-1], variant.name) if devices else None
-        return (run.latency.invoke.p50 if run else float("inf")), variant.size_bytes
+        latency = run.latency.invoke.p50 if run else float("inf")
+        return variant.format != "int8", latency, variant.size_bytes
 
     return min(equal, key=order)
 
 
 def loses(variant: Variant) -> bool:
-    """Whether a variant gets so many fewer right than the reference that it is no chance."""
+    """Whether a variant has significantly fewer photos correct than the reference."""
     against = variant.accuracy.against
     return against is not None and against.p < SIGNIFICANT_P and against.lost > against.gained
 
 
 def verdict(results: Results) -> str:
-    """The benchmark in one sentence."""
+    """The benchmark in one sentence: the model for the Pi, its accuracy, what it loses."""
     variant = choose(results) or next(iter(results.variants), None)
     if variant is None:
         return "Nothing was measured."
-    name = short_names(results.variants)[variant.name]
-    devices = reached(results)
-    device = devices[-1] if devices else None
-    speed = _speed(results, device, variant, name)
-    return f"{speed} and {_accuracy(results, variant)}."
-
-
-def _speed(results: Results, device: Device | None, variant: Variant, name: str) -> str:
-    """The first half of the verdict."""
-    run = run_of(device, variant.name) if device else None
-    if device is None or run is None:
-        return f"{name} was not timed"
-    place = device_place(device)
-    if run.ratio is None or device.reference is None:
-        return f"{place} {name} answers in {spell_ms(run.latency.invoke)} ms a photo"
-    reference = short_names(results.variants).get(device.reference, device.reference)
-    factor = 1 / run.ratio.median
-    if 0.95 < factor < 1.05:  # within what no one would notice
-        return f"{place} {name} answers as fast as {reference}"
-    faster = "faster" if factor > 1 else "slower"
+    name, accuracy = short_names(results.variants)[variant.name], variant.accuracy
+    target = "" if variant.format == "keras" else " on the Raspberry Pi"
+    kind = "drawings" if results.data.drawn else "photos"
+    low, high = percent(accuracy.interval.low), percent(accuracy.interval.high)
     return (
-        f"{place} {name} answers {times(max(factor, 1 / factor), device.noisy)} times {faster} "
-        f"than {reference}"
+        f"{name}{target}: {percent(accuracy.correct / accuracy.total)} of {kind} correct "
+        f"(95 % confidence interval {low} to {high}){_loss(results, variant)}."
     )
 
 
-def _accuracy(results: Results, variant: Variant) -> str:
-    """The second half of the verdict."""
-    accuracy = variant.accuracy
-    photos = f"{accuracy.total} {'drawings' if results.data.drawn else 'photos'}"
-    against = accuracy.against
+def _loss(results: Results, variant: Variant) -> str:
+    """The last clause of the verdict; empty without a reference."""
+    against, reference = variant.accuracy.against, _reference_name(results)
     if against is None:
-        return f"gets {accuracy.correct} of {photos} right"
+        return ""
     difference = against.gained - against.lost
     if against.p < SIGNIFICANT_P:
-        more = "more" if difference > 0 else "fewer"
-        return f"gets {abs(difference)} {more} of these {photos} right"
+        return f", {abs(difference)} {'more' if difference > 0 else 'fewer'} than {reference}"
     if against.agreement == 1:
-        return f"gives the same label for all of these {photos}"
-    return f"loses nothing that these {photos} could show"
+        return f", the same predictions as {reference}"
+    return f", no loss against {reference}"
 
 
 def details(results: Results) -> list[str]:
@@ -143,27 +126,28 @@ def details(results: Results) -> list[str]:
     if variant is None:
         return []
     name, accuracy = short_names(results.variants)[variant.name], variant.accuracy
-    low, high = percent(accuracy.interval.low), percent(accuracy.interval.high)
-    sentences = [
-        f"{name} got {accuracy.correct} of {accuracy.total} right, "
-        f"{percent(accuracy.correct / accuracy.total)}; with so many photos the true share lies "
-        f"between {low} and {high}, nineteen times in twenty."
-    ]
+    kind = "drawings" if results.data.drawn else "photos"
+    sentences = [f"{name} has {accuracy.correct} of {accuracy.total} {kind} correct."]
     against = accuracy.against
     if against is not None and against.agreement < 1:
         differing = round((1 - against.agreement) * accuracy.total)
         sentences.append(
-            f"It answers {differing} of them otherwise than {_reference_name(results)}: "
-            f"{against.gained} for the better, {against.lost} for the worse."
+            f"Its prediction differs from {_reference_name(results)} on {differing}: "
+            f"{against.gained} gained, {against.lost} lost (exact McNemar p = {against.p:.2g}). "
+            "Differences that are not statistically significant are reported as none."
         )
-    devices = reached(results)
-    for device in devices:
+    if variant.format == "int8":
+        sentences.append(
+            "The file gives the same scores on a 64-bit Raspberry Pi as here, so the accuracy "
+            "holds there; times do not."
+        )
+    for device in reached(results):
         run = run_of(device, variant.name)
         if run is not None:
-            factor = "" if device is devices[-1] else _times_faster(results, device, run)
             sentences.append(
                 f"{device_place(device)} a photo takes {spell_ms(run.latency.whole)} ms "
-                f"from file to scores, {spell_ms(run.latency.invoke)} of them to answer{factor}."
+                f"from file to scores, {spell_ms(run.latency.invoke)} ms of them in the model"
+                f"{_times_faster(results, device, run)}."
             )
         if device.noisy:
             sentences.append(_noise(device))
@@ -173,17 +157,21 @@ def details(results: Results) -> list[str]:
 
 
 def _times_faster(results: Results, device: Device, run: Run) -> str:
-    """A clause on a device that the verdict does not speak of; empty without a ratio."""
+    """How its speed compares with the device's reference; empty without a ratio."""
     if run.ratio is None:
         return ""
     reference = short_names(results.variants).get(device.reference or "", device.reference)
-    return f", {speed_up(run, device.noisy)} times faster than {reference}"
+    factor = 1 / run.ratio.median
+    if 0.95 < factor < 1.05:  # within what no one would notice
+        return f", as fast as {reference}"
+    faster = "faster" if factor > 1 else "slower"
+    return f", {times(max(factor, 1 / factor), device.noisy)} times {faster} than {reference}"
 
 
 def _noise(device: Device) -> str:
     spread = max((run.latency.invoke.spread or 0 for run in device.runs), default=0)
     return (
-        f"The machine was busy with other things, or its clock went up and down: the rounds "
+        f"The machine was noisy, busy with other things or with a clock that changed: rounds "
         f"differ by up to {100 * spread:.0f} %, so its times are rough."
     )
 
@@ -193,9 +181,21 @@ def _reference_name(results: Results) -> str:
     return names.get(results.reference or "", "the reference")
 
 
+def machine_name(device: Device) -> str:
+    """What a device is called beside its figures: `x86 workstation`, a board, or its address."""
+    if device.url is not None:
+        return clip(device.name)
+    if device.conditions is None:
+        return device.name
+    architecture = device.conditions.architecture
+    kind = "x86" if architecture.lower() in ("x86_64", "amd64", "i686") else architecture
+    return device.conditions.board or f"{kind} workstation"
+
+
 def device_place(device: Device) -> str:
     """Where a device's figures hold, as the start of a sentence."""
-    return "On this computer" if device.url is None else f"On {clip(device.name)}"
+    name = machine_name(device)
+    return f"On this {name}" if device.url is None else f"On {name}"
 
 
 def speed_up(run: Run, noisy: bool) -> str:

@@ -9,12 +9,17 @@ from edgebee.benchmarks.measure.devices import Device, Run
 from edgebee.benchmarks.measure.latency import spell_ms
 from edgebee.benchmarks.measure.results import PairedTest, Results, Variant
 from edgebee.benchmarks.report.conditions import spell_conditions
-from edgebee.benchmarks.report.summary import verdict
+from edgebee.benchmarks.report.published import spell_published
+from edgebee.benchmarks.report.summary import clip, machine_name, percent, short_names, verdict
 from edgebee.stats import SIGNIFICANT_P
 
 __all__ = ["Table", "print_tables", "tables", "to_markdown"]
 
 NOTHING = "-"
+
+_LONGEST_NAME = 20
+_WIDE_ONLY = frozenset({"agreement", "calibration error", "min", "photos/s", "load", "cold start"})
+"""Columns that a terminal of 80 characters has no room for."""
 
 _WIDEST = 1000
 """Characters; no table comes near."""
@@ -28,37 +33,58 @@ class Table:
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def without(self, headings: frozenset[str]) -> Table:
+        """The same without these columns."""
+        kept = [place for place, one in enumerate(self.headings) if one not in headings]
+        rows = tuple(tuple(row[place] for place in kept) for row in self.rows)
+        return Table(self.title, tuple(self.headings[place] for place in kept), rows)
 
-def tables(results: Results) -> list[Table]:
-    """What was right, what it took on each machine, and other numbers of threads."""
-    shown = [_accuracy_table(results)]
-    shown += [_speed_table(device) for device in results.devices if device.runs]
+
+def tables(results: Results, *, wide: bool = True) -> list[Table]:
+    """Accuracy, the latency on each machine, and other numbers of threads.
+
+    Args:
+        results: of the benchmark.
+        wide: with all columns; without, those that fit a terminal of 80 characters.
+    """
+    names = {name: clip(one, _LONGEST_NAME) for name, one in short_names(results.variants).items()}
     reached = [device for device in results.devices if device.runs]
+    shown = [_accuracy_table(results, names)]
+    shown += [_speed_table(device, names) for device in reached]
+    if not wide:
+        return [table.without(_WIDE_ONLY) for table in shown]
     if len(reached) > 1:
-        shown.append(_side_by_side(results, reached))
-    shown += [_threads_table(d) for d in reached if any(len(r.threads_sweep) > 1 for r in d.runs)]
-    return shown
+        shown.append(_side_by_side(results, reached, names))
+    swept = [device for device in reached if any(len(r.threads_sweep) > 1 for r in device.runs)]
+    return shown + [_threads_table(device, names) for device in swept]
 
 
-def _accuracy_table(results: Results) -> Table:
-    """Models and what they got right."""
+def _accuracy_table(results: Results, names: dict[str, str]) -> Table:
+    """Models and what they have correct."""
     headings = (
-        "model", "MB", "correct", "95 % interval", "agrees", "against Keras", "calibration error",
-    )  # fmt: skip
-    return Table("", headings, tuple(_accuracy_row(one) for one in results.variants))
+        "model",
+        "MB",
+        "correct",
+        "95 % interval",
+        "agreement",
+        "against Keras",
+        "calibration error",
+    )
+    rows = tuple(_accuracy_row(one, names[one.name]) for one in results.variants)
+    return Table("", headings, rows)
 
 
-def _accuracy_row(variant: Variant) -> tuple[str, ...]:
+def _accuracy_row(variant: Variant, name: str) -> tuple[str, ...]:
     accuracy = variant.accuracy
     against = accuracy.against
     return (
-        variant.name,
+        name,
         f"{variant.size_bytes / 1e6:.2f}",
         f"{accuracy.correct}/{accuracy.total}",
-        f"{accuracy.interval.low:.1%} to {accuracy.interval.high:.1%}",
-        f"{against.agreement:.1%}" if against else NOTHING,
+        f"{percent(accuracy.interval.low)} to {percent(accuracy.interval.high)}",
+        percent(against.agreement) if against else NOTHING,
         spell_against(against) if against else NOTHING,
-        f"{accuracy.calibration_error:.3f}",
+        percent(accuracy.calibration_error),
     )
 
 
@@ -67,23 +93,39 @@ def spell_against(against: PairedTest) -> str:
     difference = against.gained - against.lost
     if against.p >= SIGNIFICANT_P:
         return f"no difference (p {against.p:.2f})"
-    return f"{abs(difference)} {'more' if difference > 0 else 'fewer'} right (p {against.p:.1g})"
+    return f"{abs(difference)} {'more' if difference > 0 else 'fewer'} (p {against.p:.1g})"
 
 
-def _speed_table(device: Device) -> Table:
+def _speed_table(device: Device, names: dict[str, str]) -> Table:
     """Where the time of a photo goes on one machine."""
     headings = (
-        "model", "decode", "resize", "invoke", "p95", "min", "whole", "photos/s",
-        "x faster", "load", "cold start", "MB memory",
-    )  # fmt: skip
-    title = f"{device.name}: milliseconds a photo, medians"
-    return Table(title, headings, tuple(_speed_row(run) for run in device.runs))
+        "model",
+        "decode",
+        "resize",
+        "invoke",
+        "p95",
+        "min",
+        "total",
+        "photos/s",
+        "x faster",
+        "load",
+        "cold start",
+        "memory MB",
+    )
+    title = f"{_titled(device)}: milliseconds a photo, medians"
+    rows = tuple(_speed_row(run, names.get(run.variant, run.variant)) for run in device.runs)
+    return Table(title, headings, rows)
 
 
-def _speed_row(run: Run) -> tuple[str, ...]:
+def _titled(device: Device) -> str:
+    """What a machine is called above its table."""
+    return f"this {machine_name(device)}" if device.url is None else device.name
+
+
+def _speed_row(run: Run, name: str) -> tuple[str, ...]:
     latency = run.latency
     return (
-        run.variant,
+        name,
         spell_ms(latency.decode),
         spell_ms(latency.resize),
         spell_ms(latency.invoke),
@@ -108,18 +150,19 @@ def spell_faster(run: Run) -> str:
     return f"{1 / run.ratio.median:.1f} ({slow:.1f}-{fast:.1f})"
 
 
-def _side_by_side(results: Results, devices: Sequence[Device]) -> Table:
+def _side_by_side(results: Results, devices: Sequence[Device], names: dict[str, str]) -> Table:
     """A column for each machine: a photo's whole time."""
     by_device = [{run.variant: run for run in device.runs} for device in devices]
     rows = []
     for variant in results.variants:
         runs = [runs.get(variant.name) for runs in by_device]
-        rows.append((variant.name, *(spell_ms(r.latency.whole) if r else NOTHING for r in runs)))
-    headings = ("model", *(device.name for device in devices))
-    return Table("photo to answer, milliseconds, median", headings, tuple(rows))
+        cells = (spell_ms(run.latency.whole) if run else NOTHING for run in runs)
+        rows.append((names[variant.name], *cells))
+    headings = ("model", *(_titled(device) for device in devices))
+    return Table("file to scores: milliseconds a photo, medians", headings, tuple(rows))
 
 
-def _threads_table(device: Device) -> Table:
+def _threads_table(device: Device, names: dict[str, str]) -> Table:
     """Invoking with other numbers of threads."""
     swept = [run for run in device.runs if run.threads_sweep]
     counts = sorted({one.threads for run in swept for one in run.threads_sweep})
@@ -127,13 +170,14 @@ def _threads_table(device: Device) -> Table:
     for run in swept:
         by_count = {one.threads: one.invoke for one in run.threads_sweep}
         cells = (spell_ms(by_count[n]) if n in by_count else NOTHING for n in counts)
-        rows.append((run.variant, *cells))
+        rows.append((names.get(run.variant, run.variant), *cells))
     headings = ("invoke with", *(f"{n} thread{'s' if n > 1 else ''}" for n in counts))
-    return Table(f"{device.name}: milliseconds, median", headings, tuple(rows))
+    return Table(f"{_titled(device)}: milliseconds, medians", headings, tuple(rows))
 
 
 def _conditions(results: Results) -> list[str]:
-    return [spell_conditions(results, device) for device in results.devices if device.runs]
+    measured = [spell_conditions(results, device) for device in results.devices if device.runs]
+    return [*measured, spell_published()]
 
 
 def to_markdown(results: Results) -> str:
@@ -149,13 +193,18 @@ def to_markdown(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def print_tables(results: Results) -> None:
-    """Print tables, conditions and the verdict on standard output; figures are never cut off."""
+def print_tables(results: Results, *, wide: bool = False) -> None:
+    """Print tables, conditions and the verdict on standard output; figures are never cut off.
+
+    Args:
+        results: of the benchmark.
+        wide: with all columns and tables.
+    """
     from rich.console import Console
     from rich.table import Table as RichTable
 
     console = Console(width=_WIDEST, highlight=False)
-    for number, table in enumerate(tables(results)):
+    for number, table in enumerate(tables(results, wide=wide)):
         if number:
             console.print()
         if table.title:

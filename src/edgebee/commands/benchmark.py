@@ -37,7 +37,7 @@ def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> No
         ctx.exit()
 
 
-@click.command("benchmark", short_help="What a .tflite file loses and gains against Keras.")
+@click.command("benchmark", short_help="Measure accuracy and latency against Keras.")
 @click.argument("folder", default="artifacts", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--data", help="Photos to measure on; default: those the model was trained on.")
 @click.option(
@@ -69,8 +69,9 @@ def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> No
 )  # fmt: skip
 @click.option(
     "--max-drop", default=1.0, show_default=True, type=click.FloatRange(min=0),
-    help="With --baseline: percentage points of right answers.",
+    help="With --baseline: percentage points of accuracy.",
 )  # fmt: skip
+@click.option("--wide", is_flag=True, help="Print all columns, not only those that fit 80.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
 @click.option(
     "--schema", is_flag=True, is_eager=True, expose_value=False, callback=_print_schema,
@@ -80,7 +81,8 @@ def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> No
 def command(
     ctx: click.Context, *, folder: Path, data: str | None, threads: int | None, rounds: int,
     photos: int, devices: tuple[DeviceAddress, ...], ssh_options: tuple[str, ...],
-    baseline: Path | None, max_slowdown: float, max_drop: float, markdown: bool,
+    baseline: Path | None, max_slowdown: float, max_drop: float, wide: bool,
+    markdown: bool,
 ) -> None:  # fmt: skip
     """Measure model.keras and every .tflite in FOLDER on the same validation photos.
 
@@ -96,7 +98,7 @@ def command(
     plan = Plan(
         threads=threads, rounds=rounds, photos=photos, devices=devices, ssh_options=ssh_options
     )
-    results = measure_folder(folder, plan, data=data, markdown=markdown)
+    results = measure_folder(folder, plan, data=data, wide=wide, markdown=markdown)
     worse = regressions(results, earlier, Limits(max_slowdown, max_drop)) if earlier else []
     for line in worse:
         log(f"regression: {line}")
@@ -124,7 +126,7 @@ def run(folder: Path, *, data: str | None = None) -> Path | None:
 
 
 def measure_folder(
-    folder: Path, plan: Plan, *, data: str | None = None, markdown: bool = False
+    folder: Path, plan: Plan, *, data: str | None = None, wide: bool = False, markdown: bool = False
 ) -> Results:
     """Measure, write `benchmark.json` and `report.html`, print the tables.
 
@@ -142,7 +144,7 @@ def measure_folder(
     if markdown:
         click.echo(results.to_markdown())
     else:
-        print_tables(results)
+        print_tables(results, wide=wide)
     _say(results, folder)
     return results
 
@@ -152,7 +154,7 @@ def _say(results: Results, folder: Path) -> None:
     for device in results.devices:
         if device.noisy:
             log(
-                f"warning: {device.name} was disturbed: its rounds differ by more than a fifth, so "
+                f"warning: {device.name} was noisy: its rounds differ by more than a fifth, so "
                 "these times are rough; ratios hold better"
             )
         if device.failure:

@@ -20,7 +20,7 @@ pytest.importorskip("tensorflow", reason="needs edgebee[train]")
 from short_run import PHOTOS, ROUNDS, SHORT  # beside this file
 
 from edgebee.benchmarks.measure.results_file import json_schema, read_results, to_json
-from edgebee.benchmarks.report.summary import verdict
+from edgebee.benchmarks.report.summary import short_names, verdict
 
 NAMES = ["model.keras", "model.keras (predict)"] + [
     f"model_{format_}.tflite" for format_ in ("float32", "float16", "dynamic", "int8")
@@ -160,10 +160,11 @@ def test_the_page_and_its_charts_lie_beside_the_results(measured):
 
 def test_tables_are_all_that_goes_to_stdout(measured):
     done, results, _ = measured
+    names = short_names(results.variants)
     heading, *rows = done.out.splitlines()[: len(NAMES) + 1]
     assert heading.split()[:3] == ["model", "MB", "correct"]
     for row, variant in zip(rows, results.variants, strict=True):
-        assert row.startswith(variant.name)
+        assert row.startswith(names[variant.name])
         assert f" {variant.accuracy.correct}/{variant.accuracy.total} " in row
         assert f" {variant.size_bytes / 1e6:.2f} " in row
     assert "warning" not in done.out
@@ -217,7 +218,7 @@ def test_int8_alone_on_photos_of_which_one_is_damaged(edgebee, int8_folder, tmp_
     assert said.startswith("**")
     assert first.startswith("| model | MB | correct | 95 % interval |")
     assert set(rule) <= set("|- :")
-    assert row.startswith("| `model_int8.tflite` | ")
+    assert row.startswith("| `int8` | ")
 
 
 def test_photos_are_those_held_back_in_training(edgebee, folder, tmp_path):

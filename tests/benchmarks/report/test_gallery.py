@@ -12,7 +12,7 @@ from PIL import Image
 
 from edgebee.benchmarks.measure.accuracy import measure_accuracy
 from edgebee.benchmarks.report.gallery import (
-    _MOST_LOOKS,
+    _MOST_HEAT_MAPS,
     MOST_CARDS,
     THUMBNAIL_PIXELS,
     _jpeg,
@@ -54,11 +54,11 @@ def test_without_a_reference_the_first_is_what_others_are_held_against(five):
 
 def test_like_answers_are_put_together(five):
     disagreement, _, both, _ = make_gallery(five).cards
-    assert [(said.label, said.right, said.variants) for said in disagreement.said] == [
+    assert [(said.label, said.correct, said.variants) for said in disagreement.predictions] == [
         ("bees", False, ("Keras",)), ("ants", True, ("float16",)),
     ]  # fmt: skip
-    (said,) = both.said
-    assert (said.label, said.right, said.variants) == ("bees", False, ())
+    (said,) = both.predictions
+    assert (said.label, said.correct, said.variants) == ("bees", False, ())
     assert (said.low, said.high) == (0.9, 0.9)
 
 
@@ -89,12 +89,12 @@ def test_the_heaviest_gallery_leaves_room_in_a_page_of_three_megabytes():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (224, 224, 3), np.uint8)
     lit = spotlight(noise, rng.random((7, 7)).astype(np.float32))
-    card_bytes = len(_jpeg(noise)) + _MOST_LOOKS * len(_jpeg(lit))
+    card_bytes = len(_jpeg(noise)) + _MOST_HEAT_MAPS * len(_jpeg(lit))
     assert MOST_CARDS * card_bytes * 4 / 3 < 2_000_000  # base64 makes three bytes four
 
 
 def test_without_a_model_it_says_so(five):
-    assert make_gallery(five).silence == "There was no Keras model to ask what it looked at."
+    assert make_gallery(five).silence == "There was no Keras model for Grad-CAM."
 
 
 @pytest.fixture(scope="module")
@@ -109,18 +109,18 @@ def classifier():
     )  # fmt: skip
 
 
-def test_keras_is_asked_for_its_answer_and_for_the_right_label(five, classifier, tmp_path):
+def test_grad_cam_explains_the_prediction_of_keras_and_the_true_label(five, classifier, tmp_path):
     write_noise(tmp_path, five.data.photos, 60)
     gallery = make_gallery(five, classifier)
     assert gallery.silence is None
-    said_bees = gallery.cards[0]  # Keras says bees, the file the right ants
-    assert [look.label for look in said_bees.looks] == ["bees", "ants"]
-    right_with_keras = gallery.cards[1]  # the file says bees
-    assert [look.label for look in right_with_keras.looks] == ["ants", "bees"]
+    keras_bees = gallery.cards[0]  # Keras predicts bees, the file correctly ants
+    assert [heat_map.label for heat_map in keras_bees.heat_maps] == ["bees", "ants"]
+    right_with_keras = gallery.cards[1]  # the file predicts bees
+    assert [heat_map.label for heat_map in right_with_keras.heat_maps] == ["ants", "bees"]
     for card in gallery.cards:
-        for look in card.looks:
+        for heat_map in card.heat_maps:
             # Photos smaller than a thumbnail are not blown up.
-            assert Image.open(io.BytesIO(look.picture)).size == (40, 40)
+            assert Image.open(io.BytesIO(heat_map.picture)).size == (40, 40)
 
 
 def test_a_model_that_cannot_be_asked_is_named(five):
@@ -130,7 +130,7 @@ def test_a_model_that_cannot_be_asked_is_named(five):
     )
     gallery = make_gallery(five, flat)
     assert gallery.silence.startswith("flat: no maps")
-    assert all(card.looks == () for card in gallery.cards)
+    assert all(card.heat_maps == () for card in gallery.cards)
 
 
 def test_the_spotlight_keeps_what_counted_and_greys_the_rest():
