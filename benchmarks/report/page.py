@@ -210,7 +210,7 @@ def render_page(
     )  # fmt: skip
     environment.filters |= {
         "ms": spell_ms, "percent": percent, "data_uri": _data_uri, "shown": _shown,
-        "clip": clip,
+        "clip": clip, "unbroken": _unbroken,
     }  # fmt: skip
     page = environment.get_template("report.html.j2").render(
         results=results,
@@ -248,6 +248,11 @@ def _beside(name: str) -> str:
     return (importlib.resources.files("edgebee.benchmarks.report") / name).read_text(
         encoding="utf-8"
     )
+
+
+def _unbroken(text: str) -> str:
+    """A text in which no line begins with the unit of the number before it."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" ms", "\N{NO-BREAK SPACE}ms")
 
 
 def _data_uri(jpeg: bytes) -> str:

@@ -1,6 +1,19 @@
 """`python -m edgebee.benchmarks.studies`: how edgebee itself was tuned and measured."""
 
-from edgebee.benchmarks.studies.study_command import command
+import click
+
+from edgebee.benchmarks.studies.distillation_command import distill
+from edgebee.benchmarks.studies.plain_comparison import plain
+from edgebee.benchmarks.studies.seeds import seeds
+from edgebee.benchmarks.studies.settings import settings
+from edgebee.benchmarks.studies.size import size
+from edgebee.benchmarks.studies.speed_command import speed
+
+
+@click.group(commands=[plain, seeds, settings, size, speed, distill])
+def studies() -> None:
+    """Measure edgebee itself: training time, robustness, seeds, settings, size, the runner."""
+
 
 if __name__ == "__main__":
-    command(prog_name="python -m edgebee.benchmarks.studies")
+    studies(prog_name="python -m edgebee.benchmarks.studies")

@@ -1,4 +1,4 @@
-"""Damages: the validation photos as a bad day in the field would have taken them.
+"""Corruptions: the validation photos as a bad day in the field would have taken them.
 
 Seven ways, each at two severities, moderate (0) and strong (1), applied to the whole photo
 before it is cropped. Lengths are shares of the photo's short side, so that a severity means
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-__all__ = ["DAMAGES", "SEVERITIES"]
+__all__ = ["CORRUPTIONS", "SEVERITIES"]
 
 Pixels = npt.NDArray[np.uint8]
 RNG = np.random.Generator
@@ -38,7 +38,7 @@ def _convolve(photo: Pixels, kernel: npt.NDArray[np.float64]) -> Pixels:
     return np.clip(blurred[2 * m :, 2 * m :] + 0.5, 0, 255).astype(np.uint8)
 
 
-def damage_defocus(rng: RNG, photo: Pixels, severity: float) -> Pixels:
+def corrupt_defocus(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     """Disk of radius 1.2 % (moderate) to 2.5 % (strong) of the short side."""
     r = _mix(severity, 0.012, 0.025) * min(photo.shape[:2])
     m = math.ceil(r)
@@ -47,7 +47,7 @@ def damage_defocus(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     return _convolve(photo, disk / disk.sum())
 
 
-def damage_motion(rng: RNG, photo: Pixels, severity: float) -> Pixels:
+def corrupt_motion(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     """Line of length 5 % to 10 % of the short side at a random angle."""
     length = _mix(severity, 0.05, 0.10) * min(photo.shape[:2])
     angle = rng.uniform(0, math.pi)
@@ -59,7 +59,7 @@ def damage_motion(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     return _convolve(photo, line / line.sum())
 
 
-def damage_noise(rng: RNG, photo: Pixels, severity: float) -> Pixels:
+def corrupt_noise(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     """Shot and read noise of standard deviation 25 to 50 (of 255) at mid-grey, every pixel."""
     full_well = (127.5 / _mix(severity, 25, 50)) ** 2 * 2
     shot = rng.poisson(photo / 255 * full_well) / full_well * 255
@@ -67,7 +67,7 @@ def damage_noise(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     return np.asarray(np.clip(noisy + 0.5, 0, 255), np.uint8)
 
 
-def damage_dusk(rng: RNG, photo: Pixels, severity: float) -> Pixels:
+def corrupt_dusk(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     """Light cut to 30 % to 15 %, bluish cast, read noise of 4 to 8."""
     cast = np.array([0.85, 0.95, 1.15])
     x = photo * _mix(severity, 0.30, 0.15) * cast
@@ -75,7 +75,7 @@ def damage_dusk(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     return np.asarray(np.clip(x + 0.5, 0, 255), np.uint8)
 
 
-def damage_jpeg(rng: RNG, photo: Pixels, severity: float) -> Pixels:
+def corrupt_jpeg(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     """JPEG at quality 12 to 5, chroma halved."""
     buffer = io.BytesIO()
     Image.fromarray(photo).save(buffer, "JPEG", quality=round(_mix(severity, 12, 5)), subsampling=2)
@@ -88,7 +88,7 @@ def _smaller(photo: Pixels, share: float) -> Pixels:
     return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
 
 
-def damage_far(rng: RNG, photo: Pixels, severity: float) -> Pixels:
+def corrupt_far(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     """Photo shrunk to 50 % to 35 %, centred on its own blurred enlargement."""
     h, w = photo.shape[:2]
     tile = _smaller(photo, _mix(severity, 0.50, 0.35))
@@ -99,7 +99,7 @@ def damage_far(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     return out
 
 
-def damage_small(rng: RNG, photo: Pixels, severity: float) -> Pixels:
+def corrupt_small(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     """Photo shrunk to 60 % to 45 % and off-centre; mirrored outwards to fill the frame.
 
     It is put so that its centre lies 15 % of the short side from the frame's centre.
@@ -116,12 +116,12 @@ def damage_small(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     return np.pad(tile, pad, mode="symmetric")
 
 
-DAMAGES: dict[str, Callable[[RNG, Pixels, float], Pixels]] = {
-    "defocus": damage_defocus,
-    "motion": damage_motion,
-    "noise": damage_noise,
-    "dusk": damage_dusk,
-    "jpeg": damage_jpeg,
-    "far": damage_far,
-    "small": damage_small,
+CORRUPTIONS: dict[str, Callable[[RNG, Pixels, float], Pixels]] = {
+    "defocus": corrupt_defocus,
+    "motion": corrupt_motion,
+    "noise": corrupt_noise,
+    "dusk": corrupt_dusk,
+    "jpeg": corrupt_jpeg,
+    "far": corrupt_far,
+    "small": corrupt_small,
 }

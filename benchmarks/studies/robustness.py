@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from edgebee.benchmarks.studies.corruptions import DAMAGES, SEVERITIES
+from edgebee.benchmarks.studies.corruptions import CORRUPTIONS, SEVERITIES
 from edgebee.edge.classify import available_cpus
 
-__all__ = ["Damaged", "Robustness", "damaged_photos", "measure_robustness"]
+__all__ = ["Corruption", "Robustness", "corrupted_photos", "measure_robustness"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -24,10 +24,10 @@ WORKING_SIDE_PX = 480
 
 
 @dataclass(frozen=True)
-class Damaged:
+class Corruption:
     """One way in which all photos are corrupted; no severity for photos as they are."""
 
-    damage: str
+    name: str
     severity: str
 
 
@@ -35,7 +35,7 @@ class Damaged:
 class Robustness:
     """Correct predictions of a model, by corruption."""
 
-    correct: dict[Damaged, int]
+    correct: dict[Corruption, int]
     total: int
     """Photos of each."""
 
@@ -54,7 +54,7 @@ class Robustness:
         return next(count for way, count in self.correct.items() if not way.severity)
 
 
-def damaged_photos(path: Path) -> Iterator[tuple[Damaged, Pixels]]:
+def corrupted_photos(path: Path) -> Iterator[tuple[Corruption, Pixels]]:
     """A photo as it is, and corrupted in seven ways at two severities, always the same.
 
     Yields:
@@ -65,11 +65,11 @@ def damaged_photos(path: Path) -> Iterator[tuple[Damaged, Pixels]]:
     scale = min(1.0, WORKING_SIDE_PX / min(upright.size))
     size = (round(upright.width * scale), round(upright.height * scale))
     photo = np.asarray(upright.resize(size, Image.Resampling.LANCZOS))
-    yield Damaged("as it is", ""), photo
-    for number, (name, damage) in enumerate(DAMAGES.items()):
+    yield Corruption("as it is", ""), photo
+    for number, (name, corruption) in enumerate(CORRUPTIONS.items()):
         for severity, strength in SEVERITIES.items():
             rng = np.random.default_rng([zlib.crc32(path.name.encode()), number])
-            yield Damaged(name, severity), damage(rng, photo, strength)
+            yield Corruption(name, severity), corruption(rng, photo, strength)
 
 
 def measure_robustness(
@@ -79,7 +79,7 @@ def measure_robustness(
     *,
     progress: Callable[[], object] = lambda: None,
 ) -> list[Robustness]:
-    """Ask models about photos as they are and damaged.
+    """Ask models about photos as they are and corrupted.
 
     Args:
         models: each from pictures `uint8 [H, W, 3]` of any size to class indices `[pictures]`.
@@ -87,9 +87,9 @@ def measure_robustness(
         classes: the right class index of each.
         progress: called after each photo.
     """
-    counts: list[dict[Damaged, int]] = [{} for _ in models]
+    counts: list[dict[Corruption, int]] = [{} for _ in models]
     with ThreadPoolExecutor(available_cpus()) as pool:
-        everything = pool.map(lambda path: list(damaged_photos(path)), paths)
+        everything = pool.map(lambda path: list(corrupted_photos(path)), paths)
         for pictures, right in zip(everything, classes, strict=True):
             ways, pixels = zip(*pictures, strict=True)
             for count, model in zip(counts, models, strict=True):

@@ -1,4 +1,4 @@
-"""Damages for measuring robustness."""
+"""Corruptions for measuring robustness."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgebee.benchmarks.studies.corruptions import DAMAGES, SEVERITIES
-from edgebee.benchmarks.studies.robustness import damaged_photos, measure_robustness
+from edgebee.benchmarks.studies.corruptions import CORRUPTIONS, SEVERITIES
+from edgebee.benchmarks.studies.robustness import corrupted_photos, measure_robustness
 
 
 @pytest.fixture
@@ -17,9 +17,11 @@ def photo() -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((320, 240), Image.Resampling.BICUBIC))
 
 
-@pytest.mark.parametrize("name", [name for name in DAMAGES if name not in {"far", "small"}])
-def test_a_damage_keeps_the_size_and_grows_with_severity(name, photo):
-    results = [DAMAGES[name](np.random.default_rng(1), photo, strength) for strength in (0.0, 1.0)]
+@pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name not in {"far", "small"}])
+def test_a_corruption_keeps_the_size_and_grows_with_severity(name, photo):
+    results = [
+        CORRUPTIONS[name](np.random.default_rng(1), photo, strength) for strength in (0.0, 1.0)
+    ]
     assert {(result.shape, result.dtype.name) for result in results} == {(photo.shape, "uint8")}
     moderate, strong = (np.abs(result.astype(int) - photo).mean() for result in results)
     assert 1 < moderate < strong
@@ -30,7 +32,7 @@ def test_a_damage_keeps_the_size_and_grows_with_severity(name, photo):
     [("far", 0.0, 0.5), ("far", 1.0, 0.35), ("small", 0.0, 0.6), ("small", 1.0, 0.45)],
 )
 def test_the_whole_photo_is_in_the_frame_at_the_stated_share(name, strength, share, photo):
-    result = DAMAGES[name](np.random.default_rng(1), photo, strength)
+    result = CORRUPTIONS[name](np.random.default_rng(1), photo, strength)
     assert result.shape == photo.shape
     size = (round(320 * share), round(240 * share))
     tile = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
@@ -49,29 +51,29 @@ def test_the_whole_photo_is_in_the_frame_at_the_stated_share(name, strength, sha
 @pytest.mark.parametrize("name", ["defocus", "motion"])
 def test_blur_keeps_an_even_picture_and_the_light(name, photo):
     even = np.full((100, 120, 3), 77, np.uint8)
-    np.testing.assert_array_equal(DAMAGES[name](np.random.default_rng(1), even, 1.0), even)
-    blurred = DAMAGES[name](np.random.default_rng(1), photo, 1.0)
+    np.testing.assert_array_equal(CORRUPTIONS[name](np.random.default_rng(1), even, 1.0), even)
+    blurred = CORRUPTIONS[name](np.random.default_rng(1), photo, 1.0)
     # A kernel that adds up to 1 moves light about and loses none; the edges are mirrored.
     assert blurred.mean() == pytest.approx(photo.mean(), abs=2)
 
 
 def test_dusk_takes_the_stated_light(photo):
-    dark = DAMAGES["dusk"](np.random.default_rng(1), photo, 0.0)
+    dark = CORRUPTIONS["dusk"](np.random.default_rng(1), photo, 0.0)
     # 30 % of the light; noise that is cut off at black adds a little.
     assert dark.mean() == pytest.approx(0.30 * photo.mean(), rel=0.1)
 
 
-def test_every_photo_is_damaged_in_the_same_way_each_time(photo, tmp_path):
+def test_every_photo_is_corrupted_in_the_same_way_each_time(photo, tmp_path):
     path = tmp_path / "photo.png"
     Image.fromarray(photo).save(path)
-    first, again = list(damaged_photos(path)), list(damaged_photos(path))
-    assert len(first) == 1 + len(DAMAGES) * len(SEVERITIES)
+    first, again = list(corrupted_photos(path)), list(corrupted_photos(path))
+    assert len(first) == 1 + len(CORRUPTIONS) * len(SEVERITIES)
     for (way, pixels), (other_way, other_pixels) in zip(first, again, strict=True):
         assert way == other_way
         np.testing.assert_array_equal(pixels, other_pixels)
 
 
-def test_right_answers_are_counted_by_damage(photo, tmp_path):
+def test_correct_predictions_are_counted_by_corruption(photo, tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(3)]
     for path in paths:
         Image.fromarray(photo).save(path)

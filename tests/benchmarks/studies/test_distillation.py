@@ -50,7 +50,7 @@ def distance(backbone, teacher, photos, side_px, seed=1):
     return float(np.mean(apart) / plain.var(axis=0).sum())
 
 
-def test_a_example_is_what_the_runner_sees_and_each_damage_once(photos):
+def test_an_example_is_what_the_runner_sees_and_each_corruption_once(photos):
     example = make_distillation_example(photos[0], SIDE_PX, np.random.default_rng(0))
     plain = read_photo(photos[0], (SIDE_PX, SIDE_PX))
     assert any(np.array_equal(example.clean[0], way) for way in (plain, plain[:, ::-1]))
@@ -63,7 +63,7 @@ def test_a_example_is_what_the_runner_sees_and_each_damage_once(photos):
     assert example.in_place.count(False) == 1  # the small one shows its subject elsewhere
 
 
-def test_a_example_follows_from_its_seed(photos):
+def test_an_example_follows_from_its_seed(photos):
     one, again, other = (
         make_distillation_example(photos[0], SIDE_PX, np.random.default_rng(s)) for s in (0, 0, 1)
     )

@@ -1,4 +1,4 @@
-"""`edgebee study`: the arithmetic of its tables, and its studies on drawings."""
+"""Studies: the arithmetic of its tables, and its studies on drawings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
-from edgebee.benchmarks.studies.study_command import describe_counts, student_t_975
+from edgebee.benchmarks.studies.__main__ import studies
+from edgebee.benchmarks.studies.seeds import describe_counts, student_t_975
 
 
 def test_mean_spread_and_interval_by_hand():
@@ -39,7 +41,7 @@ def test_a_study_prints_its_figures(arguments, expected, tmp_path):
     output = str(tmp_path / "distilled.weights.h5")
     arguments = [output if one == "OUTPUT" else one for one in arguments]
     done = subprocess.run(
-        [sys.executable, "-m", "edgebee", "study", *arguments],
+        [sys.executable, "-m", "edgebee.benchmarks.studies", *arguments],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -49,7 +51,7 @@ def test_a_study_prints_its_figures(arguments, expected, tmp_path):
         assert [file.name for file in tmp_path.iterdir()] == ["distilled.weights.h5"]
 
 
-def test_distilled_weights_need_the_ending_that_keras_asks_for(edgebee_process):
-    said = edgebee_process("study", "distill", "--output", "distilled.keras")
-    assert said.status == 2
-    assert "distilled.keras: the name must end in .weights.h5" in said.err
+def test_distilled_weights_need_the_ending_that_keras_asks_for():
+    done = CliRunner().invoke(studies, ["distill", "--output", "distilled.keras"])
+    assert done.exit_code == 2
+    assert "distilled.keras: the name must end in .weights.h5" in done.output
