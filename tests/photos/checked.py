@@ -1,4 +1,4 @@
-"""A picture for every number, and what a look at a folder finds, for the tests of the look."""
+"""A picture for every number, and the problems of a folder, for the tests of the checks."""
 
 from __future__ import annotations
 

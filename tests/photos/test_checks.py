@@ -1,4 +1,4 @@
-"""What the look at the photos finds, and that it finds nothing where there is nothing."""
+"""Which problems of a dataset are found, and that none are where there are none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgebee.photos.dataset import load_dataset
 from edgebee.progress import Progress
 
 
-def test_nothing_is_found_where_nothing_is_wrong(clean):
+def test_a_clean_dataset_has_no_problems(clean):
     result = check(clean)
     assert result.problems == ()
     assert not result.inflates_accuracy

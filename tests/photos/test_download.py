@@ -18,7 +18,7 @@ from zip_server import (
     BODY,
     PHOTOS,
     TIMEOUT_S,
-    Prediction,
+    Answer,
     Server,
     assert_names_the_ways_on,
     contents,
@@ -121,14 +121,14 @@ def test_the_library_prints_nothing(server: Server, capfd: pytest.CaptureFixture
 # ------------------------------------------------------------------ what can go wrong
 
 
-def stall_at_once(server: Server) -> Prediction:
+def stall_at_once(server: Server) -> Answer:
     def answer(request: BaseHTTPRequestHandler) -> None:
         server.closing.wait(10)
 
     return answer
 
 
-def stall_halfway(server: Server) -> Prediction:
+def stall_halfway(server: Server) -> Answer:
     def answer(request: BaseHTTPRequestHandler) -> None:
         send(BODY[: len(BODY) // 2], len(BODY))(request)
         request.wfile.flush()
@@ -187,7 +187,7 @@ def test_what_cannot_be_downloaded_is_said_in_one_line_and_not_kept(
     server: Server,
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
-    answer: Callable[[Server], Prediction],
+    answer: Callable[[Server], Answer],
     reason: str,
     tries: int,
 ) -> None:

@@ -20,7 +20,7 @@ PHOTOS = (("train/ants", 2), ("train/bees", 2), ("val/ants", 1), ("val/bees", 1)
 
 # Long enough that a loaded machine answers in time, short enough to wait for.
 TIMEOUT_S = 0.5
-Prediction = Callable[[BaseHTTPRequestHandler], None]
+Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 def photo(number: int) -> bytes:
@@ -57,28 +57,28 @@ def zipped(change: Callable[[zipfile.ZipFile], None] = lambda packed: None) -> b
 BODY = zipped()
 
 
-def send(body: bytes, length: int | None = None, header: str | None = None) -> Prediction:
+def send(body: bytes, length: int | None = None, header: str | None = None) -> Answer:
     """Answer with `body`; `header` takes the place of its length."""
-    said = (
+    head = (
         f"Content-Length: {len(body) if length is None else length}" if header is None else header
     )
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
-        if said:
-            request.send_header(*said.split(": "))
+        if head:
+            request.send_header(*head.split(": "))
         request.end_headers()
         request.wfile.write(body)
 
     return answer
 
 
-def raw(content: bytes) -> Prediction:
+def raw(content: bytes) -> Answer:
     """Answer with these bytes, which need not be HTTP."""
     return lambda request: request.wfile.write(content) and None
 
 
-def redirect_to(target: str, then: Prediction | None = None) -> Prediction:
+def redirect_to(target: str, then: Answer | None = None) -> Answer:
     """Send the request for the zip, and without `then` every other one too, elsewhere."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -92,7 +92,7 @@ def redirect_to(target: str, then: Prediction | None = None) -> Prediction:
     return answer
 
 
-def reset_after(body: bytes) -> Prediction:
+def reset_after(body: bytes) -> Answer:
     """Break the connection off as a machine does that has been switched off and on."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -109,10 +109,10 @@ def reset_after(body: bytes) -> Prediction:
 
 
 class Server:
-    """A web server in a thread, which answers every request as it was told."""
+    """A web server in a thread, which answers every request with `answer`."""
 
     def __init__(self) -> None:
-        self.answer: Prediction = send(BODY)
+        self.answer: Answer = send(BODY)
         self.requests: list[str] = []
         self.closing = threading.Event()
         server = self
