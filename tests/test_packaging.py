@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -62,9 +63,10 @@ def test_the_walk_finds_every_room():
     assert {f"edgebee.{room}" for room in ROOMS} | {"edgebee.commands"} <= set(modules())
 
 
-def naming_order(name: str) -> tuple[bool, bool, str]:
-    """Constants, then classes, then functions, as ruff sorts them."""
-    return not name.isupper(), not name[0].isupper(), name
+def naming_order(name: str) -> tuple[bool, bool, list[str | int]]:
+    """Constants, then classes, then functions, numbers by their value, as ruff sorts them."""
+    parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    return not name.isupper(), not name[0].isupper(), parts
 
 
 @pytest.mark.parametrize("name", modules())
