@@ -229,6 +229,8 @@ def install_service(host: Host, target: Target, model: str, options: Sequence[st
         "set -eu",
         "cd /",
         f"mkdir -p {shlex.join(map(str, named))}" if named else ":",
+        # Of an earlier service with another camera.
+        ":" if service.stream else f"rm -f {shlex.quote(str(service.secrets))}",
         *(sudo + step for step in steps),
         "sleep 2",
         f"systemctl is-active --quiet {UNIT_NAME} || {{ {status} >&2; exit 1; }}",

@@ -362,6 +362,9 @@ def test_the_address_of_a_camera_is_kept_where_others_cannot_read_it(bare):
     unit = (etc / service.UNIT_NAME).read_text()
     assert f"\nEnvironmentFile={kept}\n" in unit
     assert "secret" not in unit + (bare.home / "bee" / service.UNIT_NAME).read_text()
+    with bare.connect() as host:
+        service.install_service(host, there, "m.tflite", ["--camera", "0"])
+    assert not kept.exists()  # nor is it kept when another camera takes its place
 
 
 @pytest.mark.slow
