@@ -27,7 +27,7 @@ PAPER = "#fdfdfc"
 ACCENT = "#1f6fb4"
 """The variant in question."""
 SECOND = "#c4541a"
-"""What it is set against. Blue and orange are told apart with any colour vision, and the pair
+"""What it is set against. Blue and orange differ for any colour vision, and the pair
 differs in lightness (Okabe and Ito, "Color Universal Design", 2008)."""
 OTHERS = ("#0b7d62", "#9a4d8e", "#7d6608")
 """Further series, beside ACCENT and SECOND; each has a shape of its own as well."""

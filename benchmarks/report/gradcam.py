@@ -1,4 +1,4 @@
-"""What a Keras classifier looked at: Grad-CAM.
+"""Grad-CAM: the regions of a picture that drove a Keras classifier's prediction.
 
 Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization" (ICCV 2017, arXiv:1610.02391): the last convolution's maps, each weighted with the
@@ -42,7 +42,7 @@ class GradCam:
         if taken is None:
             raise BenchmarkError(
                 f"{model.name}: no maps of a convolution between its input and its scores, so "
-                "what it looks at cannot be shown"
+                "the regions that drove its predictions cannot be shown"
             )
         self._name, self._model = model.name, taken
 
@@ -80,7 +80,7 @@ class GradCam:
         if gradients is None:
             raise BenchmarkError(
                 f"{self._name}: its scores do not follow from its last convolution, so "
-                "what it looks at cannot be shown"
+                "the regions that drove its predictions cannot be shown"
             )
         weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)  # equation 1
         heat = tf.nn.relu(tf.reduce_sum(weights * maps, axis=3)).numpy()  # equation 2

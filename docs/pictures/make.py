@@ -59,7 +59,7 @@ def shorten(lines: list[str]) -> list[str]:
 
 
 def draw_terminal(text: str, target: Path) -> None:
-    """Render terminal output as SVG, with the fonts of whoever looks at it."""
+    """Render terminal output as SVG, with the fonts of the reader's machine."""
     from rich.console import Console
     from rich.terminal_theme import MONOKAI
     from rich.text import Text
