@@ -127,5 +127,6 @@ def test_a_foreign_float_model_is_told_what_it_cannot_do(edgebee, tmp_path, tens
     done = edgebee("inspect", path)
     assert done.status == 0
     assert "none inside" in done.out
+    assert "not stated: 0..255 is assumed" in done.out
     assert "tflite-runtime==2.14.0: no: FULLY_CONNECTED version 12" in done.out
     assert "ai-edge-litert==2.3.0: yes" in done.out

@@ -83,6 +83,8 @@ def _summary(file: ModelFile) -> Iterator[str]:
         yield _row("input", _tensor(tensor))
     if metadata and metadata.mean:
         yield _row("normalized", f"(pixel - {_list(metadata.mean)}) / {_list(metadata.std)}")
+    elif any(tensor.dtype == "float32" for tensor in file.inputs):
+        yield _row("normalized", "not stated: 0..255 is assumed (see classify --normalize)")
     for tensor in file.outputs:
         yield _row("output", _tensor(tensor))
     yield _row("labels", _shortened(file.labels) or "none inside")
