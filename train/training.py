@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edgebee.errors import TrainingError
 from edgebee.photos.dataset import Dataset, Photos
-from edgebee.progress import Progress, ProgressCallback, ignore_progress
+from edgebee.progress import ProgressCallback, ignore_progress
 from edgebee.run import Epoch
 from edgebee.stats import confusion_matrix, expected_calibration_error
 from edgebee.train.calibration import softmax
@@ -24,7 +24,7 @@ from edgebee.train.cross_validation import Calibration, OutOfFold, calibrate, cr
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
 
 if TYPE_CHECKING:
-    from edgebee.train.features import Features, FrozenBase
+    from edgebee.train.features import Features
 
 __all__ = ["Training", "Validation", "train_classifier"]
 
@@ -153,6 +153,7 @@ def _train(
 
     from edgebee.train.backbone import build_backbone, build_classifier, layers_above
     from edgebee.train.checkpoint import Checkpoint, Checkpoints
+    from edgebee.train.extraction import extract_dataset
     from edgebee.train.features import freeze_base
     from edgebee.train.phases import TwoPhases
 
@@ -172,19 +173,7 @@ def _train(
         cut = _cut(backbone, recipe)
         base = freeze_base(backbone, cut)
     with clock.part("extract"):
-        training = _extract(base, dataset.train, recipe, "training", scratch, progress)
-        validation = _extract(
-            base,
-            dataset.validation,
-            replace(recipe, augmentations=1),
-            "validation",
-            scratch,
-            progress,
-        )
-    left_out = {
-        **_left_out(dataset, dataset.train, training),
-        **_left_out(dataset, dataset.validation, validation),
-    }
+        training, validation, left_out = extract_dataset(base, dataset, recipe, scratch, progress)
     with clock.part("cross_validate"):
         out_of_fold = cross_validate(training, len(dataset.labels), recipe)
     phases = TwoPhases(
@@ -283,51 +272,6 @@ def _learning_rate(out_of_fold: OutOfFold | None, recipe: Recipe) -> float:
 def _divide_logits(head: Any, temperature: float) -> None:
     """Build the temperature into the head: `(x K + b) / T = x (K / T) + b / T`."""
     head.set_weights([weights / temperature for weights in head.get_weights()])
-
-
-def _extract(
-    base: FrozenBase,
-    photos: Photos,
-    recipe: Recipe,
-    half: str,
-    scratch: Path,
-    progress: ProgressCallback,
-) -> Features:
-    """Extract features; each photo's augmented images follow from the seed."""
-    from edgebee.train.augmentation import AugmentedImage, augment_photo
-    from edgebee.train.features import extract_features
-
-    done = 0
-
-    def augment(path: Path, photo: int) -> Iterator[AugmentedImage]:
-        rng = np.random.default_rng([recipe.seed, photo])
-        return augment_photo(path, recipe.image_size, recipe.augmentations, rng)
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        progress(Progress(f"reading {half} photos", done, len(photos)))
-
-    return extract_features(
-        base, photos.paths, photos.classes, augment, recipe.augmentations, scratch, progress=count
-    )
-
-
-def _left_out(dataset: Dataset, photos: Photos, features: Features) -> dict[str, str]:
-    """Log which photos could not be read; refuse when a class has none left."""
-    for message in features.unreadable.values():
-        logger.warning("%s; left out", message)
-    remaining = np.bincount(features.classes[features.photos], minlength=len(dataset.labels))
-    for label, count in zip(dataset.labels, remaining, strict=True):
-        if count == 0:
-            raise TrainingError(
-                f"{dataset.root}: no readable photo of '{label}' is left "
-                f"({len(features.unreadable)} damaged); add photos or remove the class"
-            )
-    return {
-        photos.paths[photo].relative_to(dataset.root).as_posix(): message.rsplit(": ", 1)[-1]
-        for photo, message in features.unreadable.items()
-    }
 
 
 def _balance(dataset: Dataset, training: Features) -> npt.NDArray[np.float32]:

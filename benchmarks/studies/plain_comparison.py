@@ -57,7 +57,7 @@ def _compare(dataset: Dataset, data: str, seed: int) -> dict[str, Any]:
             seed=seed,
         )
     click.echo(f"seed {seed}: edgebee train…", err=True)
-    with trained(data, ["--seed", str(seed)]) as (folder, history):
+    with trained(data, ["--seed", str(seed)]) as (folder, record):
         model = load_keras(folder / "model.keras")
     side = model.input_shape[1]
 
@@ -74,7 +74,7 @@ def _compare(dataset: Dataset, data: str, seed: int) -> dict[str, Any]:
             progress=bar.update,
         )
     return {
-        "seconds": (ordinary.seconds, sum(history["seconds"].values())),
+        "seconds": (ordinary.seconds, sum(record.seconds.values())),
         "robustness": (plainly, ours),
     }
 

@@ -19,24 +19,25 @@ def seeds(data: str, seeds: int) -> None:
     """Train and convert to int8 with several seeds; print each, mean, spread and interval."""
     from edgebee.edge.classify import Classifier
     from edgebee.photos.dataset import load_dataset
+    from edgebee.run import ValidationRecord
 
     photos = load_dataset(data).validation
     click.echo("| seed | float | int8 | calibration error before → after | seconds |")
     click.echo("| ---: | ---: | ---: | ---: | ---: |")
     floats, integers = [], []
     for seed in range(seeds):
-        with trained(data, ["--seed", str(seed)]) as (folder, history):
+        with trained(data, ["--seed", str(seed)]) as (folder, record):
             run_edgebee("convert", str(folder / "model.keras"))
             classify = Classifier(folder / "model_int8.tflite", threshold=0)
             answers = [classify.labels.index(classify(path).label) for path in photos.paths]
-        validation = history["validation"]
-        floats.append(validation["correct"])
+        validation = record.validation or ValidationRecord()
+        floats.append(validation.correct)
         integers.append(sum(a == b for a, b in zip(answers, photos.classes, strict=True)))
-        before = validation["calibration"]["expected_error_before"]
-        after = validation["calibration"]["expected_error_after"]
+        before = validation.calibration.expected_error_before
+        after = validation.calibration.expected_error_after
         click.echo(
             f"| {seed} | {floats[-1]} | {integers[-1]} | {before:.3f} → {after:.3f} | "
-            f"{sum(history['seconds'].values()):.0f} |"
+            f"{sum(record.seconds.values()):.0f} |"
         )
     for name, counts in (("float", floats), ("int8", integers)):
         click.echo(f"{name}: {describe_counts(counts, len(photos))}")

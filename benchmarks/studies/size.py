@@ -29,10 +29,10 @@ def size(photos: int, classes: int, options: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory(prefix="edgebee-size-") as temporary:
         root = Path(temporary)
         _generate(root, photos, classes)
-        with trained(str(root), list(options)) as (_, history):
+        with trained(str(root), list(options)) as (_, record):
             pass
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3  # Linux counts in KB
-    seconds = sum(history["seconds"].values())
+    seconds = sum(record.seconds.values())
     click.echo(
         f"{photos} photos of {classes} classes: {seconds:.0f} s, {seconds / photos * 1e3:.1f} ms a "
         f"photo, at most {peak_mb:.0f} MB"

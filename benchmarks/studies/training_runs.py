@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
 from edgebee.errors import BenchmarkError
+from edgebee.run import HISTORY_NAME, TrainingRecord, read_training_record
 
 __all__ = ["DATA", "run_edgebee", "trained"]
 
@@ -23,12 +22,14 @@ DATA = click.option(
 
 
 @contextmanager
-def trained(data: str, options: Sequence[str]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Run `edgebee train` in a folder that is gone afterwards; yield it and its history."""
+def trained(data: str, options: Sequence[str]) -> Iterator[tuple[Path, TrainingRecord]]:
+    """Run `edgebee train` in a folder that is gone afterwards; yield it and its record."""
     with tempfile.TemporaryDirectory(prefix="edgebee-study-") as folder:
         run_edgebee("train", "--data", data, "--output", folder, *options)
-        history = json.loads(Path(folder, "history.json").read_text(encoding="utf-8"))
-        yield Path(folder), history
+        record = read_training_record(Path(folder))
+        if record is None:
+            raise BenchmarkError(f"{folder}: no {HISTORY_NAME} after a training")
+        yield Path(folder), record
 
 
 def run_edgebee(*arguments: str) -> None:
