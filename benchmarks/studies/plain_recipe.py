@@ -1,10 +1,11 @@
 """The plain recipe: two-phase training as an ordinary Keras loop, to compare with.
 
 Photos squashed to a square, flipped and turned at random in every epoch, pushed through the
-whole base each time, from Keras' ImageNet weights as they were published. The learning rates
-follow the published course of this recipe on hymenoptera: training accuracy .853 in the first
-epoch and .955 in the second. Adam at 1e-3 reproduces it; 1e-4, as an earlier version of this
-comparison had it, gets five photos of 153 less.
+whole base each time, from Keras' ImageNet weights as they were published. The learning rate is
+the one that comes near the published course of this recipe on hymenoptera, where the training
+accuracy was .853 in the first epoch, .955 in the second, and 146 of 153 validation photos were
+correct at the end. With Adam at 1e-3 the second epoch gives .87 (eight seeds, standard deviation
+.03; .94 without rotation and dropout) and the end 144 photos; with 1e-4 the end gives 139.
 
 Imports TensorFlow at the top.
 """
