@@ -8,7 +8,7 @@ import numpy as np
 
 from edgebee.convert.validation_set import ValidationSet
 from edgebee.errors import ConversionError
-from edgebee.stats import binomial_p, compare_paired
+from edgebee.stats import SIGNIFICANT_P, binomial_p, compare_paired
 
 __all__ = ["check_reference"]
 
@@ -47,7 +47,8 @@ def check_reference(
             "read have changed; train again"
         )
     most_frequent = int(np.bincount(photos.classes).max())
-    if binomial_p(correct, total, most_frequent / total) >= _SIGNIFICANT:
+    # Of a few photos, even all correct can be chance; that is no reason to doubt the model.
+    if correct < total and binomial_p(correct, total, most_frequent / total) >= SIGNIFICANT_P:
         return (
             f"the Keras model itself is not better than chance: {correct} of {total} validation "
             f"photos correct, where always predicting the most frequent label gives "

@@ -151,6 +151,25 @@ def test_a_poor_model_is_not_taken_for_swapped_labels():
     assert "always predicting the most frequent label gives 10" in warning
 
 
+@pytest.mark.parametrize(
+    ("correct", "warned"),
+    # Guessing gets 14 or more of 20 in 5.8 % of the cases, 15 or more in 2.1 %.
+    [(10, True), (13, True), (14, True), (15, False), (20, False)],
+)
+def test_a_model_that_may_be_guessing_is_warned_of(correct, warned):
+    # Wrong ones alternate between the classes, or they would look like swapped labels.
+    order = [half + number for number in range(10) for half in (0, 10)]
+    answers = list(CLASSES)
+    for index in order[correct:]:
+        answers[index] = 1 - answers[index]
+    warning = check_reference(validation(sharp(answers), CLASSES), ("a", "b"), None)
+    assert (warning is not None) == warned
+
+
+def test_few_photos_all_correct_are_not_called_chance():
+    assert check_reference(validation(sharp([0, 0, 1]), [0, 0, 1]), ("a", "b"), None) is None
+
+
 def test_logits_are_no_scores():
     with pytest.raises(Exception, match="softmax"):
         check_reference(validation(sharp(CLASSES) * 9 - 4, CLASSES), ("a", "b"), None)
