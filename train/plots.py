@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.edge.classify import read_photo
+from edgebee.palette import ACCENT, MUTED, SECOND
 from edgebee.run import Epoch
 
 __all__ = ["plot_confusion", "plot_mistakes", "plot_training"]
-
-# Paul Tol's "bright" scheme: distinguishable with any colour vision, and in grey print.
-_TRAINING_COLOUR, _VALIDATION_COLOUR = "#4477AA", "#EE6677"
 
 MOST_NUMBERED_CLASSES = 40
 """In a larger confusion matrix the numbers could not be read; colour alone shows."""
@@ -45,7 +43,7 @@ def plot_training(epochs: Sequence[Epoch], title: str) -> bytes:
     tuned = [epoch.epoch for epoch in epochs if epoch.phase == "fine_tuning"]
     if tuned:
         for axes in (above, below):
-            axes.axvline(tuned[0] - 0.5, color="0.4", linestyle="--", linewidth=1)
+            axes.axvline(tuned[0] - 0.5, color=MUTED, linestyle="--", linewidth=1)
         above.annotate(
             "fine-tuning starts",
             (tuned[0] - 0.5, 0.03),
@@ -53,7 +51,7 @@ def plot_training(epochs: Sequence[Epoch], title: str) -> bytes:
             xytext=(-6, 0),
             textcoords="offset points",
             ha="right",
-            color="0.25",
+            color=MUTED,
         )
     above.legend(loc="best")
     return _png(figure)
@@ -161,6 +159,6 @@ def _draw_curves(
     axes: Any, numbers: Sequence[int], training: Sequence[float], validation: Sequence[float]
 ) -> None:
     """One pair of curves."""
-    axes.plot(numbers, training, "o-", color=_TRAINING_COLOUR, label="training")
-    axes.plot(numbers, validation, "s-", color=_VALIDATION_COLOUR, label="validation")
+    axes.plot(numbers, training, "s-", color=SECOND, label="training")
+    axes.plot(numbers, validation, "o-", color=ACCENT, label="validation")
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""Holding a benchmark to an earlier one, which may come from another machine.
+"""Comparing a benchmark with an earlier one, which may come from another machine.
 
 Times are never compared, only how many times as long as the reference a model took in the
 same run; and correct predictions only on the same photos.
@@ -61,7 +61,7 @@ def _check_same_photos(results: Results, baseline: Results) -> None:
 
 
 def _drops(results: Results, baseline: Results, max_drop: float) -> list[str]:
-    """Variants that are gone, or right on fewer photos."""
+    """Variants that are gone, or have fewer photos correct."""
     now = {variant.name: variant for variant in results.variants}
     found = []
     for earlier in baseline.variants:
@@ -73,7 +73,7 @@ def _drops(results: Results, baseline: Results, max_drop: float) -> list[str]:
         points = 100 * (before.correct - after.correct) / before.total
         if points > max_drop:
             found.append(
-                f"{earlier.name}: {after.correct} of {after.total} right, {points:.1f} points "
+                f"{earlier.name}: {after.correct} of {after.total} correct, {points:.1f} points "
                 f"below the baseline's {before.correct}; --max-drop {max_drop:g} allows less"
             )
     return found
@@ -92,8 +92,8 @@ def _slowdowns(
     """
     if device.reference != baseline.reference:
         raise BenchmarkError(
-            f"{device.name}: the baseline's times are held against {baseline.reference}, these "
-            f"against {device.reference}; measure the same models, or make a new baseline"
+            f"{device.name}: the baseline's times are compared with {baseline.reference}, these "
+            f"with {device.reference}; measure the same models, or make a new baseline"
         )
     now = {run.variant: run for run in device.runs}
     found = []

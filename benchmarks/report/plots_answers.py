@@ -10,18 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.benchmarks.measure.results import Results, Variant
-from edgebee.benchmarks.report.charts import (
-    ACCENT,
-    GRID,
-    INK,
-    MUTED,
-    PAPER,
-    QUIET,
-    SECOND,
-    Chart,
-    draw,
-)
+from edgebee.benchmarks.report.charts import Chart, draw
 from edgebee.benchmarks.report.summary import choose, clip, percent, short_names
+from edgebee.palette import ACCENT, GRID, INK, MUTED, PAPER, QUIET, SECOND
 from edgebee.stats import wilson_interval
 
 __all__ = ["Curves", "plot_confusions", "plot_reliability", "plot_training", "plot_worst_pairs"]
@@ -99,8 +90,10 @@ def _plot_matrix(
         axes.set_ylabel("true class")
 
     wrong = _pairs(matrix)
-    words = "; ".join(f"{n} {labels[row]} taken for {labels[column]}" for n, row, column in wrong)
-    alt = f"Confusion matrix of {', '.join(members)}: {words or 'no photo is taken for another'}."
+    words = "; ".join(
+        f"{n} {labels[row]} predicted as {labels[column]}" for n, row, column in wrong
+    )
+    alt = f"Confusion matrix of {', '.join(members)}: {words or 'every photo is correct'}."
     turned_points = 7 * max(map(len, ticks)) if turned else 14
     return draw(f"confusion_{number}", alt, 40 + turned_points + cell_points * count, paint)
 
@@ -147,7 +140,7 @@ def plot_worst_pairs(results: Results) -> Chart | None:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
 
     words = "; ".join(
-        f"{labels[row]} taken for {labels[column]} "
+        f"{labels[row]} predicted as {labels[column]} "
         + " and ".join(f"{matrix[row, column]} times by {names[one.name]}"
                        for one, matrix in zip(pair, counts, strict=True))
         for _, row, column in worst

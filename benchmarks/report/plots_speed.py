@@ -11,19 +11,9 @@ import numpy as np
 from edgebee.benchmarks.measure.devices import Device, Latency, Run
 from edgebee.benchmarks.measure.latency import spell_ms
 from edgebee.benchmarks.measure.results import Results, Variant
-from edgebee.benchmarks.report.charts import (
-    ACCENT,
-    GRID,
-    INK,
-    MUTED,
-    OTHERS,
-    PAPER,
-    QUIET,
-    SECOND,
-    Chart,
-    draw,
-)
+from edgebee.benchmarks.report.charts import Chart, draw
 from edgebee.benchmarks.report.summary import choose, clip, reached, run_of, short_names
+from edgebee.palette import ACCENT, GRID, INK, MUTED, OTHERS, PAPER, QUIET, SECOND
 
 __all__ = ["plot_accuracy", "plot_devices", "plot_distribution", "plot_stages", "plot_threads"]
 

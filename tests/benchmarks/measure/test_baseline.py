@@ -67,7 +67,7 @@ def test_a_drop_is_counted_in_points(example, wrong, words):
     found = regressions(make_results(int8_wrong=wrong), example, LIMITS)
     assert bool(found) == bool(words)
     for line in found:
-        assert "model_int8.tflite: 36 of 40 right" in line
+        assert "model_int8.tflite: 36 of 40 correct" in line
         assert words in line
         assert "38" in line
         assert "--max-drop 3" in line
@@ -108,5 +108,5 @@ def test_other_photos_cannot_be_compared(example):
 def test_another_reference_cannot_be_compared(example):
     here, there = example.devices
     now = replace(example, devices=(replace(here, reference="model_float32.tflite"), there))
-    with pytest.raises(BenchmarkError, match=r"against model\.keras, these against model_float32"):
+    with pytest.raises(BenchmarkError, match=r"with model\.keras, these with model_float32"):
         regressions(now, example, LIMITS)

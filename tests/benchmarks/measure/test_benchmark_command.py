@@ -280,5 +280,5 @@ def test_a_regression_is_a_line_and_status_1(edgebee, int8_folder, baseline):
     assert right < 60
     assert done.status == 1
     (line,) = [line for line in done.errors if line.startswith("regression: ")]
-    assert f"model_int8.tflite: {right} of 60 right" in line
+    assert f"model_int8.tflite: {right} of 60 correct" in line
     assert done.out  # the tables are printed all the same

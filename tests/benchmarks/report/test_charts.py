@@ -104,7 +104,7 @@ def test_small_data_has_a_matrix_for_each_different_set_of_answers():
     assert (who, other) == (("Keras",), ("int8",))
     # Keras has one of 40 wrong, an ant, and all 20 bees right.
     assert {"19", "1", "20"} <= set(texts(chart))
-    assert chart.alt == "Confusion matrix of Keras: 1 ants taken for bees."
+    assert chart.alt == "Confusion matrix of Keras: 1 ants predicted as bees."
     ((both, _),) = plot_confusions(make_results(int8_wrong=1))
     assert both == ("Keras", "int8")
 
@@ -140,7 +140,7 @@ def test_a_point_of_the_reliability_curve_stands_for_enough_photos(tmp_path):
 
 def test_reliability_of_one_model_alone(tmp_path):
     chart = plot_reliability(make_big(tmp_path, variants=1))
-    assert any(text.startswith("Keras, off by") for text in texts(chart))
+    assert any(text.startswith("Keras, ECE") for text in texts(chart))
 
 
 def test_devices_are_compared_where_there_are_two(tmp_path):
