@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from edgebee.__main__ import INTERRUPTED
 from edgebee.console import escape_control_chars, log, show_log_records
+from edgebee.interrupt import INTERRUPTED
 
 __all__ = ["edgebee", "run"]
 
