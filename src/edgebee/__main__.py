@@ -11,7 +11,7 @@ if __name__ == "__main__" and not SAFE_PATH and sys.path[:1] == [os.getcwd()]:  
     # `python -m` puts the working folder first on the path, and nothing in it is ours to run.
     del sys.path[0]
 
-from edgebee.interrupt import INTERRUPTED, end_on_interrupt
+from edgebee.interrupt import INTERRUPTED, end_on_interrupt  # noqa: E402
 
 __all__ = ["main"]
 
