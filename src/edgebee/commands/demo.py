@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 
 
-@click.command("demo", short_help="The whole way in a minute, without network or photos.")
+@click.command("demo", short_help="Everything in a minute, without network or photos.")
 @click.option(
     "--output", default="artifacts", show_default=True, help="Folder for the results.",
     type=click.Path(file_okay=False, path_type=Path),
 )  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context, *, output: Path) -> None:
-    """Train, convert, measure and classify, on drawings of ants and bees made on the spot.
+    """Train, convert, benchmark and classify, on drawings of ants and bees.
 
-    The drawings show that everything works; what is measured on them is no result.
+    The drawings show that everything works, not how good a model is.
     """
     from edgebee.commands import benchmark, convert, train
     from edgebee.edge.classify import main as classify
@@ -39,7 +39,7 @@ def command(ctx: click.Context, *, output: Path) -> None:
     int8 = output / "model_int8.tflite"
     status = classify(["-m", str(int8), str(photo)], prog="edgebee classify")
     click.echo(
-        "\nThese were drawings, which prove the way and nothing else. "
+        "\nThese were drawings: they show that everything works, not how good a model is. "
         "Next, your own photos: edgebee train --data FOLDER_OF_CLASS_FOLDERS",
         err=True,
     )
