@@ -112,7 +112,7 @@ def test_the_charts_lie_beside_it_and_old_ones_go(tmp_path):
         (None, None, "There is no record of the training."),
         ("history.json", None, "history.json has no training curves that could be read."),
         ("history.json", "{", "history.json has no training curves that could be read."),
-        ("history.json", json.dumps(history()), "The training"),
+        ("history.json", json.dumps(history()), "Training curves"),
     ],
 )
 def test_the_training_is_shown_where_there_is_a_record(tmp_path, name, content, words):
