@@ -99,7 +99,7 @@ def _plot_matrix(
 
 
 def _pairs(matrix: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """(photos, right label, answer) of every kind of mistake, the most frequent first."""
+    """(photos, correct label, answer) of every kind of mistake, the most frequent first."""
     wrong = [
         (int(matrix[row, column]), int(row), int(column))
         for row, column in np.argwhere(matrix)

@@ -44,7 +44,7 @@ def seeds(data: str, seeds: int) -> None:
 
 
 def describe_counts(counts: Sequence[int], total: int) -> str:
-    """Mean, spread and 95 % interval of the mean (Student's t) of right answers.
+    """Mean, spread and 95 % interval of the mean (Student's t) of correct predictions.
 
     The interval is that of the seeds: how sure the mean is for these photos. What other
     photos would give is far less sure; one photo is `100 / total` points.

@@ -28,7 +28,7 @@ __all__ = ["settings"]
 def settings(data: str, folds: int, repeats: int, trials: tuple[str, ...]) -> None:
     """Compare settings by cross-validation within the training photos.
 
-    The validation photos are not looked at: every fold is trained and asked on training
+    The validation photos are not used: every fold is trained and asked on training
     photos alone, as they are and corrupted in seven ways. Log-loss tells more than accuracy,
     since one photo of a few hundred is a large step. The weights that a training starts from
     have seen the training photos of hymenoptera, though without labels: there, add `--weights
