@@ -24,9 +24,9 @@ HERE = Path(__file__).resolve().parent
 EDGEBEE = (sys.executable, "-m", "edgebee")
 PICTURE = "bees/bee_029.jpg"
 """Of the sample's validation pictures: the one that the demo classifies."""
-REPORT_SIZE = (1200, 1500)
-"""Of the browser's window, in pixels: the headline and the first charts."""
-TERMINAL_COLUMNS = 120
+REPORT_SIZE = (1200, 1400)
+"""Of the browser's window, in pixels: the headline and the first two tables."""
+TERMINAL_COLUMNS = 100
 
 
 def run_demo(folder: Path) -> None:
