@@ -307,7 +307,7 @@ def test_demo_goes_the_whole_way_without_network(tmp_path):
     assert ": bees 0." in answer
     talk = [line for line in done.stderr.splitlines() if line.strip()]
     assert "drawings" in talk[-1]
-    assert "edgebee train --data" in talk[-1]
+    assert "edgebee train " in talk[-1]
     for line in (*talk, *done.stdout.splitlines()):
         if " validation " in line and ("correct" in line or "models" in line):
             assert "drawings" in line

@@ -35,7 +35,7 @@ class ClassifyOptions:
     """`text`, `json` or `csv`."""
     selftest: bool = False
     camera: str | None = None
-    """A camera's number, device or address, or a film; "" is the first camera."""
+    """A camera's number, device or address, or a video file; "" is the first camera."""
     every: float | None = None
     """Seconds between two frames."""
     frame_size: tuple[int, int] | None = None
@@ -197,7 +197,7 @@ PARAMS: tuple[click.Parameter, ...] = (
     _option(
         "--camera",
         text="Classify frames of a live camera: the Raspberry Pi's own or the first one if SOURCE "
-        "is left out, a number, a device, the address of a stream, or a film.",
+        "is left out, a number, a device, the address of a stream, or a video file.",
         is_flag=False,
         flag_value="",
         metavar="[SOURCE]",
@@ -211,7 +211,7 @@ PARAMS: tuple[click.Parameter, ...] = (
     ),
     _option(
         "--frame-size",
-        text="Size of the frames; a camera may choose a near one. [default: the camera's own]",
+        text="Size of the frames; a camera may choose a similar size. [default: the camera's own]",
         type=_FrameSize(),
         metavar="WIDTHxHEIGHT",
     ),

@@ -192,7 +192,7 @@ def edgebee(debug: bool) -> None:
 
     \b
     edgebee demo                        try the whole way, without network or photos
-    edgebee train --data my_photos      photos -> artifacts/model.keras
+    edgebee train my_photos             photos -> artifacts/model.keras
     edgebee convert --quantize int8     -> artifacts/model_int8.tflite
     edgebee benchmark                   accuracy and speed of each file
     edgebee classify photo.jpg          an answer

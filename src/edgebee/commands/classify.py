@@ -71,7 +71,7 @@ def _command(**params: Any) -> None:
         edgebee classify --watch arriving --move-to sorted
         edgebee classify --camera --every 10 --save-dir frames
 
-    Exit status: 0 all classified, 1 a photo or the model failed, 2 wrong usage.
+    Exit status: 0 all classified, 1 a photo or the model failed, 2 wrong usage, 130 Ctrl-C.
     """  # noqa: D301
     from edgebee.edge.classify import run_command
 

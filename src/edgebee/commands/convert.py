@@ -51,42 +51,64 @@ def _check_runtimes(
     "model", default="artifacts/model.keras", type=click.Path(dir_okay=False, path_type=Path)
 )
 @click.option(
-    "--quantize", "formats", multiple=True, default=DEFAULT_FORMATS, show_default=True,
+    "--quantize",
+    "formats",
+    multiple=True,
+    default=DEFAULT_FORMATS,
+    show_default=True,
     type=click.Choice([*FORMATS, "all"]),
     help="Format to write (repeatable). all: every format but int16x8, which is for accelerators; "
-    "a processor takes fifty times longer.",
-)  # fmt: skip
+    "an ordinary processor runs it far slower than int8.",
+)
 @click.option(
-    "--output", type=click.Path(file_okay=False, path_type=Path), show_default="where MODEL is",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="where MODEL is",
     help="Folder for the results.",
-)  # fmt: skip
+)
 @click.option(
-    "--data", show_default="those MODEL was trained on",
+    "--data",
+    show_default="those MODEL was trained on",
     help="Photos to calibrate on and to verify with: hymenoptera, sample or a folder.",
-)  # fmt: skip
+)
 @click.option(
-    "--samples", type=click.IntRange(min=1), show_default="100, or 2 a class where that is more",
+    "--samples",
+    type=click.IntRange(min=1),
+    show_default="100, or 2 a class where that is more",
     help="Number of training photos in the representative dataset, which sets int8's value ranges.",
-)  # fmt: skip
+)
 @click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(min=0),
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
     help="Seed for choosing the representative photos.",
-)  # fmt: skip
+)
 @click.option(
-    "--io", default="uint8", show_default=True, type=click.Choice(INPUT_TYPES),
+    "--io",
+    default="uint8",
+    show_default=True,
+    type=click.Choice(INPUT_TYPES),
     help="Type of int8's input and output. uint8: pixels as they are; int8: pixels less 128, "
     "as microcontrollers take them.",
-)  # fmt: skip
+)
 @click.option(
-    "--max-drop", default=MAX_DROP_POINTS, show_default=True, type=click.FloatRange(0, 100),
-    help="Points of accuracy that a format may lose to Keras on the validation photos. A format "
-    "that loses more is not written; one photo may always be lost.",
-)  # fmt: skip
+    "--max-drop",
+    default=MAX_DROP_POINTS,
+    show_default=True,
+    type=click.FloatRange(0, 100),
+    help="Percentage points of accuracy that a format may lose to Keras on the validation photos. "
+    "A format that loses more is not written; one photo may always be lost.",
+)
 @click.option(
-    "--target-runtime", "runtimes", multiple=True, callback=_check_runtimes,
-    metavar="NAME==VERSION", show_default="all that edgebee runs on",
+    "--target-runtime",
+    "runtimes",
+    multiple=True,
+    callback=_check_runtimes,
+    metavar="NAME==VERSION",
+    show_default="all that edgebee runs on",
     help="Runtime that must have all operators, as tflite-runtime==2.14 (repeatable).",
-)  # fmt: skip
+)
 @click.pass_context
 def command(
     ctx: click.Context,

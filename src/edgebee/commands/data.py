@@ -15,7 +15,7 @@ def command() -> None:
     """Check a dataset for problems."""
 
 
-@command.command("check")
+@command.command("check", short_help="Find what would spoil a model.")
 @click.argument("folder", metavar="DIR")
 @click.option(
     "--exclude",
@@ -27,6 +27,9 @@ def command() -> None:
 @click.pass_context
 def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json: bool) -> None:
     """Find what would spoil a model in DIR (a folder, hymenoptera or sample).
+
+    Checked are unreadable and nearly empty photos, duplicates, photos in two classes or in both
+    training and validation, unequal classes, and files that are not read.
 
     Exit status 1 when the measured accuracy would be inflated: by the same photo in training
     and validation, or in two classes.
@@ -54,4 +57,4 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json:
             "--exclude or .edgebeeignore."
         )
         ctx.exit(1)
-    log(f"Next: edgebee train --data {shlex.quote(folder)}")
+    log(f"Next: edgebee train {shlex.quote(folder)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command("demo", short_help="Everything in a minute, without network or photos.")
+@click.command("demo", short_help="Everything in a minute or two, without network or photos.")
 @click.option(
     "--output", default="artifacts", show_default=True, help="Folder for the results.",
     type=click.Path(file_okay=False, path_type=Path),
@@ -40,7 +40,7 @@ def command(ctx: click.Context, *, output: Path) -> None:
     status = classify(["-m", str(int8), str(photo)], prog="edgebee classify")
     click.echo(
         "\nThese were drawings: they show that everything works, not how good a model is. "
-        "Next, your own photos: edgebee train --data FOLDER_OF_CLASS_FOLDERS",
+        "Next, your own photos: edgebee train FOLDER_OF_CLASS_FOLDERS",
         err=True,
     )
     ctx.exit(status)

@@ -13,10 +13,10 @@ from edgebee.console import GroupedCommand, echo
     "deploy",
     cls=GroupedCommand,
     groups={
-        "What is put there": ("model", "folder", "offline", "service"),
+        "What is deployed": ("model", "folder", "offline", "service"),
         "Connection": ("port", "identity", "ssh_option"),
     },
-    short_help="Put runner and model on a Raspberry Pi.",
+    short_help="Put the classifier and a model on a Raspberry Pi.",
     context_settings={"ignore_unknown_options": True},
 )
 @click.argument("host", metavar="[USER@]HOST")
@@ -24,14 +24,15 @@ from edgebee.console import GroupedCommand, echo
     "-m",
     "--model",
     type=click.Path(path_type=Path),
-    help="The .tflite file  [default: newest int8 in ./artifacts, else as shipped]",
+    help="The .tflite file.  [default: the newest int8 model in ./artifacts, else the one that "
+    "ships]",
 )
 @click.option(
     "--to",
     "folder",
     default="edgebee",
     show_default=True,
-    help="Folder there, from the home folder.",
+    help="Folder on the device, below its home folder.",
 )
 @click.option(
     "--offline",
@@ -42,15 +43,17 @@ from edgebee.console import GroupedCommand, echo
     "-p",
     "--port",
     type=click.IntRange(1, 65535),
-    help="Port of ssh there  [default: as configured, or 22]",
+    help="Port of ssh on the device.  [default: as configured, or 22]",
 )
 @click.option(
     "-i",
     "--identity",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File of the private key  [default: as configured]",
+    help="File of the private key.  [default: as configured]",
 )
-@click.option("-o", "--ssh-option", multiple=True, help="Option for ssh -o (repeatable).")
+@click.option(
+    "-o", "--ssh-option", multiple=True, help="Option of ssh, as ConnectTimeout=5 (repeatable)."
+)
 @click.option("--service", is_flag=True, help="Install and start it as a systemd service.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[CLASSIFY OPTIONS]")
 def command(
@@ -65,10 +68,10 @@ def command(
     service: bool,
     arguments: tuple[str, ...],
 ) -> None:
-    """Put runner and model on a Raspberry Pi or other Linux machine, by ssh, and try them there.
+    """Put the classifier and a model on a Raspberry Pi or other Linux machine, and try them there.
 
-    Your keys and ~/.ssh/config apply. With --service, what follows are options of
-    `edgebee classify`; folders are those of the Pi, from the home folder.
+    It connects by ssh; your keys and ~/.ssh/config apply. With --service, what follows are
+    options of `edgebee classify`; folders are those of the Pi, from the home folder.
 
     \b
     Example:

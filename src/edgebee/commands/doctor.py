@@ -19,23 +19,22 @@ from edgebee.edge.device.platforms import MACHINES
     "place",
     type=click.Choice(list(MACHINES)),
     metavar="MACHINE",
-    help=f"Check for another machine  [default: this one]: {', '.join(MACHINES)}.",
+    help=f"Check for another machine: {', '.join(MACHINES)}.  [default: this one]",
 )
 @click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="Threads that it is to run on  [default: all cores]",
+    "--threads", type=click.IntRange(min=1), help="Threads to run it on.  [default: all cores]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.pass_context
 def command(
     ctx: click.Context, *, model: Path | None, place: str | None, threads: int | None, as_json: bool
 ) -> None:
-    """Check whether MODEL will run. Each problem is printed with the command that fixes it.
+    """Check whether MODEL will run. Each problem is printed with what fixes it.
 
-    For this machine, the model is really run: loaded and invoked in a process of its own, with its
-    golden samples if it carries some. Without MODEL, the one that `edgebee classify` takes. With
-    --for, a machine that is not here is checked by the file and a table of facts.
+    On this machine the model is really run: loaded and invoked in a process of its own, with its
+    golden samples if it has some. Another machine (--for) is checked by the file and a table of
+    facts. Without MODEL, the one that `edgebee classify` takes is checked.
+
     Exit status 1: it will not run.
 
     \b

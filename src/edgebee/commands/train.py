@@ -54,24 +54,18 @@ _option = partial(click.option, show_default=True)
     short_help="Train a classifier on photos in folders.",
 )
 @click.argument("photos", required=False, metavar="[PHOTOS]")
-@_option(
-    "--data",
-    default="hymenoptera",
-    help="The same as PHOTOS: hymenoptera (ants and bees, downloaded once), sample (drawings, "
-    "no network), or a folder with a folder of photos for each class, or with train/ and val/ "
-    "that have such folders.",
-)
+@_option("--data", default="hymenoptera", help="The same as PHOTOS.")
 @_option(
     "--val-fraction",
     default=0.2,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of the photos for validation when the folder has no val/.",
+    help="Share of the photos for validation when PHOTOS has no validation or test folder.",
 )
 @_option(
     "--exclude",
     multiple=True,
     metavar="PATTERN",
-    help="Leave out photos by name, such as '*.gif' (repeatable; see also .edgebeeignore).",
+    help="Leave out photos by name, as '*.gif', or a class (repeatable; see also .edgebeeignore).",
 )
 @_option("--image-size", default=224, help="Input size in pixels.")
 @_option("--augmentations", default=8, help="Images made of each training photo.")
@@ -81,12 +75,16 @@ _option = partial(click.option, show_default=True)
     type=click.Choice(BACKBONE_NAMES),
     help="Feature extractor.",
 )
-@_option("--alpha", default=1.0, help="Width: a factor on the backbone's channels.")
+@_option(
+    "--alpha",
+    default=1.0,
+    help="Width: a factor on the backbone's channels, 0.35 to 1.4 for mobilenet_v2.",
+)
 @_option(
     "--weights",
     show_default="field for mobilenet_v2 of width 1.0, else imagenet",
     help="Weights to start from: field (ImageNet's, distilled to survive blur, dusk and the "
-    "like), imagenet, none (random), or a file.",
+    "like), imagenet (downloaded for other widths and backbones), none (random), or a file.",
 )
 @_option("--epochs", default=10, help="Epochs of feature extraction.")
 @_option("--batch-size", default=32, help="Images in a step of feature extraction.")
@@ -101,22 +99,23 @@ _option = partial(click.option, show_default=True)
     "--patience",
     type=int,
     show_default="never",
-    help="End a phase after this many epochs without a better validation loss.",
+    help="End a phase after this many epochs without a better validation loss (early stopping).",
 )
 @_option("--seed", default=0, help="Same seed, same model.")
-@_option("--fine-tune-epochs", default=5, help="Epochs; 0 leaves it out.")
+@_option("--fine-tune-epochs", default=5, help="Epochs of fine-tuning; 0 leaves it out.")
 @_option(
     "--fine-tune-at",
     type=int,
-    show_default="100 for mobilenet_v2",
-    help="Index of the first layer that learns.",
+    show_default="100 for mobilenet_v2, 100 for mobilenet_v3_small, 162 for efficientnet_b0",
+    help="Index of the first layer of the backbone that is fine-tuned.",
 )
-@_option("--fine-tune-batch-size", default=16, help="Images in a step.")
-@_option("--fine-tune-learning-rate", default=5e-5, help="Learning rate.")
+@_option("--fine-tune-batch-size", default=16, help="Images in a step of fine-tuning.")
+@_option("--fine-tune-learning-rate", default=5e-5, help="Learning rate of fine-tuning.")
 @_option(
     "--feature-distillation",
     default=20.0,
-    help="Weight of the loss that keeps features of corrupted images near those of clean ones.",
+    help="Weight of the loss that keeps features of corrupted images near those of clean ones; "
+    "0 turns it off.",
 )
 @_option(
     "--output",
@@ -144,6 +143,9 @@ def command(
     **settings: Any,
 ) -> None:
     """Train a classifier on PHOTOS, a folder with a folder of photos for each class.
+
+    PHOTOS may also have train/ and val/ with such folders in them, or be hymenoptera (ants and
+    bees, downloaded once) or sample (drawings, no network).
 
     \b
     Example:
