@@ -66,11 +66,10 @@ class ClassifyOptions:
     def check(self) -> None:
         """Raise click.UsageError for options that do not go together."""
         sources = [_flag(name) for name in self._sources()]
-        if len(sources) != 1:
-            given = " and ".join(sources) or "none"
-            raise click.UsageError(
-                f"one of PHOTO, --camera, --watch, --selftest is needed, not {given}"
-            )
+        if not sources:
+            raise click.UsageError("name photos, or take one of --camera, --watch, --selftest")
+        if len(sources) > 1:
+            raise click.UsageError(f"{' and '.join(sources)}: take one of them")
         for option, goes_with in _GOES_WITH.items():
             if getattr(self, option) not in (None, False) and self.source not in goes_with:
                 allowed = " or ".join(map(_flag, goes_with))

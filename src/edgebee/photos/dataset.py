@@ -270,9 +270,8 @@ def _log_unread(root: Path, files: Iterable[Path]) -> None:
     if kinds:
         listed = [f"{n} {suffix or 'without an ending'}" for suffix, n in kinds.most_common()]
         _logger.warning(
-            "%s: %d files in the class folders are not read (%s); photos end in %s",
+            "%s: not read: %s; photos end in %s",
             root,
-            kinds.total(),
             list_some(listed),
             ", ".join(sorted(PHOTO_SUFFIXES)),
         )

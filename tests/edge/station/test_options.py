@@ -94,9 +94,9 @@ def test_a_range_that_begins_with_a_minus_is_no_option(program, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "one of PHOTO, --camera, --watch, --selftest is needed, not none"),
-        (["x.jpg", "--watch", "d"], "is needed, not PHOTO and --watch"),
-        (["--selftest", "--camera"], "is needed, not --camera and --selftest"),
+        ([], "name photos, or take one of --camera, --watch, --selftest"),
+        (["x.jpg", "--watch", "d"], "PHOTO and --watch: take one of them"),
+        (["--selftest", "--camera"], "--camera and --selftest: take one of them"),
         (["x.jpg", "--every", "1"], "--every goes with --camera"),
         (["x.jpg", "--count", "1"], "--count goes with --camera or --watch"),
         (["--watch", "d", "--save-dir", "e"], "--save-dir goes with --camera"),
