@@ -100,8 +100,9 @@ def _pictures(training: Training) -> dict[str, bytes]:
     from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
 
     dataset, validation = training.dataset, training.validation
-    what = "drawings, not photos" if dataset.drawn else f"{dataset.name} validation photos"
-    correct = f"{validation.correct} of {len(validation.paths)} {what} correct"
+    what = "validation drawings" if dataset.drawn else "validation photos"
+    what = f"{what} of {dataset.name}"
+    correct = f"{validation.correct} of {len(validation.paths)} correct: {what}"
     return {
         TRAINING_PLOT_NAME: plot_training(training.epochs, correct),
         CONFUSION_PLOT_NAME: plot_confusion(validation.confusion(), dataset.labels, what),
