@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,13 @@ from edgebee.convert.formats import (
     InputType,
 )
 from edgebee.convert.keras_file import check_keras_file
-from edgebee.edge.classify import ModelError, silence_decoder_warnings
+from edgebee.edge.classify import (
+    Classifier,
+    ModelError,
+    read_manifest,
+    selftest,
+    silence_decoder_warnings,
+)
 from edgebee.errors import ConversionError
 from edgebee.files import atomic_write, output_directory
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
@@ -33,6 +40,9 @@ if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset
 
 __all__ = ["ConvertedModel", "FormatsRefusedError", "RefusedFormat", "convert_model"]
+
+MAX_SELFTEST_DIFFERENCE = 1e-4
+"""Of a file's golden scores a moment after they were recorded: a sum in another order at most."""
 
 _INT8_REMEDY = "take float16, or dynamic, whose activations stay in float"
 
@@ -222,10 +232,36 @@ def _convert(
 
 def _write(packed: bytes, path: Path) -> None:
     """Write a model file; it gets its name once it has been read back and tested."""
-    from edgebee.convert.packed_file import check_packed
 
     def write(part: Path) -> None:
         part.write_bytes(packed)
-        check_packed(part)
+        _check_packed(part)
 
     atomic_write(path, write)
+
+
+def _check_packed(path: Path) -> None:
+    """Check with the runner's own readers that a file is whole and predicts what it records.
+
+    Raises:
+        ConversionError: something in it is missing, damaged or not as recorded.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ModelError(f"{path}: {damaged} in it is damaged")
+        labels, recorded = Classifier(path).labels, read_manifest(path).get("labels")
+        tested = selftest(path)
+    except (zipfile.BadZipFile, ModelError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ConversionError(f"{path}: was not written whole ({reason}); convert again") from error
+    if list(labels) != recorded:
+        raise ConversionError(
+            f"{path}: has the labels {', '.join(labels[:8])} inside, but was verified with others"
+        )
+    if not tested.difference <= MAX_SELFTEST_DIFFERENCE:
+        raise ConversionError(
+            f"{path}: its golden samples score {tested.difference:.3g} away from what was just "
+            "recorded; convert again"
+        )

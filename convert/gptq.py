@@ -13,14 +13,14 @@ hence NumPy on the flatbuffer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.convert.activations import observed
 from edgebee.convert.flatbuffer import pack_model
 
 __all__ = ["copy_kernels", "quantize_kernels", "round_with_feedback"]
@@ -201,11 +201,38 @@ def _moments(
 ) -> list[Floats]:
     """`[groups, inputs, inputs]` of each layer, summed over the photos."""
     sums: list[Any] = [0.0] * len(layers)
-    for interpreter in observed(float32, pictures):
+    for interpreter in _observed(float32, pictures):
         for index, layer in enumerate(layers):
             patches = _patches(interpreter.get_tensor(layer.entering)[0], layer)
             sums[index] = sums[index] + _products(patches, layer)
     return sums
+
+
+def _observed(float32: bytes, pictures: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Any]:
+    """Invoke a model on one photo after another, with every tensor kept.
+
+    Args:
+        float32: a TFLite flatbuffer that takes `float32 [1, H, W, 3]`.
+        pictures: `[H, W, 3]` each.
+
+    Yields:
+        The same interpreter after each photo; `get_tensor(number)` gives the values of a tensor.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Warning: Enabling `experimental_preserve_all_tensors`")
+        interpreter = Interpreter(
+            model_content=float32,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+    interpreter.allocate_tensors()
+    entry = interpreter.get_input_details()[0]["index"]
+    for picture in pictures:
+        interpreter.set_tensor(entry, picture[np.newaxis].astype(np.float32))
+        interpreter.invoke()
+        yield interpreter
 
 
 def _products(patches: Floats, layer: _Layer) -> Floats:

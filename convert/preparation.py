@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebee.convert.formats import CALIBRATED_FORMATS, DEFAULT_SAMPLES, Format, InputType
-from edgebee.convert.reference_checks import check_reference
 from edgebee.convert.representative import RepresentativeDataset, read_representative_dataset
 from edgebee.convert.representative_checks import check_representative
-from edgebee.convert.validation_set import MAX_PHOTOS, ValidationSet, read_validation_set
+from edgebee.convert.validation_set import ValidationSet, check_reference, read_validation_set
 from edgebee.errors import ConversionError
 from edgebee.manifest import RepresentativePhotos, ScoreSettings
-from edgebee.progress import Progress, ProgressCallback
+from edgebee.progress import ProgressCallback
 from edgebee.run import (
     HISTORY_NAME,
     LABELS_NAME,
@@ -133,39 +132,28 @@ def _check_labels(path: Path, model: Any, labels: Sequence[str]) -> None:
 def _read_representative(
     photos: Dataset, model: Any, samples: int | None, seed: int, progress: ProgressCallback
 ) -> RepresentativeDataset:
-    """Read the representative dataset, and log what could not be read."""
-    wanted = samples or max(DEFAULT_SAMPLES, 2 * len(photos.labels))
     train = photos.train
-    representative = read_representative_dataset(
+    return read_representative_dataset(
         train.paths,
         train.classes,
         root=photos.root,
-        samples=wanted,
+        samples=samples or max(DEFAULT_SAMPLES, 2 * len(photos.labels)),
         size=model.input_shape[1:3],
         seed=seed,
-        progress=_report("reading training photos", min(wanted, len(train)), progress),
+        progress=progress,
     )
-    _log_all(f"{message}; left out" for message in representative.skipped)
-    return representative
 
 
 def _check_representative(
     representative: RepresentativeDataset, photos: Dataset, format_: Format
 ) -> RepresentativePhotos:
     """Refuse a representative dataset that would ruin the model; log lesser problems."""
-    summary = check_representative(
-        representative.pixels, representative.names, representative.classes, photos.labels
-    )
-    _log_all(summary.warnings)
+    checked = check_representative(representative, photos.labels)
+    for remark in checked.remarks:
+        _log.warning("%s", remark)
     kind = "drawings" if photos.drawn else "photos"
-    _log.info("%s is calibrated on %d training %s", format_, summary.samples, kind)
-    return RepresentativePhotos(
-        files=representative.names,
-        distinct=summary.distinct,
-        of_class=dict(zip(photos.labels, summary.of_class, strict=True)),
-        level_range=summary.level_range,
-        remarks=summary.warnings,
-    )
+    _log.info("%s is calibrated on %d training %s", format_, len(checked.files), kind)
+    return checked
 
 
 def _read_validation(
@@ -176,25 +164,11 @@ def _read_validation(
     progress: ProgressCallback,
 ) -> ValidationSet:
     """Read the validation photos, and check the Keras model on them."""
-    total = min(MAX_PHOTOS, len(photos.validation))
+    checking = photos.validation
     validation = read_validation_set(
-        photos.validation.paths,
-        photos.validation.classes,
-        model,
-        seed=seed,
-        progress=_report("reading validation photos", total, progress),
+        checking.paths, checking.classes, model, seed=seed, progress=progress
     )
-    _log_all(f"{message}; left out" for message in validation.skipped)
     warning = check_reference(validation, photos.labels, recorded)
     if warning is not None:
         _log.warning("%s", warning)
     return validation
-
-
-def _log_all(messages: Iterable[str]) -> None:
-    for message in messages:
-        _log.warning("%s", message)
-
-
-def _report(task: str, total: int, progress: ProgressCallback) -> Callable[[int], object]:
-    return lambda done: progress(Progress(task, done, total))

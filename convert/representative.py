@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,17 @@ import numpy.typing as npt
 
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.errors import ConversionError
+from edgebee.progress import Progress, ProgressCallback, ignore_progress
 
-__all__ = ["RepresentativeDataset", "draw_order", "photo_name", "read_representative_dataset"]
+__all__ = [
+    "RepresentativeDataset",
+    "draw_order",
+    "photo_name",
+    "read_photos",
+    "read_representative_dataset",
+]
+
+_log = logging.getLogger("edgebee.convert")
 
 
 @dataclass(frozen=True)
@@ -26,8 +36,6 @@ class RepresentativeDataset:
     """Where they come from, in the same order: their place below the dataset's folder."""
     classes: tuple[int, ...]
     """The class of each."""
-    skipped: tuple[str, ...] = ()
-    """What could not be read, one message each."""
 
     def samples(self) -> Iterator[list[npt.NDArray[np.float32]]]:
         """What the TFLite converter asks for: one `float32 [1, H, W, 3]` at a time."""
@@ -60,6 +68,50 @@ def draw_order(classes: Sequence[int], seed: int) -> list[int]:
     return sorted(rounds, key=rounds.__getitem__)
 
 
+def read_photos(
+    paths: Sequence[Path],
+    order: Sequence[int],
+    size: tuple[int, int],
+    *,
+    kind: str,
+    most: int,
+    progress: ProgressCallback,
+) -> tuple[npt.NDArray[np.uint8], list[int]]:
+    """Read photos as the runner does; those that cannot be read are logged and left out.
+
+    Args:
+        paths: the photos.
+        order: indices of those to read, one after another.
+        size: height and width of the model's input, in pixels.
+        kind: `training` or `validation`.
+        most: as many are read, where there are so many.
+        progress: called after each photo.
+
+    Returns:
+        `[photos, H, W, 3]` and the index of each.
+
+    Raises:
+        ConversionError: none could be read.
+    """
+    read: list[npt.NDArray[np.uint8]] = []
+    used: list[int] = []
+    for index in order:
+        if len(used) == most:
+            break
+        try:
+            read.append(read_photo(paths[index], size))
+        except PhotoError as error:
+            _log.warning("%s; left out", error)
+            continue
+        used.append(index)
+        progress(Progress(f"reading {kind} photos", len(used), min(most, len(order))))
+    if not read:
+        raise ConversionError(
+            f"there are no readable {kind} photos; add some, or name others with --data"
+        )
+    return np.stack(read), used
+
+
 def read_representative_dataset(
     paths: Sequence[Path],
     classes: Sequence[int],
@@ -68,7 +120,7 @@ def read_representative_dataset(
     samples: int,
     size: tuple[int, int],
     seed: int,
-    progress: Callable[[int], object] = lambda done: None,
+    progress: ProgressCallback = ignore_progress,
 ) -> RepresentativeDataset:
     """Choose and read the representative dataset, from training photos only.
 
@@ -83,34 +135,16 @@ def read_representative_dataset(
         samples: how many to choose; all, when there are fewer.
         size: height and width of the model's input, in pixels.
         seed: which photos.
-        progress: called with the number of photos read so far.
+        progress: called after each photo.
 
     Raises:
         ConversionError: no photo could be read.
     """
-    read: list[npt.NDArray[np.uint8]] = []
-    used: list[int] = []
-    skipped: list[str] = []
-    for index in draw_order(classes, seed):
-        if len(read) == samples:
-            break
-        try:
-            read.append(read_photo(paths[index], size))
-        except PhotoError as error:
-            skipped.append(str(error))
-            continue
-        used.append(index)
-        progress(len(used))
-    if not read:
-        raise ConversionError(
-            "there are no readable training photos for the representative dataset; name them with "
-            "--data"
-        )
-    pixels = np.stack(read)
+    order = draw_order(classes, seed)
+    pixels, used = read_photos(paths, order, size, kind="training", most=samples, progress=progress)
     pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255
     return RepresentativeDataset(
         pixels,
         tuple(photo_name(root, paths[index]) for index in used),
         tuple(classes[index] for index in used),
-        tuple(skipped),
     )

@@ -1,7 +1,7 @@
 """Check the representative dataset before a model is quantized with it.
 
 int8 maps the value range that every layer has on these photos to 256 steps. Too few photos, a
-missing class, noise or pixels of another range give a model that loads, predicts, and is wrong.
+missing class or noise give a model that loads, predicts, and is wrong.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.convert.representative import RepresentativeDataset
 from edgebee.errors import ConversionError
+from edgebee.manifest import RepresentativePhotos
 
-__all__ = ["MIN_SAMPLES", "RepresentativeSummary", "check_representative", "neighbour_correlation"]
+__all__ = ["MIN_SAMPLES", "check_representative", "neighbour_correlation"]
 
 MIN_SAMPLES = 8
 """Fewer photos than this do not show a layer's range."""
@@ -36,56 +36,41 @@ _MAX_NAMED = 3
 """So many photos are named in a message; it stays one line."""
 
 
-@dataclass(frozen=True)
-class RepresentativeSummary:
-    """What was found in a representative dataset that can be used."""
-
-    samples: int
-    distinct: int
-    """Without exact duplicates."""
-    of_class: tuple[int, ...]
-    """Photos of each class, in the order of the labels."""
-    level_range: tuple[int, int]
-    """The 1st and the 99th percentile of all values, 0-255."""
-    warnings: tuple[str, ...]
-    """Problems that do not prevent its use, each with its remedy."""
-
-
 def check_representative(
-    pictures: npt.NDArray[Any], names: Sequence[str], classes: Sequence[int], labels: Sequence[str]
-) -> RepresentativeSummary:
+    photos: RepresentativeDataset, labels: Sequence[str]
+) -> RepresentativePhotos:
     """Check the photos that int8's value ranges will be measured on.
 
     Args:
-        pictures: `[samples, H, W, 3]`; they should be RGB, 0-255.
-        names: of the photos, for the messages.
-        classes: index into `labels` of each.
+        photos: the representative dataset.
         labels: names of all classes.
 
     Raises:
         ConversionError: they would ruin the model; says why, and what to do.
     """
-    _check_values(pictures)
-    _check_coverage(classes, labels)
+    pictures, count = photos.pixels, len(photos.names)
+    _check_coverage(photos.classes, labels)
     distinct = len({hashlib.sha256(picture.tobytes()).digest() for picture in pictures})
-    constant = [name for name, one in zip(names, pictures, strict=True) if np.ptp(one) == 0]
+    named = list(zip(photos.names, pictures, strict=True))
+    constant = [name for name, one in named if np.ptp(one) == 0]
     noise = [
         name
-        for name, one in zip(names, pictures, strict=True)
+        for name, one in named
         if np.ptp(one) > 0 and neighbour_correlation(one) < MIN_CORRELATION
     ]
-    _check_pictures(len(pictures), distinct, constant, noise)
+    _check_pictures(count, distinct, constant, noise)
     low, high = (int(level) for level in np.percentile(pictures, (1, 99)))
-    return RepresentativeSummary(
-        samples=len(pictures),
+    of_class = Counter(photos.classes)
+    return RepresentativePhotos(
+        files=photos.names,
         distinct=distinct,
-        of_class=tuple(Counter(classes)[index] for index in range(len(labels))),
+        of_class={label: of_class[index] for index, label in enumerate(labels)},
         level_range=(low, high),
-        warnings=tuple(_warnings(len(pictures), distinct, constant, noise, (low, high))),
+        remarks=tuple(_remarks(count, distinct, constant, noise, (low, high))),
     )
 
 
-def neighbour_correlation(picture: npt.NDArray[Any]) -> float:
+def neighbour_correlation(picture: npt.NDArray[np.uint8]) -> float:
     """How alike neighbouring pixels of `[H, W, 3]` are: 1 for a plain surface, 0 for noise.
 
     Pearson's correlation of the grey values with those one pixel further, the smaller of
@@ -100,29 +85,6 @@ def _correlation(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -
     one, other = one - one.mean(), other - other.mean()
     power = float(np.sqrt((one * one).sum() * (other * other).sum()))
     return float((one * other).sum()) / power if power else 1.0
-
-
-def _check_values(pictures: npt.NDArray[Any]) -> None:
-    """Refuse values that are not pixels 0-255."""
-    if not len(pictures):
-        raise ConversionError(
-            "there are no readable training photos for the representative dataset; name them with "
-            "--data"
-        )
-    if not np.isfinite(pictures).all():
-        raise ConversionError(
-            "the representative photos have NaN or infinite values; "
-            "hand over pixels 0-255 as read_photo gives them"
-        )
-    low, high = float(pictures.min()), float(pictures.max())
-    # The representative dataset carries a black and a white pixel to set its range.
-    most = float(np.percentile(pictures, 99))
-    if low < 0 or high > 255 or most <= 1:
-        raise ConversionError(
-            f"the representative photos have values from {low:g} to "
-            f"{high if high > 255 else most:g}, not 0 to 255; hand over pixels as read_photo gives "
-            "them, the model rescales them itself"
-        )
 
 
 def _check_coverage(classes: Sequence[int], labels: Sequence[str]) -> None:
@@ -162,31 +124,31 @@ def _check_pictures(
         )
 
 
-def _warnings(
+def _remarks(
     samples: int,
     distinct: int,
     constant: Sequence[str],
     noise: Sequence[str],
     levels: tuple[int, int],
 ) -> list[str]:
-    warnings = []
+    remarks = []
     if samples > distinct:
-        warnings.append(
+        remarks.append(
             f"{samples - distinct} of {samples} representative photos are duplicates; remove them "
             "(edgebee data check names them)"
         )
     if constant:
-        warnings.append(
+        remarks.append(
             f"representative photos of a single colour, which show nothing: {_named(constant)}"
         )
     if noise:
-        warnings.append(f"random noise among the representative photos: {_named(noise)}; remove it")
+        remarks.append(f"random noise among the representative photos: {_named(noise)}; remove it")
     if levels[1] - levels[0] < MIN_SPREAD:
-        warnings.append(
+        remarks.append(
             f"the representative photos use levels {levels[0]} to {levels[1]} of 0 to 255 only; "
             "add photos in other light, or int8 will be wrong in it"
         )
-    return warnings
+    return remarks
 
 
 def _named(names: Sequence[str]) -> str:

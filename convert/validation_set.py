@@ -1,8 +1,11 @@
-"""The validation photos that a conversion is verified on, with the Keras model's scores."""
+"""The validation photos that a conversion is verified on, with the Keras model's scores.
+
+The Keras model itself is checked on them, before anything is compared with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.convert.representative import draw_order
-from edgebee.edge.classify import PhotoError, read_photo
+from edgebee.convert.representative import draw_order, read_photos
 from edgebee.errors import ConversionError
+from edgebee.progress import ProgressCallback, ignore_progress
+from edgebee.stats import SIGNIFICANT_P, binomial_p, compare_paired
 
-__all__ = ["MAX_PHOTOS", "ValidationSet", "read_validation_set", "score_keras"]
+__all__ = ["MAX_PHOTOS", "ValidationSet", "check_reference", "read_validation_set", "score_keras"]
 
 MAX_PHOTOS = 1000
 """As many photos are kept decoded: 150 MB at 224 pixels."""
 
 _BATCH = 32
+_SIGNIFICANT = 0.01
+"""Highest p-value at which labels count as swapped."""
+_MOST_NAMED = 20
+"""Labels in a message."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,6 @@ class ValidationSet:
     """`[photos]`, the true classes."""
     reference: npt.NDArray[np.float32]
     """`[photos, labels]`, Keras' scores."""
-    skipped: tuple[str, ...] = ()
-    """What could not be read, one message each."""
 
     @property
     def reference_correct(self) -> npt.NDArray[np.bool_]:
@@ -47,7 +53,7 @@ def read_validation_set(
     model: Any,
     *,
     seed: int = 0,
-    progress: Callable[[int], object] = lambda done: None,
+    progress: ProgressCallback = ignore_progress,
 ) -> ValidationSet:
     """Read validation photos, and let the Keras model score them.
 
@@ -56,30 +62,18 @@ def read_validation_set(
         classes: the class of each.
         model: Keras, `[N, H, W, 3]` in 0..255 -> `[N, labels]`.
         seed: which photos, of many.
-        progress: called with the number of photos read so far.
+        progress: called after each photo.
 
     Raises:
         ConversionError: no photo could be read.
     """
-    size = model.input_shape[1:3]
-    read: list[npt.NDArray[np.uint8]] = []
-    used: list[int] = []
-    skipped: list[str] = []
-    for index in sorted(draw_order(classes, seed)[:MAX_PHOTOS]):
-        try:
-            read.append(read_photo(paths[index], size))
-        except PhotoError as error:
-            skipped.append(str(error))
-            continue
-        used.append(classes[index])
-        progress(len(used))
-    if not read:
-        raise ConversionError(
-            "there is no readable validation photo to verify the conversion on; add photos, or "
-            "name others with --data"
-        )
-    pixels = np.stack(read)
-    return ValidationSet(pixels, np.array(used), score_keras(model, pixels), tuple(skipped))
+    order = sorted(draw_order(classes, seed)[:MAX_PHOTOS])
+    pixels, used = read_photos(
+        paths, order, model.input_shape[1:3], kind="validation", most=len(order), progress=progress
+    )
+    return ValidationSet(
+        pixels, np.array([classes[index] for index in used]), score_keras(model, pixels)
+    )
 
 
 def score_keras(model: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -101,3 +95,81 @@ def score_keras(model: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.flo
         full = np.concatenate([batch, fill]).astype(np.float32)
         scores.append(np.asarray(model.predict_on_batch(full), np.float32)[: len(batch)])
     return np.concatenate(scores)
+
+
+def check_reference(
+    photos: ValidationSet, labels: Sequence[str], recorded: tuple[int, int] | None
+) -> str | None:
+    """Refuse a Keras model that is not what its training recorded, or whose labels are swapped.
+
+    Args:
+        photos: validation photos with Keras' scores.
+        labels: one name per score.
+        recorded: how many of how many validation photos its training had correct, where that is
+            known and was on these same photos.
+
+    Returns:
+        A warning, or None.
+
+    Raises:
+        ConversionError: its scores do not sum to 1, its labels are swapped, or it is less
+            accurate here than its training recorded.
+    """
+    _check_scores(photos)
+    _check_labels(photos, labels)
+    correct, total = int(photos.reference_correct.sum()), len(photos.classes)
+    # A score near one half may fall to the other side on another processor.
+    leeway = max(1, total // 100)
+    if recorded is not None and recorded[1] == total and abs(correct - recorded[0]) > leeway:
+        raise ConversionError(
+            f"the Keras model has {correct} of {total} validation photos correct, but "
+            f"{recorded[0]} when it was trained: the model, the photos or the way they are "
+            "read have changed; train again"
+        )
+    most_frequent = int(np.bincount(photos.classes).max())
+    # Of a few photos, even all correct can be chance; that is no reason to doubt the model.
+    if correct < total and binomial_p(correct, total, most_frequent / total) >= SIGNIFICANT_P:
+        return (
+            f"the Keras model itself is not better than chance: {correct} of {total} validation "
+            f"photos correct, where always predicting the most frequent label gives "
+            f"{most_frequent}; it is fed pixels 0-255: is its preprocessing (a Rescaling layer) "
+            "part of the model?"
+        )
+    return None
+
+
+def _check_scores(photos: ValidationSet) -> None:
+    scores = photos.reference
+    if scores.min() < 0 or np.abs(scores.sum(axis=1) - 1).max() > 0.01:
+        raise ConversionError(
+            f"the Keras model's scores go from {scores.min():.3g} to {scores.max():.3g} and do not "
+            "sum to 1, as those of one sigmoid per class do not; edgebee tells apart classes of "
+            "which a photo shows one: end the model with a softmax and train again"
+        )
+
+
+def _check_labels(photos: ValidationSet, labels: Sequence[str]) -> None:
+    """Refuse labels in another order than the scores'.
+
+    Then each class gets its predictions under another name: the label predicted most often
+    differs from class to class, as it should, but is not the class itself.
+    """
+    predicted, correct = photos.reference.argmax(axis=1), photos.reference_correct
+    most_often = {
+        int(one): int(np.bincount(predicted[photos.classes == one]).argmax())
+        for one in np.unique(photos.classes)
+    }
+    swapped = [one for one, label in most_often.items() if one != label]
+    renamed = np.array([most_often[int(one)] for one in photos.classes]) == predicted
+    seen = compare_paired(renamed, correct)
+    # A poor model predicts other labels by chance: as many more as fewer are correct.
+    distinct = len(set(most_often.values())) == len(most_often)
+    if swapped and distinct and seen.drop > 0 and seen.p < _SIGNIFICANT:
+        names = ", ".join(labels[one] for one in swapped)
+        ordered = sorted(most_often, key=most_often.__getitem__)
+        order = ", ".join(labels[one] for one in ordered[:_MOST_NAMED])
+        raise ConversionError(
+            f"the labels {names} are swapped: as they stand {seen.correct} of {seen.total} "
+            f"validation photos are correct, in the order of the predictions "
+            f"{seen.reference_correct}; write {order} into labels.txt, in that order"
+        )

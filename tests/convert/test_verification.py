@@ -14,8 +14,7 @@ from fragile_models import LABELS, red_or_blue, write_photos
 
 from edgebee.convert import model_builder, packing, representative, validation_set, verification
 from edgebee.convert.formats import MAX_DROP_POINTS
-from edgebee.convert.reference_checks import check_reference
-from edgebee.convert.validation_set import ValidationSet
+from edgebee.convert.validation_set import ValidationSet, check_reference
 from edgebee.convert.verification import Verification
 from edgebee.stats import compare_paired
 
@@ -224,7 +223,7 @@ def test_without_sabotage_it_is_green(edgebee, folder):
 def test_calibration_of_another_range(edgebee, folder, monkeypatch):
     real = representative.read_photo
     monkeypatch.setattr(representative, "read_photo", lambda path, size: real(path, size) // 255)
-    assert_red(convert(edgebee, folder), folder, "from 0 to 0, not 0 to 255")
+    assert_red(convert(edgebee, folder), folder, "of a single colour")
 
 
 def test_calibration_of_another_range_past_the_checks(edgebee, folder, monkeypatch):
@@ -294,13 +293,13 @@ def test_preprocessing_broken_in_the_runner(edgebee, folder, monkeypatch):
 
 def test_preprocessing_that_is_not_that_of_the_training(edgebee, folder, monkeypatch):
     # Both Keras and int8 would see blue for red, and agree.
-    real = validation_set.read_photo
+    real = representative.read_photo
     monkeypatch.setattr(
-        validation_set, "read_photo", lambda path, size: real(path, size)[..., ::-1].copy()
+        representative, "read_photo", lambda path, size: real(path, size)[..., ::-1].copy()
     )
     assert_red(convert(edgebee, folder), folder, "swapped")
     monkeypatch.setattr(
-        validation_set, "read_photo", lambda path, size: real(path, size)[..., [1, 1, 1]].copy()
+        representative, "read_photo", lambda path, size: real(path, size)[..., [1, 1, 1]].copy()
     )
     assert_red(convert(edgebee, folder), folder, "when it was trained")
 
