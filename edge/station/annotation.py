@@ -109,17 +109,11 @@ def annotate(pixels: npt.NDArray[np.uint8], text: str) -> Image.Image:
     picture = Image.new("RGB", (width, top + band_height), _BAND)
     picture.paste(photo, ((width - photo.width) // 2, 0))
     if inside:
-        box = (0, top, width, top + band_height)
-        darkened = Image.blend(picture.crop(box), Image.new("RGB", line_box(box), _BAND),
-                               _BAND_OPACITY)  # fmt: skip
-        picture.paste(darkened, box)
+        band = picture.crop((0, top, width, top + band_height))
+        dark = Image.new("RGB", band.size, _BAND)
+        picture.paste(Image.blend(band, dark, _BAND_OPACITY), (0, top))
     picture.paste(_LETTERS, (margin, top + margin), line)
     return picture
-
-
-def line_box(box: tuple[int, int, int, int]) -> tuple[int, int]:
-    """Width and height of a box (left, top, right, bottom)."""
-    return box[2] - box[0], box[3] - box[1]
 
 
 def save_jpeg(image: Image.Image, path: Path) -> None:

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.child_python import code_command
 from edgebee.edge.classify import EdgebeeError
 from edgebee.edge.station.frame_source import END, ERROR, HEAD, OPENED, is_film, mask_secrets
 
@@ -25,14 +26,10 @@ _log = logging.getLogger("edgebee.edge.station")
 
 OPEN_TIMEOUT_S = 60.0  # a Pi Zero loads OpenCV in ten seconds; a stream may need as many again
 FRAME_TIMEOUT_S = 15.0  # OpenCV gives a silent V4L2 camera ten seconds
-# Not `-m`, which would put the working folder on the path: nothing in it is ours to run.
-_CHILD = """
-import sys
-sys.path[:] = [folder for folder in sys.path if folder]
-import os
-from edgebee.edge.station.frame_source import main
-os._exit(main(sys.argv[1:]))
-"""
+# A library that lost its camera may never let go: the process ends without tidying up.
+_CHILD = (
+    "import os; from edgebee.edge.station.frame_source import main; os._exit(main(sys.argv[1:]))"
+)
 _RETRY_FIRST_S = 1.0
 _RETRY_MOST_S = 30.0
 
@@ -114,11 +111,11 @@ class _Process:
     """The process that holds the camera (`frame_source`); raises _LostError when it does not."""
 
     def __init__(self, source: str, every_s: float, size: tuple[int, int] | None) -> None:
-        command = [sys.executable, "-c", _CHILD, source, str(every_s)]
+        command = code_command(_CHILD, source, str(every_s), *map(str, size or ()))
         self.name = self._label = mask_secrets(source) or "camera"
         self._film = is_film(source)
         self._process = subprocess.Popen(
-            [*command, *map(str, size or ())],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -136,14 +133,15 @@ class _Process:
 
     def read(self) -> Frame | None:
         """The next frame; None at the end of a film."""
+        assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # what it said before it ended is still to be read
-            os.write(self._stdin(), b"\n")
+            os.write(self._process.stdin.fileno(), b"\n")
         kind, shape, at_s, payload = self._receive(FRAME_TIMEOUT_S)
         if kind == END:
             return None
         if kind == ERROR:
             raise _LostError(payload.tobytes().decode())
-        when = f"{at_s:.3f}" if self._film else _utc(datetime.now(timezone.utc))
+        when = f"{at_s:.3f}" if self._film else _now()
         return Frame(payload.reshape(*shape, 3), self._label, when)
 
     def close(self) -> None:
@@ -153,10 +151,6 @@ class _Process:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
                 pipe.close()
-
-    def _stdin(self) -> int:
-        assert self._process.stdin is not None
-        return self._process.stdin.fileno()
 
     def _receive(
         self, timeout_s: float
@@ -181,5 +175,5 @@ class _Process:
         return buffer
 
 
-def _utc(time_: datetime) -> str:
-    return time_.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

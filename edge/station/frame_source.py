@@ -284,8 +284,7 @@ def _send(
 def main(argv: Sequence[str]) -> int:
     """`SOURCE EVERY_SECONDS [WIDTH HEIGHT]`; what libraries print goes nowhere.
 
-    Returns the exit status. The caller ends the process without tidying up: a lost camera's
-    library may never let go.
+    Returns the exit status.
     """
     source, every_s, *size = argv
     # Should edgebee be killed while a driver hangs here, let go of the camera.

@@ -23,7 +23,7 @@ from typing import IO
 
 from edgebee.errors import OutputError
 
-__all__ = ["PhotoStoreError", "folder_name", "move_photo", "save_new", "write_whole"]
+__all__ = ["PhotoStoreError", "folder_name", "move_photo", "save_photo"]
 
 _AT_FDCWD = -100  # linux/fcntl.h: names are relative to the working directory
 _RENAME_NOREPLACE = 1  # linux/fs.h
@@ -47,8 +47,12 @@ def folder_name(label: str) -> str:
     return name or "_"
 
 
-def save_new(folder: Path, name: str, write: Callable[[Path], object]) -> Path:
+def save_photo(
+    folder: Path, name: str, write: Callable[[Path], object], *, replace: bool = False
+) -> Path:
     """Let `write` fill a new file in `folder`, called `name` or, if that is taken, `name-2`.
+
+    With `replace`, it is called `name`, and takes the place of an older one.
 
     Returns:
         Where it is now.
@@ -61,27 +65,11 @@ def save_new(folder: Path, name: str, write: Callable[[Path], object]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         _fill(part, write)
+        if replace:
+            return part.replace(folder / name)
         return _first_free(folder, name, lambda place: _rename_new(part, place))
     except OSError as error:
         raise _store_error(folder / name, error) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, then rename it to `path`, over an older one.
-
-    Raises:
-        PhotoStoreError: it could not be written; `path` is as it was.
-    """
-    part = path.parent / f".{_short(path.name)}.{os.getpid()}.part"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
-        _fill(part, write)
-        part.replace(path)
-    except OSError as error:
-        raise _store_error(path, error) from error
     finally:
         part.unlink(missing_ok=True)
 

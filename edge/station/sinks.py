@@ -15,7 +15,7 @@ from edgebee.edge.station import annotation, photo_store
 if TYPE_CHECKING:
     from edgebee.edge.station.camera import Frame
 
-__all__ = ["annotate_frame", "annotate_photo", "move_classified", "save_frame"]
+__all__ = ["annotate_photo", "move_classified", "save_frame"]
 
 _log = logging.getLogger("edgebee.edge.station")
 
@@ -41,10 +41,8 @@ def annotate_photo(
     image = annotation.annotate(pixels, annotation.caption(result))
     write = functools.partial(annotation.save_jpeg, image)
     name = photo.name if photo.suffix.lower() in {".jpg", ".jpeg"} else f"{photo.name}.jpg"
-    if below:
-        photo_store.write_whole(folder / photo.relative_to(below).with_name(name), write)
-    else:
-        photo_store.save_new(folder, name, write)
+    inside = photo.relative_to(below).parent if below else ""
+    photo_store.save_photo(folder / inside, name, write, replace=bool(below))
 
 
 def move_classified(photo: Path, result: Prediction | PhotoError, folder: Path) -> bool:
@@ -59,25 +57,19 @@ def move_classified(photo: Path, result: Prediction | PhotoError, folder: Path) 
     return True
 
 
-def save_frame(frame: Frame, prediction: Prediction, folder: Path) -> Path:
-    """Write a frame as JPEG, named by its time and label; returns the file.
+def save_frame(
+    frame: Frame, prediction: Prediction, folder: Path, *, annotated: bool = False
+) -> Path:
+    """Write a frame as JPEG, named by its time and label, perhaps annotated; returns the file.
 
     Raises:
         PhotoStoreError: it could not be written.
     """
-    write = functools.partial(annotation.save_jpeg, Image.fromarray(frame.pixels))
-    return photo_store.save_new(folder, _frame_name(frame, prediction), write)
-
-
-def annotate_frame(frame: Frame, prediction: Prediction, folder: Path) -> Path:
-    """As `save_frame`, with the prediction drawn on.
-
-    Raises:
-        PhotoStoreError: it could not be written.
-    """
-    image = annotation.annotate(frame.pixels, annotation.caption(prediction))
+    text = annotation.caption(prediction)
+    pixels = frame.pixels
+    image = annotation.annotate(pixels, text) if annotated else Image.fromarray(pixels)
     write = functools.partial(annotation.save_jpeg, image)
-    return photo_store.save_new(folder, _frame_name(frame, prediction), write)
+    return photo_store.save_photo(folder, _frame_name(frame, prediction), write)
 
 
 def _frame_name(frame: Frame, prediction: Prediction) -> str:

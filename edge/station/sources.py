@@ -17,7 +17,7 @@ from edgebee.edge import classify
 from edgebee.edge.classify import Classifier, PhotoError, Result
 from edgebee.edge.station.named_photos import photo_batches, with_remedy
 from edgebee.edge.station.options import ClassifyOptions
-from edgebee.edge.station.sinks import annotate_frame, annotate_photo, move_classified, save_frame
+from edgebee.edge.station.sinks import annotate_photo, move_classified, save_frame
 from edgebee.edge.tflite.structure import check_structure
 
 __all__ = ["check_model", "classify_source", "limit_pixels", "open_classifier"]
@@ -124,7 +124,7 @@ def _classify_frames(classifier: Classifier, options: ClassifyOptions) -> Iterat
         if options.save_dir:
             name = os.fspath(save_frame(frame, prediction, options.save_dir))
         if options.annotate:
-            annotate_frame(frame, prediction, options.annotate)
+            save_frame(frame, prediction, options.annotate, annotated=True)
         yield name, prediction
 
 

@@ -28,14 +28,7 @@ from pathlib import Path
 
 from edgebee.edge.classify import PHOTO_SUFFIXES, EdgebeeError
 
-__all__ = [
-    "Arrival",
-    "Unfinished",
-    "WatchError",
-    "WatchStore",
-    "default_state_file",
-    "is_being_written",
-]
+__all__ = ["Arrival", "WatchError", "WatchStore", "default_state_file", "is_being_written"]
 
 _log = logging.getLogger("edgebee.edge.station")
 
@@ -86,14 +79,6 @@ class Arrival:
         except OSError:
             return False
         return (state.st_size, state.st_mtime_ns) == (self.size, self.changed_ns)
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A photo whose result was known, and perhaps printed, when a program was killed."""
-
-    photo: Arrival
-    result: str  # as it was given to `begin`
 
 
 @dataclass(frozen=True)
@@ -167,7 +152,7 @@ class WatchStore:
         if sys.platform == "linux":
             signal.signal(signal.SIGIO, signal.SIG_IGN)
         self._state = self._claim()
-        with self._keeping():
+        with self._transaction():
             # A kill loses nothing; a power cut may lose the last results, never the file.
             self._state.execute("pragma journal_mode = wal")
             self._state.execute("pragma synchronous = normal")
@@ -182,28 +167,26 @@ class WatchStore:
         """Let another program watch the folder."""
         self._state.close()
 
-    def unfinished(self) -> list[Unfinished]:
-        """What `begin` was called for and `finish` was not: at most one photo."""
-        with self._keeping():
+    def unfinished(self) -> list[tuple[Arrival, str]]:
+        """What `begin` was called for and `finish` was not, with its result: at most one photo."""
+        with self._transaction():
             rows = self._state.execute(_UNFINISHED).fetchall()
-        return [Unfinished(Arrival(self._path(key), *state), text) for key, *state, text in rows]
+        return [(Arrival(self._path(key), *state), text) for key, *state, text in rows]
 
     def scan(self) -> None:
         """List the folder and note what is new or has changed."""
-        with self._keeping():
-            self._state.execute("begin")
+        with self._transaction():
             self._state.executemany(_NOTE, self._photos())
             # All of one scan wait from its end, so that those of one folder are not classified
             # before older ones of another, which was listed a moment later.
             self._state.execute(_SEEN_UNTIL_NOW, [time.monotonic(), _NOT_YET])
-            self._state.execute("commit")
 
     def arrivals(self, most: int = 64) -> list[Arrival]:
         """Photos that are whole, the first changed first, so many at a time.
 
         One that is still being written holds up none of the others.
         """
-        with self._keeping():
+        with self._transaction():
             settled = time.monotonic() - self.settle_s
             rows = self._state.execute(_WAITING, [settled, most]).fetchall()
         found = (Arrival(self._path(key), *state) for key, *state in rows)
@@ -212,21 +195,20 @@ class WatchStore:
     def postpone(self, arrival: Arrival, seconds: float) -> None:
         """Leave a photo alone for a while."""
         until = time.monotonic() + seconds - self.settle_s
-        with self._keeping():
+        with self._transaction():
             self._state.execute(
                 "update photo set stable_since = ? where path = ?", [until, self._key(arrival.path)]
             )
 
     def forget(self, path: Path) -> None:
         """Drop a photo that went away before it was classified."""
-        with self._keeping():
+        with self._transaction():
             self._state.execute("delete from photo where path = ?", [self._key(path)])
 
     def begin(self, arrival: Arrival, result: str) -> None:
         """Note the result of a photo, before it is printed."""
         key = self._key(arrival.path)
-        with self._keeping():
-            self._state.execute("begin")
+        with self._transaction():
             self._state.execute(
                 "update photo set answered = 1 where path = ? and size = ? and changed_ns = ?",
                 [key, arrival.size, arrival.changed_ns],
@@ -235,17 +217,14 @@ class WatchStore:
                 "insert or replace into unfinished values (?, ?, ?, ?)",
                 [key, arrival.size, arrival.changed_ns, result],
             )
-            self._state.execute("commit")
 
     def finish(self, path: Path, *, moved: bool = False) -> None:
         """Note that a result was printed, and all that follows from it done."""
         key = self._key(path)
-        with self._keeping():
-            self._state.execute("begin")
+        with self._transaction():
             self._state.execute("delete from unfinished where path = ?", [key])
             if moved:
                 self._state.execute("delete from photo where path = ? and answered", [key])
-            self._state.execute("commit")
 
     def _note_model(self, name: str, fingerprint: str) -> None:
         """Log when photos were classified here before by another model, and note this one."""
@@ -260,10 +239,8 @@ class WatchStore:
                 "1 photo was" if count == 1 else f"{count} photos were",
                 earlier[0],
             )
-        self._state.execute("begin")
         self._state.execute("delete from model")
         self._state.execute("insert into model values (?, ?)", [name, fingerprint])
-        self._state.execute("commit")
 
     # ------------------------------------------------------------ scanning
     def _photos(self) -> Iterator[tuple[bytes, int, int, float]]:
@@ -324,7 +301,7 @@ class WatchStore:
         except OSError:  # no permission, say: reading it will say
             return True
         note = self._key(arrival.path), size, changed_ns, time.monotonic()
-        with self._keeping():
+        with self._transaction():
             self._state.execute(_NOTE, note)
         return False
 
@@ -342,10 +319,10 @@ class WatchStore:
         except OSError as error:
             raise self._unwritable(error.strerror) from error
         try:
-            state = sqlite3.connect(self.state_file, isolation_level=None, timeout=0)
+            state = sqlite3.connect(self.state_file, timeout=0)
             state.execute("pragma locking_mode = exclusive")
             state.execute("begin exclusive")
-            state.execute("commit")
+            state.commit()
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 who = "is being watched by another edgebee; stop that one first"
@@ -364,9 +341,10 @@ class WatchStore:
         return WatchError(f"{self.state_file}: {error}; {remedy}")
 
     @contextlib.contextmanager
-    def _keeping(self) -> Iterator[None]:
-        """Say it in one line when the record cannot be read or written."""
+    def _transaction(self) -> Iterator[None]:
+        """Keep all that is changed within, or nothing; what fails is said in one line."""
         try:
-            yield
+            with self._state:
+                yield
         except sqlite3.Error as error:
             raise self._damaged(error) from error

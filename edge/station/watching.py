@@ -53,7 +53,7 @@ def watch(
         after: called when it was printed; returns True when it moved the photo away.
         count: end after so many results; by default never.
     """
-    unfinished = [(one.photo, _from_json(one.result)) for one in store.unfinished()]
+    unfinished = [(photo, _from_json(text)) for photo, text in store.unfinished()]
     printed = {photo for photo, result in unfinished if _ends_with(render(photo.path, result))}
 
     def follow(photo: Arrival, result: Result, *, again: bool) -> Iterator[tuple[Path, Result]]:

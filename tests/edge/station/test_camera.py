@@ -18,6 +18,8 @@ from PIL import Image
 
 camera = pytest.importorskip("edgebee.edge.station.camera", reason="needs edgebee")
 frame_source = pytest.importorskip("edgebee.edge.station.frame_source", reason="needs edgebee")
+from edgebee.child_python import code_command  # noqa: E402
+
 SOON_S = 60
 
 
@@ -218,7 +220,7 @@ def test_a_camera_that_is_pulled_out_is_waited_for(network_camera, caplog):
 
 def test_a_camera_that_is_pulled_out_is_let_go_before_the_next_frame(network_camera):
     """Held, it would keep its number, and be another one when it is put back."""
-    command = [sys.executable, "-c", camera._CHILD, network_camera.address, "3600"]
+    command = code_command(camera._CHILD, network_camera.address, "3600")
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         head = process.stdout.read(frame_source.HEAD.size)

@@ -66,7 +66,7 @@ def test_a_label_is_one_folder_whatever_it_says(label, name, tmp_path):
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 40])
 def test_a_taken_name_gets_a_number(tmp_path, count):
     for number in range(count):
-        album.save_new(tmp_path, "a.b.jpg", lambda part, text=str(number): part.write_text(text))
+        album.save_photo(tmp_path, "a.b.jpg", lambda part, text=str(number): part.write_text(text))
     names = ["a.b.jpg", *(f"a.b-{number}.jpg" for number in range(2, count + 1))]
     assert [(tmp_path / name).read_text() for name in names] == list(map(str, range(count)))
     assert len(list(tmp_path.iterdir())) == count
@@ -79,7 +79,7 @@ def test_a_free_name_is_found_without_trying_all(tmp_path, monkeypatch):
     asked = []
     exists = os.path.lexists
     monkeypatch.setattr("os.path.lexists", lambda path: asked.append(path) or exists(path))
-    place = album.save_new(tmp_path, "p.jpg", lambda part: part.write_bytes(b"x"))
+    place = album.save_photo(tmp_path, "p.jpg", lambda part: part.write_bytes(b"x"))
     assert place.name == "p-3001.jpg"
     assert len(asked) < 40  # twice the binary logarithm of 3000, not 3000
 
@@ -90,8 +90,8 @@ def test_what_fails_to_be_written_leaves_nothing(tmp_path):
         raise OSError(28, "No space left on device")
 
     (tmp_path / "old.jpg").write_text("old")
-    for put in (lambda: album.save_new(tmp_path, "new.jpg", fail),
-                lambda: album.write_whole(tmp_path / "old.jpg", fail)):  # fmt: skip
+    for put in (lambda: album.save_photo(tmp_path, "new.jpg", fail),
+                lambda: album.save_photo(tmp_path, "old.jpg", fail, replace=True)):  # fmt: skip
         with pytest.raises(album.PhotoStoreError, match=r"No space left on device; \d+ MB free"):
             put()
     assert [path.name for path in tmp_path.iterdir()] == ["old.jpg"]
@@ -161,13 +161,13 @@ def test_what_a_killed_run_left_is_taken_away_and_nothing_else(tmp_path):
         path.write_text("half")
     with live.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # as a run does that is still writing
-        album.save_new(tmp_path, "wasp.jpg", lambda part: part.write_text("whole"))
+        album.save_photo(tmp_path, "wasp.jpg", lambda part: part.write_text("whole"))
     assert sorted(tmp_path.iterdir()) == sorted([live, move, tmp_path / "wasp.jpg"])
 
 
 def test_what_a_killed_run_left_beside_a_picture_goes_when_that_is_written_again(tmp_path):
     (tmp_path / ".bee.jpg.99.part").write_text("half")
-    album.write_whole(tmp_path / "bee.jpg", lambda part: part.write_text("whole"))
+    album.save_photo(tmp_path, "bee.jpg", lambda part: part.write_text("whole"), replace=True)
     assert list(tmp_path.iterdir()) == [tmp_path / "bee.jpg"]
 
 
