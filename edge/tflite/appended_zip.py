@@ -16,17 +16,7 @@ __all__ = ["MAX_MEMBER_BYTES", "AppendedZip"]
 
 MAX_MEMBER_BYTES = 4_000_000
 """Of a file in the zip, unpacked: a thousand times what labels take, far from filling a Pi."""
-_FAULTS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    KeyError,
-    EOFError,
-    OSError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-    IndexError,
-)
+_FAULTS = (zipfile.BadZipFile, zlib.error, LookupError, EOFError, OSError, ValueError, RuntimeError)
 """What `zipfile` raises for damaged files. Its messages may quote names of 64 KB."""
 
 

@@ -19,7 +19,7 @@ from edgebee.edge.tflite.appended_zip import AppendedZip
 from edgebee.edge.tflite.flatbuffer import FlatbufferError, Table
 from edgebee.edge.tflite.metadata import METADATA_NAME, Metadata, read_metadata
 from edgebee.edge.tflite.schema import TENSOR_TYPES
-from edgebee.edge.tflite.structure import operator_name, parse_or_refuse
+from edgebee.edge.tflite.structure import check_structure, operator_name
 from edgebee.edge.tflite.text import decoded, shown
 from edgebee.manifest import MANIFEST_NAME, Manifest, ManifestError, read_manifest
 
@@ -117,7 +117,7 @@ def check_model_file(path: str | os.PathLike[str]) -> None:
 
 def parse_model_file(content: bytes, name: str) -> ModelFile:
     """`read_model_file` for the bytes of a file that is called `name`. Raises ModelError."""
-    model = parse_or_refuse(content, name)
+    model = check_structure(content, name)
     graph, buffers = model["subgraphs"][0], model["buffers"]
     tensors = graph["tensors"]
     problems: list[str] = []

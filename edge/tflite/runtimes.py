@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgebee.edge.classify import EdgebeeError
-from edgebee.edge.tflite.structure import operator_name, parse_or_refuse
+from edgebee.edge.tflite.structure import check_structure, operator_name
 
 __all__ = [
     "RUNTIMES",
@@ -123,14 +123,8 @@ class Unsupported:
     def remedy(self) -> str:
         """What to do about it."""
         again = f"edgebee convert --target-runtime '{self.runtime}'"
-        update = self.update
-        return f"{again}, or there: {update}" if update else again
-
-    @property
-    def update(self) -> str:
-        """How to get a runtime that knows it, where one can be had; empty if none does."""
         able = _first_able(self.operator, self.version)
-        return f"pip install '{able.replace('==', '>=')}'" if able else ""
+        return f"{again}, or there: pip install '{able.replace('==', '>=')}'" if able else again
 
     def __str__(self) -> str:
         knows = "no version of it" if self.highest is None else f"up to version {self.highest}"
@@ -186,7 +180,7 @@ def list_operators(content: bytes) -> tuple[tuple[str, int], ...]:
     Raises:
         ModelError: not a TFLite model, or a damaged one.
     """
-    codes = parse_or_refuse(content)["operator_codes"]
+    codes = check_structure(content)["operator_codes"]
     return tuple(sorted({(operator_name(code), code["version"]) for code in codes}))
 
 

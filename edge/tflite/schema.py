@@ -2,8 +2,8 @@
 
 The names, the order of the fields and the numbers are those of `tflite/converter/schema/schema.fbs`
 in LiteRT 2.3 (version 3 of the format, `TFL3`); fields are only ever added at a table's end. Of the
-operators' option tables those are listed that `structure` checks, or that hold more than plain
-numbers and so can point out of the file.
+operators' option tables those are listed that `structure` checks, or whose vectors a runtime reads
+in a model of pictures.
 """
 
 from __future__ import annotations
@@ -76,50 +76,15 @@ _DECLARED = {
     "dilation_w_factor:int=1 dilation_h_factor:int=1 quantized_bias_type:byte",
     "DepthwiseConv2DOptions": "padding:byte stride_w:int stride_h:int depth_multiplier:int "
     "activation:byte dilation_w_factor:int=1 dilation_h_factor:int=1",
-    "ConcatEmbeddingsOptions": "num_channels:int num_columns_per_channel:[int] "
-    "embedding_dim_per_channel:[int]",
     "Pool2DOptions": _POOL,
     "FullyConnectedOptions": "activation:byte weights_format:byte keep_num_dims:bool "
     "asymmetric_quantize_inputs:bool quantized_bias_type:byte quant_spec:[ubyte]",
-    "ConcatenationOptions": "axis:int activation:byte",
     "ReshapeOptions": "new_shape:[int]",
     "SqueezeOptions": "squeeze_dims:[int]",
-    "StridedSliceOptions": "begin_mask:int end_mask:int ellipsis_mask:int new_axis_mask:int "
-    "shrink_axis_mask:int offset:bool",
     "SpaceToDepthOptions": "block_size:int",
     "DepthToSpaceOptions": "block_size:int",
-    "SplitOptions": "num_splits:int",
-    "PackOptions": "values_count:int axis:int",
-    "UnpackOptions": "num:int axis:int",
-    "VarHandleOptions": "container:string shared_name:string",
-    "BucketizeOptions": "boundaries:[float]",
     "TransposeConvOptions": "padding:byte stride_w:int stride_h:int activation:byte",
-    "StablehloBroadcastInDimOptions": "broadcast_dimensions:[long]",
-    "StablehloSliceOptions": "start_indices:[long] limit_indices:[long] strides:[long]",
-    "StablehloConvolutionOptions": "window_strides:[long] padding:[long] lhs_dilation:[long] "
-    "rhs_dilation:[long] window_reversal:[bool] input_batch:long input_feature:long "
-    "input_spatial:[long] kernel_input_feature:long kernel_output_feature:long "
-    "kernel_spatial:[long] output_batch:long output_feature:long output_spatial:[long] "
-    "feature_groups:long batch_groups:long precision_config:[uint]",
-    "StablehloCustomCallOptions": "call_target_name:string has_side_effect:bool "
-    "backend_config:string api_version:int called_computations:[int] custom_attributes:[ubyte]",
-    "StablehloReduceOptions": "dimensions:[long] body_subgraph_index:int",
-    "StablehloScatterOptions": "indices_are_sorted:bool update_window_dims:[long] "
-    "inserted_window_dims:[long] scatter_dims_to_operand_dims:[long] index_vector_dim:long",
-    "StablehloDynamicSliceOptions": "slice_sizes:[long]",
-    "StablehloPadOptions": "edge_padding_low:[long] edge_padding_high:[long] "
-    "interior_padding:[long]",
-    "StablehloDotGeneralOptions": "lhs_batching:[long] rhs_batching:[long] "
-    "lhs_contracting:[long] rhs_contracting:[long] precision_config:[uint]",
-    "StablehloReduceWindowOptions": "window_dimensions:[long] window_strides:[long] "
-    "base_dilations:[long] window_dilations:[long] padding:[long] body_subgraph_index:int",
-    "StablehloGatherOptions": "offset_dims:[long] collapsed_slice_dims:[long] "
-    "start_index_map:[long] index_vector_dim:long slice_sizes:[long] indices_are_sorted:bool",
-    "StablehloTransposeOptions": "permutation:[long]",
-    "StableHLOCompositeOptions": "name:string decomposition_subgraph_index:int "
-    "composite_attributes:[ubyte]",
-    "StablehloCaseOptions": "branch_subgraph_indices:[int]",
-    "Options": "",  # any other: plain numbers, which edgebee does not look into
+    "Options": "",  # any other, which edgebee does not look into
     # The metadata: a flatbuffer of its own inside the model (`metadata_schema.fbs` 1.5.0).
     "ModelMetadata": "name:string description:string version:string "
     "subgraph_metadata:[SubGraphMetadata] author:string license:string "
@@ -144,20 +109,10 @@ UNIONS: dict[str, dict[int, str]] = {
         1: "CustomQuantization", 2: "BlockwiseQuantization", 3: "MultiAxisQuantization"},
     "SparseIndexVector": {1: "Int32Vector", 2: "Uint16Vector", 3: "Uint8Vector"},
     "BuiltinOptions": {
-        1: "Conv2DOptions", 2: "DepthwiseConv2DOptions", 3: "ConcatEmbeddingsOptions",
-        5: "Pool2DOptions", 8: "FullyConnectedOptions", 10: "ConcatenationOptions",
-        17: "ReshapeOptions", 19: "SpaceToDepthOptions", 30: "SqueezeOptions",
-        32: "StridedSliceOptions", 35: "SplitOptions", 49: "TransposeConvOptions",
-        59: "PackOptions", 64: "UnpackOptions", 94: "DepthToSpaceOptions",
-        111: "VarHandleOptions", 115: "BucketizeOptions"},
-    "BuiltinOptions2": {
-        2: "StablehloBroadcastInDimOptions", 3: "StablehloSliceOptions",
-        4: "StablehloConvolutionOptions", 5: "StablehloCustomCallOptions",
-        6: "StablehloReduceOptions", 7: "StablehloScatterOptions",
-        9: "StablehloDynamicSliceOptions", 10: "StablehloPadOptions",
-        12: "StablehloDotGeneralOptions", 13: "StablehloReduceWindowOptions",
-        16: "StablehloGatherOptions", 17: "StablehloTransposeOptions",
-        21: "StableHLOCompositeOptions", 23: "StablehloCaseOptions"},
+        1: "Conv2DOptions", 2: "DepthwiseConv2DOptions", 5: "Pool2DOptions",
+        8: "FullyConnectedOptions", 17: "ReshapeOptions", 19: "SpaceToDepthOptions",
+        30: "SqueezeOptions", 49: "TransposeConvOptions", 94: "DepthToSpaceOptions"},
+    "BuiltinOptions2": {},
 }  # fmt: skip
 """Union -> number of the member -> its table; `Options` for those that are not listed."""
 

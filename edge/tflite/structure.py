@@ -19,7 +19,7 @@ import os
 from edgebee.edge.tflite.flatbuffer import NO_MODEL, FlatbufferError, Table, each_table, read_root
 from edgebee.edge.tflite.schema import OPERATORS, TENSOR_TYPES
 
-__all__ = ["check_structure", "operator_name", "operator_number", "parse", "parse_or_refuse"]
+__all__ = ["check_structure", "operator_name", "parse"]
 
 FORMAT_VERSION = 3
 """`Model.version` since 2017; runtimes refuse any other."""
@@ -38,7 +38,6 @@ _STEPPING = {
 """Operators that divide by their settings, and the table in which these are."""
 _STEPS = ("stride_w", "stride_h", "dilation_w_factor", "dilation_h_factor", "filter_width",
           "filter_height", "block_size")  # fmt: skip
-_PADDINGS = (0, 1)  # SAME and VALID
 _EIGHT_BIT = {number for number, (name, _) in TENSOR_TYPES.items() if name in {"int8", "uint8"}}
 _OPTIONAL = -1  # an operator's input that is left out
 _MAY_LACK = {
@@ -78,21 +77,19 @@ def parse(content: bytes) -> Table:
     return model
 
 
-def check_structure(content: bytes, name: str | os.PathLike[str] = "the model") -> None:
+def check_structure(content: bytes, name: str | os.PathLike[str] = "the model") -> Table:
     """Refuse a damaged `.tflite` file before a runtime crashes on it.
 
     Args:
         content: the whole file; a zip behind the flatbuffer does no harm.
         name: what to call it in the message.
 
+    Returns:
+        The root table of what is sound.
+
     Raises:
         ModelError: it is no TFLite model, or its structure is damaged.
     """
-    parse_or_refuse(content, name)
-
-
-def parse_or_refuse(content: bytes, name: str | os.PathLike[str] = "the model") -> Table:
-    """`check_structure`, giving the root table of what is sound. Raises ModelError."""
     try:
         return parse(content)
     except FlatbufferError as error:
@@ -105,18 +102,13 @@ def parse_or_refuse(content: bytes, name: str | os.PathLike[str] = "the model") 
         raise ModelError(f"{os.fspath(name)}: {problem}; {remedy}") from error
 
 
-def operator_number(code: Table) -> int:
-    """The number of an `OperatorCode`'s operator.
-
-    Files from before TensorFlow 2.4 have it in a byte; newer ones have both, and the larger counts
-    (`GetBuiltinCode` in TFLite's `schema_utils.cc`).
-    """
-    return int(max(code["builtin_code"], code["deprecated_builtin_code"]))
-
-
 def operator_name(code: Table) -> str:
-    """`CONV_2D`, or a custom operator's own name, or `operator 999` if edgebee knows none."""
-    number = operator_number(code)
+    """`CONV_2D`, or a custom operator's own name, or `operator 999` if edgebee knows none.
+
+    Files from before TensorFlow 2.4 have its number in a byte; newer ones have both, and the larger
+    counts (`GetBuiltinCode` in TFLite's `schema_utils.cc`).
+    """
+    number: int = max(code["builtin_code"], code["deprecated_builtin_code"])
     if number < 0 or number >= len(OPERATORS):
         return f"operator {number}"
     if OPERATORS[number] == "CUSTOM":
@@ -184,8 +176,6 @@ def _check_steps(name: str, kind: str, operator: Table) -> None:
     for step in _STEPS:
         if step in options.fields and not 1 <= options[step] <= MAX_STEP:
             raise FlatbufferError(f"{name}: {step} {options[step]}")
-    if "padding" in options.fields and options["padding"] not in _PADDINGS:
-        raise FlatbufferError(f"{name}: padding {options['padding']}")
 
 
 def _check_rescaling(name: str, kind: str, operator: Table, tensors: list[Table]) -> None:
@@ -195,7 +185,7 @@ def _check_rescaling(name: str, kind: str, operator: Table, tensors: list[Table]
     first = 1 if kind == "TRANSPOSE_CONV" else 0  # behind the output's shape
     inputs = operator["inputs"][first : first + 2]
     scales = [_scales(tensors[index]) for index in (*inputs, operator["outputs"][0])]
-    if len(scales) < 3 or not all(scales):
+    if len(scales) < 3 or not all(map(any, scales)):
         return  # floats, or a mixture that no integer kernel is asked for
     one, other, result = map(max, scales)
     ratios, least = [one * other / result], 0.0
@@ -238,26 +228,12 @@ def _check_tensor(tensor: Table, buffers: list[Table]) -> None:
     expected = (math.prod(shape) * bits + 7) // 8
     if stored and bits and stored != expected and tensor["sparsity"] is None:
         raise FlatbufferError(f"{stored} bytes for {name} {list(shape)}, which takes {expected}")
-    quantization = tensor["quantization"]
-    if quantization is not None:
-        _check_quantization(quantization, shape)
-        if tensor["type"] in _EIGHT_BIT:
-            _check_scales(quantization["scale"])
-
-
-def _check_quantization(quantization: Table, shape: tuple[int, ...]) -> None:
-    scales, axis = quantization["scale"], quantization["quantized_dimension"]
-    if not scales or quantization["details_type"]:
-        return
-    if len(quantization["zero_point"]) not in {0, 1, len(scales)}:
-        raise FlatbufferError(f"{len(scales)} scales, {len(quantization['zero_point'])} zeros")
-    if len(scales) > 1 and not (0 <= axis < len(shape) and shape[axis] == len(scales)):
-        raise FlatbufferError(f"{len(scales)} scales along axis {axis} of {list(shape)}")
-    if not math.isfinite(sum(scales)):
-        raise FlatbufferError("a scale that is no number")
+    _check_scales(_scales(tensor))
 
 
 def _check_scales(scales: tuple[float, ...]) -> None:
     """Positive ones, by which kernels divide; of one channel among many it may be 0."""
+    if not math.isfinite(sum(scales)):
+        raise FlatbufferError("a scale that is no number")
     if scales and (min(scales) < 0 or (len(scales) == 1 and scales[0] < SMALLEST_SCALE)):
         raise FlatbufferError(f"a scale of {min(scales):g}")

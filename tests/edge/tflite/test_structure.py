@@ -155,13 +155,6 @@ def writes_into_the_weights(content, root):
     return with_number(content, start, "i", step["inputs"][1])
 
 
-def scales_that_do_not_fit(content, root):
-    step = first_step(root, "Conv2DOptions")
-    weights = root["subgraphs"][0]["tensors"][step["inputs"][1]]
-    start, count = weights["quantization"].span("scale")
-    return with_number(content, start - 4, "I", count - 1)
-
-
 def scale_that_is_no_number(content, root):
     start, _ = root["subgraphs"][0]["tensors"][0]["quantization"].span("scale")
     return with_number(content, start, "f", float("nan"))
@@ -194,13 +187,6 @@ def stride_of_nothing(content, root):
     return with_number(content, field_at(settings, "stride_w"), "i", 0)
 
 
-def unknown_padding(content, root):
-    steps = root["subgraphs"][0]["operators"]
-    settings = [step["builtin_options"] for step in steps]
-    stored = [one for one in settings if one and one.name == "Conv2DOptions" and one["padding"]]
-    return with_number(content, field_at(stored[0], "padding"), "b", 3)
-
-
 def weights_left_out(content, root):
     start, _ = first_step(root, "Conv2DOptions").span("inputs")
     return with_number(content, start + 4, "i", -1)
@@ -225,9 +211,9 @@ def metadata_nowhere(content, root):
     [
         cut, root_outside, field_list_outside, other_version, endless_vector, string_without_end,
         negative_size, enormous_size, unknown_type, no_such_buffer, shorter_constant,
-        no_such_tensor, no_such_kind, writes_into_the_weights, scales_that_do_not_fit,
+        no_such_tensor, no_such_kind, writes_into_the_weights,
         scale_that_is_no_number, scale_beyond_the_kernels, sum_beyond_the_kernels,
-        scale_below_nothing, stride_of_nothing, unknown_padding, weights_left_out,
+        scale_below_nothing, stride_of_nothing, weights_left_out,
         bias_left_out, settings_of_another_kind, metadata_nowhere,
     ],
 )  # fmt: skip
