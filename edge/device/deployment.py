@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgebee.child_python import code_command
 from edgebee.edge import classify
 from edgebee.edge.device.environment import (
     WHEELS_FOLDER,
@@ -35,12 +34,6 @@ _LOGGER = logging.getLogger("edgebee.device")
 _SCRIPT_NAME, _CHECK_NAME = "classify", "edgebee check.png"
 _PICTURE_SIDE_PX = 64
 
-_VERSIONS = (
-    "import importlib.metadata as m; names = {one.metadata['Name'] for one in m.distributions()}; "
-    "wanted = ('numpy', 'pillow', 'ai-edge-litert', 'tflite-runtime'); "
-    "print(', '.join(f'{name} {m.version(name)}' for name in wanted if name in names))"
-)
-
 
 @dataclass(frozen=True)
 class Deployment:
@@ -50,8 +43,7 @@ class Deployment:
         login: of the machine, as ssh takes it.
         target: the machine.
         model: file name of the model there.
-        checks: what trying it there printed: versions, the doctor's rows, a classified picture and
-            the self-test.
+        checks: what trying it there printed: the doctor's rows and a classified picture.
         service: whether it runs as a systemd service.
     """
 
@@ -139,16 +131,13 @@ def _copy_files(host: Host, target: Target, model: Path) -> str:
 
 
 def _try_out(host: Host, target: Target, model: Path) -> tuple[str, ...]:
-    """Versions, what the doctor reports, a classified picture, the self-test: lines of output."""
-    golden = bool(classify.read_manifest(model).get("golden"))
+    """What the doctor reports, which runs the model's self-test, and a classified picture."""
     place = shlex.quote(target.folder)
     script = [
         "set -eu",
         f"cd {place}",
-        shlex.join(code_command(_VERSIONS, python="venv/bin/python")),
         f"venv/bin/edgebee doctor {shlex.quote(f'./{model.name}')}",
         f"./{_SCRIPT_NAME} {shlex.quote(_CHECK_NAME)}",
-        f"./{_SCRIPT_NAME} --selftest" if golden else ":",
         f"rm -f {shlex.quote(_CHECK_NAME)}",
     ]
     done = host.run_script("\n".join(script))

@@ -14,7 +14,6 @@ from edgebee.edge.device.platforms import (
     NEW_CARD,
     NUMPY_1_ONLY,
     OLDEST_PYTHON,
-    VENV_PIP,
     Machine,
     dotted,
     find_wheel,
@@ -32,8 +31,6 @@ __all__ = ["check_model", "examine_machine", "examine_system"]
 
 SPARE_MB = 100
 """That should remain for a Pi's other work: a photo of 12 megapixels takes 36."""
-LITERT_FOR_NUMPY_2 = (1, 1)
-"""The first LiteRT whose wheels work under NumPy 2; 1.0.1 raises a SystemError there."""
 
 
 def examine_system(
@@ -67,12 +64,10 @@ def _pip() -> str:
 
 
 def _python(here: SystemInfo) -> Problem:
-    text = "Python {}.{}.{}".format(*here.python)
+    text = f"Python {dotted(here.python)}"
     if here.python < OLDEST_PYTHON:
-        needed = "{}.{}".format(*OLDEST_PYTHON)
-        return Problem(
-            "python", FAILED, f"{text}; {needed} or newer is needed", "sudo apt install python3"
-        )
+        text += f"; {dotted(OLDEST_PYTHON)} or newer is needed"
+        return Problem("python", FAILED, text, "sudo apt install python3")
     return Problem("python", OK, text)
 
 
@@ -105,14 +100,10 @@ def _numpy(here: SystemInfo) -> Problem:
     installed = here.packages.get("numpy")
     if installed is None:
         return Problem("numpy", FAILED, "NumPy is not installed", f"{_pip()} numpy")
-    if int(installed.split(".")[0]) > 1:
-        litert = here.packages.get("ai-edge-litert")
-        if litert and tuple(int(part) for part in litert.split(".")[:2]) < LITERT_FOR_NUMPY_2:
-            text = f"NumPy {installed}; LiteRT {litert} needs NumPy 1"
-            return Problem("numpy", FAILED, text, f"{_pip()} --upgrade ai-edge-litert")
-        if not litert and NUMPY_1_ONLY & here.packages.keys():
-            text = f"NumPy {installed}; tflite-runtime needs NumPy 1 and crashes with this"
-            return Problem("numpy", FAILED, text, f"{_pip()} 'numpy<2'")
+    old = NUMPY_1_ONLY & here.packages.keys() and "ai-edge-litert" not in here.packages
+    if old and int(installed.split(".")[0]) > 1:
+        text = f"NumPy {installed}; tflite-runtime needs NumPy 1 and crashes with this"
+        return Problem("numpy", FAILED, text, f"{_pip()} 'numpy<2'")
     return Problem("numpy", OK, f"NumPy {installed}")
 
 
@@ -185,7 +176,8 @@ def examine_machine(machine: Machine, file: ModelFile) -> tuple[Problem, ...]:
     if machine.architecture == "armv7l":
         # pip chooses by `platform_machine`, and that is the kernel's: 64-bit on a Pi 4 or 5.
         text = "where its kernel is 64-bit, pip looks for LiteRT, which has no 32-bit wheel"
-        remedy = "pip install click && pip install --no-deps edgebee".replace("pip", VENV_PIP)
+        pip = "~/bee/bin/python -m pip install"
+        remedy = f"{pip} click && {pip} --no-deps edgebee"
         found.append(Problem("edgebee", WARNING, text, remedy))
     found += check_model(file, f"{wheel.package}=={wheel.version}")
     return tuple(found)

@@ -68,19 +68,13 @@ def run_isolated(
     except subprocess.TimeoutExpired:
         return IsolatedRun("hung", f"no answer within {SECONDS} s")
     if done.returncode < 0:
-        return IsolatedRun("crashed", f"the process ended with {_signal_name(-done.returncode)}")
+        name = signal.Signals(-done.returncode).name
+        return IsolatedRun("crashed", f"the process ended with {name}")
     lines = done.stdout.strip().splitlines()
     if done.returncode not in {0, _REFUSED} or not lines:
         last = done.stderr.strip().splitlines() or ["it printed nothing"]
         return IsolatedRun("crashed", f"exit status {done.returncode}: {last[-1]}")
     return IsolatedRun(**json.loads(lines[-1]))
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def main(arguments: list[str]) -> int:

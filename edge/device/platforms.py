@@ -13,7 +13,6 @@ __all__ = [
     "NEW_CARD",
     "NUMPY_1_ONLY",
     "OLDEST_PYTHON",
-    "VENV_PIP",
     "WHEELS",
     "Machine",
     "Wheel",
@@ -28,7 +27,6 @@ OLDEST_PYTHON = (3, 10)
 """That edgebee and `classify.py` need."""
 NUMPY_1_ONLY = frozenset({"tflite-runtime"})
 """Built against NumPy 1: imports under NumPy 2, then ends the process when a model is loaded."""
-VENV_PIP = "~/bee/bin/python -m pip"
 NEW_CARD = "sudo apt install rpi-imager  # and write its card again"
 
 
@@ -41,7 +39,6 @@ class Machine:
     glibc: tuple[int, int]
     architecture: str
     """Of the userland, as wheels name it: `aarch64`, `armv7l`, `armv6l`, `x86_64`."""
-    source: str
 
 
 @dataclass(frozen=True)
@@ -56,32 +53,24 @@ class Wheel:
     """Architecture -> the oldest glibc that its `manylinux` tag allows."""
 
 
-def _debian(
-    title: str, python: tuple[int, int], glibc: tuple[int, int], architecture: str
-) -> Machine:
-    """Debian, and Raspberry Pi OS, which takes Python and glibc from Debian of the same number."""
-    name = {(2, 31): "bullseye", (2, 36): "bookworm", (2, 41): "trixie"}[glibc]
-    return Machine(title, python, glibc, architecture, f"https://packages.debian.org/{name}/")
-
-
-def _ubuntu(title: str, python: tuple[int, int], glibc: tuple[int, int], name: str) -> Machine:
-    return Machine(title, python, glibc, "aarch64", f"https://packages.ubuntu.com/{name}/")
-
-
 MACHINES = {
-    "pi-os-11": _debian("Raspberry Pi OS 11, 64-bit", (3, 9), (2, 31), "aarch64"),
-    "pi-os-11-32bit": _debian("Raspberry Pi OS 11, 32-bit", (3, 9), (2, 31), "armv7l"),
-    "pi-os-12": _debian("Raspberry Pi OS 12, 64-bit", (3, 11), (2, 36), "aarch64"),
-    "pi-os-12-32bit": _debian("Raspberry Pi OS 12, 32-bit", (3, 11), (2, 36), "armv7l"),
-    "pi-os-13": _debian("Raspberry Pi OS 13, 64-bit", (3, 13), (2, 41), "aarch64"),
-    "pi-os-13-32bit": _debian("Raspberry Pi OS 13, 32-bit", (3, 13), (2, 41), "armv7l"),
-    "pi-zero": _debian("Raspberry Pi OS 12 on a Pi 1, Zero or Zero W", (3, 11), (2, 36), "armv6l"),
-    "debian-12-pc": _debian("Debian 12 on a PC", (3, 11), (2, 36), "x86_64"),
-    "debian-13-pc": _debian("Debian 13 on a PC", (3, 13), (2, 41), "x86_64"),
-    "ubuntu-22.04": _ubuntu("Ubuntu 22.04 on a Pi, 64-bit", (3, 10), (2, 35), "jammy"),
-    "ubuntu-24.04": _ubuntu("Ubuntu 24.04 on a Pi, 64-bit", (3, 12), (2, 39), "noble"),
+    "pi-os-11": Machine("Raspberry Pi OS 11, 64-bit", (3, 9), (2, 31), "aarch64"),
+    "pi-os-11-32bit": Machine("Raspberry Pi OS 11, 32-bit", (3, 9), (2, 31), "armv7l"),
+    "pi-os-12": Machine("Raspberry Pi OS 12, 64-bit", (3, 11), (2, 36), "aarch64"),
+    "pi-os-12-32bit": Machine("Raspberry Pi OS 12, 32-bit", (3, 11), (2, 36), "armv7l"),
+    "pi-os-13": Machine("Raspberry Pi OS 13, 64-bit", (3, 13), (2, 41), "aarch64"),
+    "pi-os-13-32bit": Machine("Raspberry Pi OS 13, 32-bit", (3, 13), (2, 41), "armv7l"),
+    "pi-zero": Machine("Raspberry Pi OS 12 on a Pi 1, Zero or Zero W", (3, 11), (2, 36), "armv6l"),
+    "debian-12-pc": Machine("Debian 12 on a PC", (3, 11), (2, 36), "x86_64"),
+    "debian-13-pc": Machine("Debian 13 on a PC", (3, 13), (2, 41), "x86_64"),
+    "ubuntu-22.04": Machine("Ubuntu 22.04 on a Pi, 64-bit", (3, 10), (2, 35), "aarch64"),
+    "ubuntu-24.04": Machine("Ubuntu 24.04 on a Pi, 64-bit", (3, 12), (2, 39), "aarch64"),
 }
-"""Name after `--for` -> the machine. The packages are `python3` and `libc6` at its source."""
+"""Name after `--for` -> the machine.
+
+Python and glibc are the packages `python3` and `libc6` of https://packages.debian.org/ and
+https://packages.ubuntu.com/; Raspberry Pi OS takes them from the Debian of the same number.
+"""
 
 WHEELS = (
     Wheel("ai-edge-litert", "2.3.0", ((3, 10), (3, 14)), {"x86_64": (2, 27), "aarch64": (2, 27)}),

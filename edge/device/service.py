@@ -223,7 +223,7 @@ def install_service(host: Host, target: Target, model: str, options: Sequence[st
         f"systemctl restart {UNIT_NAME}",
     ]
     sudo = "sudo -n " if target.sudo else ""
-    named = _folders(service.home, parse_options(options))
+    named = [path for path in (service.watch, *service.writes) if path]
     status = f"{sudo}systemctl status --no-pager --lines=3 {UNIT_NAME}"
     script = [
         "set -eu",

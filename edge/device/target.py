@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import re
 import shlex
 from dataclasses import dataclass
 
@@ -145,33 +144,20 @@ def requirements_for(target: Target, *, camera: bool = False) -> list[str]:
         have = f"32-bit {target.machine} with Python {target.version}"
         raise RemoteError(f"no TFLite runtime exists for {have}; take the 64-bit Raspberry Pi OS")
     extra = "camera" if camera and not (target.picamera2 or target.cv2) else ""
-    known = {"platform_machine": target.architecture, "extra": extra}
     lines = importlib.metadata.requires("edgebee") or []
-    pairs = [re.split(r"\s*;\s*", line, maxsplit=1) for line in lines]
-    return [pair[0] for pair in pairs if len(pair) == 1 or _applies(pair[1], known)]
+    pairs = [line.partition(";") for line in lines]
+    return [
+        requirement.strip()
+        for requirement, _, marker in pairs
+        if not marker or _applies(marker, extra, arm32=target.bits != 64)
+    ]
 
 
-_EXTRA = re.compile(r"(?:(?P<condition>.*) and )?extra == [\"'](?P<name>[\w-]+)[\"']")
-_TEST = re.compile(r"\(*(\w+) (==|!=) [\"']([\w-]+)[\"']\)*")
+def _applies(marker: str, extra: str, *, arm32: bool) -> bool:
+    """Whether a marker of pyproject.toml holds: it names an extra, or is for 32-bit ARM or not.
 
-
-def _applies(marker: str, known: dict[str, str]) -> bool:
-    """Whether a marker of pyproject.toml holds: tests joined by `and`, those by `or`.
-
-    Only that is understood, not all of https://peps.python.org/pep-0508/, for which the plain
-    install has no package.
+    The device's pip would ask the kernel, which is 64-bit under some 32-bit systems.
     """
-    of_extra = _EXTRA.fullmatch(marker)  # as setuptools writes it, behind the requirement's own
-    if of_extra and of_extra["name"] != known["extra"]:
-        return False
-    condition = of_extra["condition"] if of_extra else marker
-    return not condition or any(
-        all(_holds(test, known) for test in part.split(" and ")) for part in condition.split(" or ")
-    )
-
-
-def _holds(test: str, known: dict[str, str]) -> bool:
-    found = _TEST.fullmatch(test)
-    assert found is not None, f"a marker of pyproject.toml has {test!r}, which is not understood"
-    name, operator, value = found.groups()
-    return (known[name] == value) == (operator == "==")
+    if "extra ==" in marker:
+        return bool(extra) and extra in marker
+    return ("==" in marker) == arm32
