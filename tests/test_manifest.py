@@ -20,7 +20,7 @@ from edgebee.manifest import (
     read_manifest,
     write_manifest,
 )
-from edgebee.typed_json import RecordError, decode, encode
+from edgebee.typed_json import RecordError, decode
 
 MANIFEST = Manifest(
     labels=("ants", "bées"),
@@ -86,6 +86,5 @@ class Record:
 def test_whole_numbers_are_numbers():
     assert decode(Record, {"number": 3}) == Record(3.0)
     assert isinstance(decode(Record, {"number": 3}).number, float)
-    assert encode(Record(0.5, ("a",))) == {"number": 0.5, "texts": ["a"]}
     with pytest.raises(RecordError, match=r"a place\.number is not a finite number"):
         decode(Record, {"number": 10**400}, "a place")

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from edgebee.stats import (
-    auroc,
     binomial_p,
     compare_paired,
     confusion_matrix,
     expected_calibration_error,
-    fpr95,
     mcnemar_p,
     newcombe_interval,
     reliability_bins,
@@ -165,43 +163,10 @@ def test_calibration_error_by_hand():
     assert expected_calibration_error(scores, classes) == pytest.approx(0.4)
 
 
-# ------------------------------------------------------------------ confusion and separation
+# ------------------------------------------------------------------ confusion
 def test_confusion_has_the_class_in_its_row_and_the_prediction_in_its_column():
     matrix = confusion_matrix(np.array([0, 0, 0, 1, 2]), np.array([0, 1, 1, 1, 0]), 3)
     assert matrix.tolist() == [[1, 2, 0], [0, 1, 0], [1, 0, 0]]
-
-
-@pytest.mark.parametrize(
-    ("known", "other", "area"),
-    [
-        ([0.9, 0.8], [0.1, 0.2], 1.0),
-        ([0.1, 0.2], [0.9, 0.8], 0.0),
-        ([0.5, 0.5], [0.5], 0.5),
-        # 6 pairs: 0.8 is above both, 0.4 above one and equal to one, 0.3 above one.
-        ([0.8, 0.4, 0.3], [0.4, 0.1], 4.5 / 6),
-    ],
-)
-def test_auroc_by_hand(known, other, area):
-    assert auroc(np.array(known), np.array(other)) == pytest.approx(area)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_auroc_and_fpr95_are_what_their_definitions_say_pair_by_pair(seed):
-    rng = np.random.default_rng(seed)
-    # Few different scores, so that there are ties.
-    known = rng.integers(3, 12, rng.integers(1, 60)) / 12
-    other = rng.integers(0, 9, rng.integers(1, 60)) / 12
-    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in known for b in other]
-    assert auroc(known, other) == pytest.approx(sum(pairs) / len(pairs))
-    accepting = [t for t in known if np.mean(known >= t) >= 0.95]
-    assert fpr95(known, other) == np.mean(other >= max(accepting))
-
-
-def test_fpr95_lets_one_known_photo_in_twenty_go():
-    known = np.array([0.1, *[0.9] * 19])
-    assert fpr95(known, np.array([0.5, 0.95])) == 0.5
-    # Of nineteen none can be let go: 18 of 19 is less than 95 %.
-    assert fpr95(known[:19], np.array([0.5, 0.95])) == 1.0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import json
 import logging
 import os
 import shutil
@@ -18,7 +17,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from edgebee.errors import OutputError
 
@@ -27,12 +25,10 @@ __all__ = [
     "atomic_directory",
     "atomic_write",
     "atomic_write_all",
-    "encode_json",
     "lock_directory",
     "output_directory",
     "prepare_directory",
     "write_bytes",
-    "write_json",
     "write_text",
 ]
 
@@ -230,17 +226,3 @@ def write_text(path: Path, content: str) -> None:
         OutputError: the file could not be written.
     """
     write_bytes(path, content.encode())
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write `content` to `path` as indented JSON, whole or not at all.
-
-    Raises:
-        OutputError: the file could not be written.
-    """
-    write_bytes(path, encode_json(content))
-
-
-def encode_json(content: Any) -> bytes:
-    """Indented JSON in UTF-8, with a line's end at its end."""
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

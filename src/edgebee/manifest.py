@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from edgebee.typed_json import RecordError, decode, encode
+from edgebee.typed_json import RecordError, decode
 
 __all__ = [
     "MANIFEST_NAME",
@@ -179,7 +179,7 @@ class Manifest:
 
 def write_manifest(manifest: Manifest) -> bytes:
     """The manifest as compact UTF-8 JSON."""
-    return json.dumps(encode(manifest), ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(asdict(manifest), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def read_manifest(content: bytes) -> Manifest:

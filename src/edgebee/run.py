@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgebee.errors import DataError, OutputError
-from edgebee.files import encode_json, write_text
+from edgebee.files import write_text
 
 if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset, Photos
@@ -81,7 +81,6 @@ ARTIFACT_PATTERNS = (
     tflite_name("*"),
 )
 """What `SHA256SUMS` covers."""
-_CHUNK_BYTES = 1 << 20
 
 SCHEMA_VERSION = 1
 """Of `history.json`. Files of edgebee 0.1 before it had a number count as 0."""
@@ -167,7 +166,7 @@ class TrainingRecord:
 def encode_training_record(record: TrainingRecord) -> bytes:
     """`history.json` as bytes, in the current schema version."""
     content = asdict(record) | {"schema_version": SCHEMA_VERSION}
-    return encode_json(content)
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_training_record(folder: Path, *, or_none: bool = False) -> TrainingRecord | None:
@@ -326,18 +325,13 @@ def write_checksums(folder: Path) -> Path:
         OutputError: an artifact cannot be read, or the file not be written.
     """
     names = sorted({path.name for pattern in ARTIFACT_PATTERNS for path in folder.glob(pattern)})
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in names]
+    lines = []
+    for name in names:
+        try:
+            digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise OutputError(f"{folder / name}: cannot be read ({error.strerror})") from error
+        lines.append(f"{digest}  {name}\n")
     path = folder / CHECKSUMS_NAME
     write_text(path, "".join(lines))
     return path
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
-    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Statistics of classifiers: intervals, paired tests, calibration, confusion, separation.
+"""Statistics of classifiers: intervals, paired tests, calibration, confusion.
 
 Every formula stands once, here, with its source. Shares and scores are 0-1.
 """
@@ -16,12 +16,10 @@ __all__ = [
     "Interval",
     "PairedComparison",
     "ReliabilityBin",
-    "auroc",
     "binomial_p",
     "compare_paired",
     "confusion_matrix",
     "expected_calibration_error",
-    "fpr95",
     "mcnemar_p",
     "newcombe_interval",
     "reliability_bins",
@@ -290,38 +288,3 @@ def confusion_matrix(classes: Classes, predicted: Classes, labels: int) -> npt.N
     matrix = np.zeros((labels, labels), np.int64)
     np.add.at(matrix, (classes, predicted), 1)
     return matrix
-
-
-def auroc(known: Scores, other: Scores) -> float:
-    """Area under the ROC curve: the chance that a known photo scores higher than another one.
-
-    Mann and Whitney's U over all pairs, ties counted half (Hanley and McNeil, "The meaning and
-    use of the area under a receiver operating characteristic curve", Radiology 143, 1982).
-
-    Args:
-        known: `[n]`, scores of photos of the classes, n >= 1; higher means more like them.
-        other: `[m]`, scores of photos of something else, m >= 1.
-
-    Returns:
-        1 where every known photo scores higher, 0.5 where the scores tell nothing.
-    """
-    ordered = np.sort(other)
-    below = np.searchsorted(ordered, known, side="left")
-    not_above = np.searchsorted(ordered, known, side="right")
-    return float((below + not_above).sum() / (2 * len(known) * len(other)))
-
-
-def fpr95(known: Scores, other: Scores) -> float:
-    """Share of other photos that is accepted where at least 95 % of the known ones are.
-
-    The false-positive rate at 95 % true-positive rate, as in Hendrycks and Gimpel, "A Baseline
-    for Detecting Misclassified and Out-of-Distribution Examples" (ICLR 2017) and their
-    followers. The threshold is the highest known score that accepts 95 % of the known photos.
-
-    Args:
-        known: `[n]`, scores of photos of the classes, n >= 1; higher means more like them.
-        other: `[m]`, scores of photos of something else, m >= 1.
-    """
-    kept = -(-95 * len(known) // 100)  # rounded up, in whole numbers
-    threshold = np.sort(known)[len(known) - kept]
-    return float((other >= threshold).mean())

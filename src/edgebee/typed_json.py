@@ -1,4 +1,4 @@
-"""Frozen dataclasses from JSON and back, with every value's type checked.
+"""Frozen dataclasses from JSON, with every value's type checked.
 
 For the records that edgebee reads again: `decode` names the place of what is wrong. Keys that a
 dataclass does not have are ignored. Standard library only.
@@ -10,10 +10,9 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
-__all__ = ["RecordError", "decode", "encode"]
+__all__ = ["RecordError", "decode"]
 
 _T = TypeVar("_T")
 _NAMES = {
@@ -28,17 +27,6 @@ _NAMES = {
 
 class RecordError(ValueError):
     """A value of another type than its field; the message says which and where."""
-
-
-def encode(record: Any) -> Any:
-    """A dataclass as JSON takes it: objects, lists, numbers and strings, fields in order."""
-    if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {
-            field.name: encode(getattr(record, field.name)) for field in dataclasses.fields(record)
-        }
-    if isinstance(record, Mapping):
-        return {name: encode(value) for name, value in record.items()}
-    return [encode(value) for value in record] if isinstance(record, tuple) else record
 
 
 def decode(kind: type[_T], value: Any, where: str = "") -> _T:

@@ -5,104 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import stat
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from zip_server import Server, assert_names_the_ways_on, files_below, send, unpack_by_hand, zipped
+from zip_server import Server, files_below, unpack_by_hand
 
-from edgebee.errors import DataError, DownloadError
+from edgebee.errors import DataError
 from edgebee.photos.hymenoptera import HYMENOPTERA, PLACEHOLDER, find_hymenoptera
 
 pytestmark = pytest.mark.usefixtures("cache")
 
 REAL_DATA = os.environ.get("EDGEBEE_DATA") and Path(os.environ["EDGEBEE_DATA"]).resolve()
-
-
-# ------------------------------------------------------------- zips that mean no good
-
-
-def entry(name: str, mode: int = 0, content: bytes = b"x") -> Callable[[zipfile.ZipFile], None]:
-    def add(packed: zipfile.ZipFile) -> None:
-        info = zipfile.ZipInfo(name)
-        info.external_attr = mode << 16
-        packed.writestr(info, content)
-
-    return add
-
-
-def announce(size_bytes: int) -> Callable[[zipfile.ZipFile], None]:
-    """Have the last photo's entry lie about the size it unpacks to."""
-
-    def change(packed: zipfile.ZipFile) -> None:
-        packed.writestr("hymenoptera_data/val/bees/z.jpg", bytes(1_000_000))
-        packed.filelist[-1].file_size = size_bytes
-
-    return change
-
-
-def encrypt(packed: zipfile.ZipFile) -> None:
-    packed.filelist[-1].flag_bits |= 1
-
-
-def add_thousands(packed: zipfile.ZipFile) -> None:
-    for number in range(10_001):
-        packed.writestr(zipfile.ZipInfo(f"{number}"), b"")
-
-
-INNER = "hymenoptera_data/train/ants"
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (entry(f"{INNER}/../../../../escaped.jpg"), "leaves the folder"),
-        (entry("../escaped.jpg"), "leaves the folder"),
-        (entry("/tmp/escaped.jpg"), "leaves the folder"),
-        (entry("C:/escaped.jpg"), "leaves the folder"),
-        (entry(f"{INNER}/..\\escaped.jpg"), "leaves the folder"),
-        (entry(f"{INNER}/x.jpg", stat.S_IFLNK | 0o777, b"/etc/passwd"), "is a link or a device"),
-        (entry(INNER, stat.S_IFLNK | 0o777, b"/tmp"), "is a link or a device"),
-        (entry(f"{INNER}/x.jpg", stat.S_IFCHR | 0o666), "is a link or a device"),
-        (announce(600_000_000), "unpacks to more than 500 MB"),
-        (announce(10), "not a sound zip file"),
-        (add_thousands, "more than 10000"),
-        (encrypt, "is encrypted"),
-        (entry("hymenoptera_data/val/bees/one more.jpg"), "2 photos in val/bees, not 1"),
-    ],
-)
-def test_a_zip_that_is_not_safe_or_not_whole_is_refused(
-    server: Server,
-    cache: Path,
-    tmp_path: Path,
-    change: Callable[[zipfile.ZipFile], None],
-    reason: str,
-) -> None:
-    body = zipped(change)
-    server.answer = send(body)
-    with pytest.raises(DownloadError) as caught:
-        find_hymenoptera(server.archive(body))
-    assert_names_the_ways_on(caught.value, server.url, reason)
-    assert list(cache.iterdir()) == []
-    assert files_below(tmp_path) == set()
-    assert not Path("/tmp/escaped.jpg").exists()
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")  # zipfile, while making it
-def test_a_zip_with_two_files_of_one_name_is_refused(server: Server) -> None:
-    body = zipped(entry("hymenoptera_data/train/ants/a photo 0.jpg"))
-    server.answer = send(body)
-    with pytest.raises(DownloadError, match="two files of one name"):
-        find_hymenoptera(server.archive(body))
-
-
-def test_what_is_not_a_zip_is_refused(server: Server) -> None:
-    body = b"not even close to a zip file"
-    server.answer = send(body)
-    with pytest.raises(DownloadError, match="not a sound zip file"):
-        find_hymenoptera(server.archive(body))
 
 
 # ------------------------------------------------------------------- EDGEBEE_DATA

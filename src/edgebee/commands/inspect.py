@@ -119,9 +119,9 @@ def _details(file: ModelFile) -> Iterator[str]:
 
 def _manifest_rows(manifest: Manifest) -> Iterator[str]:
     """The manifest, one line per entry; what the summary shows is left out."""
-    from edgebee.typed_json import encode
+    from dataclasses import asdict
 
-    sections = encode(manifest)
+    sections = asdict(manifest)
     if manifest.golden:
         count, tolerance = len(manifest.golden.samples), manifest.golden.tolerance
         yield _row("golden", f"{count} samples, tolerance {tolerance}")

@@ -17,7 +17,6 @@ from example_pages import NASTY, history, make_big, with_failure, write_noise
 
 from edgebee.benchmarks.measure.devices import Reading
 from edgebee.benchmarks.report.page import draw_charts, render_page, write_page
-from edgebee.files import write_json
 
 pytest.importorskip("jinja2", reason="needs edgebee[train]")
 pytest.importorskip("matplotlib", reason="needs edgebee[train]")
@@ -55,7 +54,7 @@ def page_of(tmp_path_factory):
         if word == "several devices":
             results = with_failure(results)
         if word == "two classes":
-            write_json(folder / "history.json", history())
+            (folder / "history.json").write_text(json.dumps(history()))
             results = replace(results, history="history.json")
         return write_page(folder / "report.html", results)
 
