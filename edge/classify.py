@@ -577,7 +577,7 @@ def read_labels(model: StrPath) -> tuple[str, ...]:
     """
     remedy = f"copy it again, or put a {LABELS_NAME} (UTF-8, one name a line) beside it"
     with _raise_as(ModelError, f"{model}: no label names", remedy):
-        return _parse_labels(_find_labels(model))
+        return parse_labels(_find_labels(model))
 
 
 def _find_labels(model: StrPath) -> bytes:
@@ -596,7 +596,7 @@ def _find_labels(model: StrPath) -> bytes:
     return Path(model).with_name(LABELS_NAME).read_bytes()  # which says that it is missing
 
 
-def _parse_labels(content: bytes) -> tuple[str, ...]:
+def parse_labels(content: bytes) -> tuple[str, ...]:
     """One name a line, in any editor's encoding; numbers before the names give their order."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = content.decode("utf-16")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -84,8 +83,6 @@ ARTIFACT_PATTERNS = (
 
 SCHEMA_VERSION = 1
 """Of `history.json`. Files of edgebee 0.1 before it had a number count as 0."""
-
-_NUMBERED_LABEL = re.compile(r"(\d+)[ :\t]\s*(\S.*)")
 
 Phase = Literal["feature_extraction", "fine_tuning"]
 
@@ -204,30 +201,23 @@ def read_training_record(folder: Path, *, or_none: bool = False) -> TrainingReco
 
 
 def read_label_file(path: Path) -> tuple[str, ...] | None:
-    """The label names in a file, one a line; None when there is no such file.
-
-    A byte-order mark, blank lines and spaces around names are ignored, and so are numbers in
-    front of the names (`0 ants`, `1 bees`), as Teachable Machine writes them, where they count
-    the lines.
+    """The label names in a file, one a line, as the runner reads them; None when there is none.
 
     Raises:
-        DataError: it is no text or has no names in it.
+        DataError: it cannot be read or has no names in it.
     """
+    from edgebee.edge.classify import parse_labels
+
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        names = parse_labels(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-16 text"
         raise DataError(f"{path}: cannot be read as label names, one a line ({reason})") from error
-    labels = tuple(unicodedata.normalize("NFC", line.strip()) for line in lines if line.strip())
-    if not labels:
+    if not names:
         raise DataError(f"{path}: is empty; write the label names there, one a line")
-    numbered = [_NUMBERED_LABEL.fullmatch(label) for label in labels]
-    for first in (0, 1):
-        if all(match and int(match[1]) == index for index, match in enumerate(numbered, first)):
-            return tuple(match[2] for match in numbered if match)
-    return labels
+    return tuple(unicodedata.normalize("NFC", name) for name in names)
 
 
 def in_label_order(dataset: Dataset, labels: Sequence[str], source: Path) -> Dataset:

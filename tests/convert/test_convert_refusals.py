@@ -117,7 +117,8 @@ def test_a_missing_model_names_the_command_that_makes_one(edgebee, tmp_path):
     ("content", "word"),
     [
         (b"", "empty"),
-        (b"dark\n\xff\n", "UTF-8"),
+        (b"\xff\xfed", "UTF-16"),
+        (b"dark\n\xff\n", "has dark, ÿ;"),
         (b"dark\n", "has dark;"),
         (b"dark\nlight\nmiddling\n", "middling"),
         (b"light\ndark\n", "light, dark are swapped"),
