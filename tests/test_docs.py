@@ -156,7 +156,7 @@ def test_every_kind_of_problem_in_photos_is_explained():
 def test_paths_exist(page):
     text = page.read_text("utf-8")
     named = {path.rstrip(".") for path in re.findall(rf"(?<![\w/.~-]){OURS}", text)}
-    folders = {"train/", "val/", "report/"}  # also of a data set, and of the artifacts
+    folders = {"train/", "val/"}  # also of a data set
     missing = [
         path
         for path in sorted(named)

@@ -139,14 +139,14 @@ def test_bins_cover_every_photo_once(scores):
     assert [one.high for one in bins[:-1]] == [one.low for one in bins[1:]]
     assert sum(one.photos for one in bins) == 6
     for one in bins:
-        assert (one.score is None) == (one.right is None) == (one.photos == 0)
+        assert (one.score is None) == (one.accuracy is None) == (one.photos == 0)
         if one.score is not None:
             assert one.low <= one.score <= one.high
 
 
 def test_a_score_of_one_is_in_the_last_bin():
     (*others, last) = reliability_bins(np.array([[1.0, 0.0]]), np.array([0]))
-    assert (last.photos, last.right) == (1, 1.0)
+    assert (last.photos, last.accuracy) == (1, 1.0)
     assert not any(one.photos for one in others)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.edge.classify import read_photo
-from edgebee.palette import ACCENT, MUTED, SECOND
+from edgebee.palette import INK, MUTED
 from edgebee.run import Epoch
 
 __all__ = ["plot_confusion", "plot_mistakes", "plot_training"]
@@ -159,6 +159,6 @@ def _draw_curves(
     axes: Any, numbers: Sequence[int], training: Sequence[float], validation: Sequence[float]
 ) -> None:
     """One pair of curves."""
-    axes.plot(numbers, training, "s-", color=SECOND, label="training")
-    axes.plot(numbers, validation, "o-", color=ACCENT, label="validation")
+    axes.plot(numbers, training, "s-", color=MUTED, label="training")
+    axes.plot(numbers, validation, "o-", color=INK, label="validation")
     axes.grid(alpha=0.3)

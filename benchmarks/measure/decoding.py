@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,20 +35,13 @@ class Decoded:
     skipped: tuple[str, ...]
 
 
-def decode_photos(
-    paths: Sequence[Path],
-    size: tuple[int, int],
-    folder: Path,
-    *,
-    progress: Callable[[], object] = lambda: None,
-) -> Decoded:
+def decode_photos(paths: Sequence[Path], size: tuple[int, int], folder: Path) -> Decoded:
     """Read photos on all cores, as the runner does.
 
     Args:
         paths: photos.
         size: height and width, in pixels.
         folder: for the file of pixels.
-        progress: called after each photo.
 
     Raises:
         BenchmarkError: none of them can be read.
@@ -66,7 +59,6 @@ def decode_photos(
     pixels = np.lib.format.open_memmap(whole, "w+", np.uint8, (len(paths), *size, 3))
     with ThreadPoolExecutor(available_cpus()) as pool:
         for number, photo in enumerate(pool.map(read, paths)):
-            progress()
             if isinstance(photo, str):
                 skipped.append(photo)
             else:

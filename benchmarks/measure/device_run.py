@@ -24,8 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgebee.benchmarks.measure.devices import Device
-from edgebee.benchmarks.measure.timing import Timing, measure_device
-from edgebee.benchmarks.measure.variants import first_choice
+from edgebee.benchmarks.measure.timing import Timing, first_choice, measure_device
 from edgebee.benchmarks.measure.workers import WorkerError, start_probe
 
 __all__ = ["JOB_NAME", "Job", "main", "measure_job", "unpack_job"]
@@ -43,7 +42,6 @@ class Job:
         models: names of `.tflite` files.
         photos: names of photos.
         rounds: in which every model is timed once.
-        sweep: whether other numbers of threads are timed.
         home: predictions for these photos by model on the benchmark's own machine.
     """
 
@@ -52,7 +50,6 @@ class Job:
     models: tuple[str, ...]
     photos: tuple[str, ...]
     rounds: int
-    sweep: bool
     home: dict[str, list[int]]
 
 
@@ -91,9 +88,7 @@ def measure_job(job: Job, folder: Path, emit: Callable[[str, Any], None]) -> Non
         for name in job.models:
             emit("progress", name)
             try:
-                worker = start_probe(
-                    name, "tflite", str(folder / name), first=photos[0], threads=None
-                )
+                worker = start_probe(name, str(folder / name), first=photos[0], threads=None)
             except WorkerError as error:
                 failures.append(str(error).replace(f"{folder}/", ""))
             else:
@@ -106,7 +101,6 @@ def measure_job(job: Job, folder: Path, emit: Callable[[str, Any], None]) -> Non
             rounds=job.rounds,
             reference=first_choice([timing.variant for timing in timings]),
             home=job.home,
-            sweep=job.sweep,
             progress=lambda text: emit("progress", text),
             keep=keep,
         )

@@ -9,17 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = [
-    "Conditions",
-    "Device",
-    "Latency",
-    "Ratio",
-    "Reading",
-    "Round",
-    "Run",
-    "Stages",
-    "ThreadTiming",
-]
+__all__ = ["Conditions", "Device", "Latency", "Ratio", "Reading", "Round", "Run", "Stages"]
 
 
 @dataclass(frozen=True)
@@ -29,14 +19,12 @@ class Latency:
     Attributes:
         p50: median.
         p95: 95th percentile.
-        min: the shortest.
         spread: (slowest - fastest) / median of the rounds' own medians: 0.1 means that the
             rounds differ by a tenth. What a repetition may bring; null with one round.
     """
 
     p50: float
     p95: float
-    min: float
     spread: float | None
 
 
@@ -73,19 +61,6 @@ class Round:
 
 
 @dataclass(frozen=True)
-class ThreadTiming:
-    """Invoking with another number of threads.
-
-    Attributes:
-        threads: how many.
-        invoke: milliseconds, over all rounds.
-    """
-
-    threads: int
-    invoke: Latency
-
-
-@dataclass(frozen=True)
 class Ratio:
     """How many times as long as the device's reference an invoke takes; below 1 is faster.
 
@@ -111,17 +86,14 @@ class Run:
         runtime: library and version that ran it, as `ai-edge-litert 2.3.0`.
         threads: threads for invoking; null where the runtime chooses itself.
         load_ms: importing the runtime and loading the model.
-        cold_start_ms: from the start of the process to its first answer, files in the cache.
+        cold_start_ms: from the start of the process to its first prediction, files in the cache.
         peak_memory_mb: most resident memory of the process when all rounds were done.
-        warm_up: invokes that were made and not counted.
         latency: over all rounds.
-        throughput: photos a second, one after another, file to scores.
         ratio: to the device's reference; null for that and without one.
         rounds: the samples.
-        threads_sweep: other numbers of threads; empty where the engine cannot change them.
-        answers: photos timed here whose label is compared with this machine's; null for
+        compared: photos timed here whose label is compared with this machine's; null for
             this machine.
-        same_answers: how many of `answers` are the same label.
+        same_predictions: how many of `compared` have the same label.
     """
 
     variant: str
@@ -130,14 +102,11 @@ class Run:
     load_ms: float
     cold_start_ms: float
     peak_memory_mb: float | None
-    warm_up: int
     latency: Stages
-    throughput: float
     ratio: Ratio | None
     rounds: tuple[Round, ...]
-    threads_sweep: tuple[ThreadTiming, ...]
-    answers: int | None
-    same_answers: int | None
+    compared: int | None
+    same_predictions: int | None
 
 
 @dataclass(frozen=True)

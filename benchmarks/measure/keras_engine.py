@@ -1,6 +1,6 @@
-"""The probe of a Keras model: as a traced call, fastest for one photo, or by `predict`.
+"""The probe of a Keras model, as a traced call: as fast as TensorFlow gets for one photo.
 
-    python -m edgebee.benchmarks.measure.keras_engine keras artifacts/model.keras --first photo.jpg
+    python -m edgebee.benchmarks.measure.keras_engine artifacts/model.keras --first photo.jpg
 
 Imports TensorFlow, in a process of its own.
 """
@@ -17,18 +17,13 @@ import numpy as np
 from edgebee.benchmarks.measure.probe import Engine, parse_arguments, serve
 from edgebee.tensorflow_runtime import start_tensorflow
 
-__all__ = ["KERAS", "KERAS_PREDICT", "main"]
-
-KERAS = "keras"
-KERAS_PREDICT = "keras-predict"
+__all__ = ["main"]
 
 
-def load(engine: str, path: str, threads: int | None) -> Engine:
+def load(path: str, threads: int | None) -> Engine:
     """Load a Keras model.
 
     Args:
-        engine: KERAS, a call traced once at batch 1, as fast as TensorFlow gets; or
-            KERAS_PREDICT, what most people write.
         path: a `.keras` file.
         threads: within one operation.
 
@@ -51,22 +46,13 @@ def load(engine: str, path: str, threads: int | None) -> Engine:
     def traced(pixels: Any) -> Any:
         return model(tf.cast(pixels, tf.float32), training=False)
 
-    def predict(pixels: Any) -> Any:
-        return model.predict(pixels.astype(np.float32), verbose=0)
-
-    by_predict = engine == KERAS_PREDICT
     return Engine(
         runtime=f"tensorflow {tf.__version__}",
         threads=threads,
         size=(height, width),
         labels=None,
         outputs=model.output_shape[1],
-        score=(
-            (lambda pixels: predict(pixels[np.newaxis])[0])
-            if by_predict
-            else (lambda pixels: np.asarray(traced(pixels[np.newaxis])[0]))
-        ),
-        score_all=predict if by_predict else None,
+        score=lambda pixels: np.asarray(traced(pixels[np.newaxis])[0]),
     )
 
 
@@ -76,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def start() -> Engine:
         start_tensorflow()
-        return load(given.engine, given.model, given.threads)
+        return load(given.model, given.threads)
 
     return serve(start, given.first)
 

@@ -17,7 +17,6 @@ __all__ = [
     "spell_ms",
     "summarise",
     "summarise_rounds",
-    "throughput",
     "whole_ms",
 ]
 
@@ -36,7 +35,7 @@ def summarise(rounds: Sequence[Sequence[float]]) -> Latency:
     medians = [statistics.median(one) for one in rounds]
     middle = statistics.median(medians)
     spread = (max(medians) - min(medians)) / middle if len(medians) > 1 and middle > 0 else None
-    return Latency(p50=float(p50), p95=float(p95), min=float(samples.min()), spread=spread)
+    return Latency(p50=float(p50), p95=float(p95), spread=spread)
 
 
 def summarise_rounds(rounds: Sequence[Round]) -> Stages:
@@ -52,12 +51,6 @@ def summarise_rounds(rounds: Sequence[Round]) -> Stages:
 def whole_ms(one: Round) -> list[float]:
     """File to scores of each photo of a round, in milliseconds."""
     return [sum(parts) for parts in zip(one.decode, one.resize, one.invoke, strict=True)]
-
-
-def throughput(rounds: Sequence[Round]) -> float:
-    """Photos a second, one after another, from file to scores."""
-    samples = [sample for one in rounds for sample in whole_ms(one)]
-    return 1e3 * len(samples) / sum(samples)
 
 
 def compare_rounds(

@@ -23,19 +23,18 @@ from edgebee.benchmarks.measure.decoding import (
     spread_evenly,
 )
 from edgebee.benchmarks.measure.devices import Device
-from edgebee.benchmarks.measure.plan import KERAS_NAME, Plan, Subject
+from edgebee.benchmarks.measure.plan import Plan, Subject
 from edgebee.benchmarks.measure.remote import measure_remotely
 from edgebee.benchmarks.measure.results import FORMAT_VERSION, Photo, Results, Settings, Variant
 from edgebee.benchmarks.measure.results_file import write_results
 from edgebee.benchmarks.measure.subject import find_subject, warn_of_stale_models
-from edgebee.benchmarks.measure.timing import Timing, measure_device
-from edgebee.benchmarks.measure.variants import first_choice, variant_name
+from edgebee.benchmarks.measure.timing import Timing, first_choice, measure_device
 from edgebee.benchmarks.measure.workers import Worker, WorkerError, start_probe
 from edgebee.errors import BenchmarkError
 from edgebee.files import output_directory
 from edgebee.photos.dataset import Dataset
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
-from edgebee.run import BENCHMARK_NAME, HISTORY_NAME, REPORT_NAME, write_checksums
+from edgebee.run import BENCHMARK_NAME, MODEL_NAME, REPORT_NAME, write_checksums
 
 __all__ = ["THIS_MACHINE", "benchmark", "measure"]
 
@@ -79,12 +78,13 @@ def benchmark(
     """
     plan = plan or Plan()
     subject = find_subject(Path(artifacts), dataset)
-    steps = 0
+    total = _count_steps(subject, plan) + (output is not None)
+    begun = 0
 
     def step(text: str) -> None:
-        nonlocal steps
-        steps += 1
-        progress(Progress("benchmark", steps, None, unit="step", note=text))
+        nonlocal begun
+        progress(Progress("benchmark", min(begun, total), total, unit="step", note=text))
+        begun += 1
 
     with ExitStack() as stack:
         if output is not None:
@@ -95,20 +95,33 @@ def benchmark(
             step("report")
             results.write_report(Path(output, REPORT_NAME))
             write_checksums(Path(output))
+    progress(Progress("benchmark", total, total, unit="step"))
     warn_of_stale_models(subject)
     for message in results.data.skipped:
         logger.warning("%s; left out", message)
     return results
 
 
+def _count_steps(subject: Subject, plan: Plan) -> int:
+    """How often `measure` reports a step where nothing fails."""
+    files, rounds = len(subject.files), plan.rounds
+    models = files + (subject.folder / MODEL_NAME).is_file()
+    here = models * (rounds + 2) + 1  # started, timed in rounds, asked for scores; decoding
+    there = files * (rounds + 1) + 1  # started, timed in rounds; copying
+    return here + there * len(plan.devices)
+
+
 @dataclass(frozen=True)
 class _Model:
     """A model that is ready, with its probe."""
 
-    name: str
     file: Path
-    engine: str
     worker: Worker
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        return self.file.name
 
     @property
     def size(self) -> tuple[int, int]:
@@ -140,10 +153,10 @@ def measure(subject: Subject, plan: Plan, *, progress: Step = lambda text: None)
         )  # after the memory was read, which asking in batches would raise
         variants = bench.variants(decoded.readable)
     devices = [_without_unscored(device, bench)]
-    answers = {name: scores.argmax(axis=1) for name, scores in bench.scores.items()}
+    predicted = {name: scores.argmax(axis=1) for name, scores in bench.scores.items()}
     home = {
         name: [int(by_photo[decoded.readable.index(photo)]) for photo in timed]
-        for name, by_photo in answers.items()
+        for name, by_photo in predicted.items()
     }
     devices += [
         measure_remotely(device, subject, plan, timed, home, progress) for device in plan.devices
@@ -160,7 +173,6 @@ def measure(subject: Subject, plan: Plan, *, progress: Step = lambda text: None)
         reference=bench.reference,
         variants=variants,
         devices=tuple(devices),
-        history=HISTORY_NAME if (subject.folder / HISTORY_NAME).is_file() else None,
         artifacts=str(subject.folder.resolve()),
         format_version=FORMAT_VERSION,
     )
@@ -183,36 +195,27 @@ class _Bench:
     @property
     def reference(self) -> str | None:
         """The variant that accuracy is held against: Keras' traced call."""
-        return next((one.name for one in self._models if one.engine == "keras"), None)
+        return next((one.name for one in self._models if one.name == MODEL_NAME), None)
 
     def start_models(self) -> None:
-        """Start Keras, in both forms, and every `.tflite`, and hold them to the photos' labels.
+        """Start Keras and every `.tflite`, and hold them to the photos' labels.
 
         Raises:
             BenchmarkError: one cannot be used, or has other labels.
         """
-        keras = self._subject.folder / KERAS_NAME
+        keras = self._subject.folder / MODEL_NAME
         if keras.is_file():
-            engines = ["keras", *(["keras-predict"] if self._plan.predict else [])]
-            for engine in engines:
-                self._start(keras, engine)
+            self._start(keras, module=KERAS_MODULE)
         for file in self._subject.files:
-            self._start(file, "tflite")
+            self._start(file)
 
-    def _start(self, file: Path, engine: str) -> None:
-        modules = {} if engine == "tflite" else {"module": KERAS_MODULE}
-        name = variant_name(file, engine)
-        threads = self._plan.used_threads
-        first = str(self._first)
-        worker = start_probe(name, engine, str(file), first=first, threads=threads, **modules)
-        self._add(file, engine, worker)
-
-    def _add(self, file: Path, engine: str, worker: Worker) -> None:
-        """Take in a probe that is ready."""
+    def _start(self, file: Path, **module: str) -> None:
+        threads, first = self._plan.used_threads, str(self._first)
+        self._progress(f"loading {file.name}")
+        worker = start_probe(file.name, str(file), first=first, threads=threads, **module)
         self._running.enter_context(worker)
         _check_labels(file, worker, self._subject.data.labels)
-        self._progress(f"{file.name} is loaded")
-        self._models.append(_Model(variant_name(file, engine), file, engine, worker))
+        self._models.append(_Model(file, worker))
 
     def decode(self) -> Decoded:
         """Decode every photo, once for all models of one size.
@@ -220,8 +223,8 @@ class _Bench:
         Raises:
             BenchmarkError: no photo can be read.
         """
+        self._progress("decoding the photos")
         for size in dict.fromkeys(model.size for model in self._models):
-            self._progress("decoding the photos")
             decoded = decode_photos(self._subject.paths, size, self._folder)
             self._pixels[size] = decoded.pixels
         return decoded  # which photos can be read is a matter of the files, not of the size
@@ -264,9 +267,7 @@ class _Bench:
         return tuple(
             Variant(
                 name=model.name,
-                file=model.file.name,
-                format="keras" if model.engine.startswith("keras") else _format(model.file),
-                engine=model.engine,
+                format="keras" if model.name == MODEL_NAME else _format(model.file),
                 size_bytes=model.file.stat().st_size,
                 sha256=hashlib.sha256(model.file.read_bytes()).hexdigest(),
                 scores=tuple(tuple(row) for row in self.scores[model.name].tolist()),
@@ -289,7 +290,6 @@ class _Bench:
             [str(self._subject.paths[one]) for one in timed],
             rounds=self._plan.rounds,
             reference=self.reference or first_choice([m.name for m in self._models]),
-            sweep=self._plan.sweep,
             progress=self._progress,
         )
 
@@ -323,10 +323,10 @@ def _check_labels(file: Path, worker: Worker, labels: Sequence[str]) -> None:
     if known is not None and tuple(known) != tuple(labels):
         raise BenchmarkError(
             f"{file}: knows {', '.join(known)}, but the photos are of {', '.join(labels)}; name "
-            "the right photos with --data"
+            "its own photos with --data"
         )
     if worker.ready["outputs"] not in (None, len(labels)):
         raise BenchmarkError(
             f"{file}: gives {worker.ready['outputs']} scores, but the photos have {len(labels)} "
-            "classes; name the right photos with --data"
+            "classes; name its own photos with --data"
         )

@@ -9,9 +9,7 @@ from pathlib import Path
 from edgebee.benchmarks.measure.results import Data
 from edgebee.edge.classify import available_cpus
 
-__all__ = ["KERAS_NAME", "DeviceAddress", "Plan", "Subject"]
-
-KERAS_NAME = "model.keras"
+__all__ = ["DeviceAddress", "Plan", "Subject"]
 
 _ADDRESS = re.compile(r"((?:[^@:/\s]+@)?(?:[\w.-]+|\[[\da-fA-F:.%\w]+\]))(?::(.+))?")
 
@@ -55,8 +53,6 @@ class Plan:
         threads: for invoking, on this machine; None takes all cores, and no more are used.
         rounds: in which every model is timed once.
         photos: timed in each round, and copied to devices.
-        predict: whether Keras' `predict` is measured beside the traced call.
-        sweep: whether other numbers of threads are timed.
         devices: where else to measure; `edgebee deploy` has been there.
         ssh_options: as for `ssh -o`.
     """
@@ -64,8 +60,6 @@ class Plan:
     threads: int | None = None
     rounds: int = 5
     photos: int = 24
-    predict: bool = True
-    sweep: bool = True
     devices: tuple[DeviceAddress, ...] = ()
     ssh_options: tuple[str, ...] = ()
 
@@ -85,7 +79,7 @@ class Subject:
         files: `.tflite` files.
         data: without its photos, which are filled in when they are read.
         paths: photos.
-        classes: the right class index of each.
+        classes: the true class index of each.
     """
 
     folder: Path

@@ -1,6 +1,6 @@
 """Time one model: a process that loads it and executes commands.
 
-    python -m edgebee.benchmarks.measure.probe tflite model_int8.tflite --first photo.jpg
+    python -m edgebee.benchmarks.measure.probe model_int8.tflite --first photo.jpg
 
 Commands come as JSON lines on standard input, answers go as JSON lines to standard output; the
 first is written unasked, when the model has classified its first photo. The end of the input ends
@@ -47,10 +47,6 @@ class Engine:
     """Scores that it gives; None where it does not say."""
     score: Callable[[Any], Any]
     """`uint8 [H, W, 3]` pixels to `float32 [labels]` scores."""
-    score_all: Callable[[Any], Any] | None = None
-    """`uint8 [N, H, W, 3]` to `float32 [N, labels]`, where that is faster than one by one."""
-    with_threads: Callable[[int], Callable[[Any], Any]] | None = None
-    """`score` on another number of threads, where that can be changed."""
 
 
 def load_tflite(path: str, threads: int | None) -> Engine:
@@ -61,11 +57,6 @@ def load_tflite(path: str, threads: int | None) -> Engine:
     """
     classifier = classify.Classifier(path, threads=threads, threshold=0)
     cores: int = classify.available_cpus()
-
-    def with_threads(number: int) -> Callable[[Any], Any]:
-        interpreter = classify.make_interpreter(path, number)
-        return lambda pixels: classify.invoke(interpreter, pixels, path, classifier.input_values)
-
     return Engine(
         runtime=_version("ai-edge-litert", "tflite-runtime"),
         threads=min(threads or cores, cores),
@@ -75,7 +66,6 @@ def load_tflite(path: str, threads: int | None) -> Engine:
         score=lambda pixels: classify.invoke(
             classifier.interpreter, pixels, path, classifier.input_values
         ),
-        with_threads=with_threads,
     )
 
 
@@ -104,7 +94,7 @@ def time_round(engine: Engine, photos: Sequence[str], warm_up: int) -> dict[str,
     pixels = classify.read_photo(photos[0], engine.size)
     for _ in range(warm_up):
         engine.score(pixels)
-    decode, resize, invoke, answers = [], [], [], []
+    decode, resize, invoke, predictions = [], [], [], []
     gc.collect()
     gc.disable()  # as timeit does
     for photo in photos:
@@ -118,55 +108,27 @@ def time_round(engine: Engine, photos: Sequence[str], warm_up: int) -> dict[str,
         decode.append(round((decoded - started) * 1e3, 3))
         resize.append(round((read - decoded) * 1e3, 3))
         invoke.append(round((ended - read) * 1e3, 3))
-        answers.append(int(scores.argmax()))
+        predictions.append(int(scores.argmax()))
     gc.enable()
-    return {"decode": decode, "resize": resize, "invoke": invoke, "answers": answers}
-
-
-def time_invokes(
-    score: Callable[[Any], Any], pixels: Any, count: int, warm_up: int
-) -> dict[str, object]:
-    """Time `count` invokes on the same pixels, after `warm_up` that are not counted."""
-    for _ in range(warm_up):
-        score(pixels)
-    invoke = []
-    for _ in range(count):
-        started = time.perf_counter()
-        score(pixels)
-        invoke.append(round((time.perf_counter() - started) * 1e3, 3))
-    return {"invoke": invoke}
+    return {"decode": decode, "resize": resize, "invoke": invoke, "predictions": predictions}
 
 
 def score_all(engine: Engine, path: str, start: int, stop: int) -> dict[str, object]:
     """The scores for a part of an `.npy` file, `uint8 [N, H, W, 3]`, decoded once for all."""
     pixels = np.load(path, mmap_mode="r")[start:stop]
-    if engine.score_all is not None:
-        scores = engine.score_all(pixels)
-    else:
-        scores = np.stack([engine.score(np.asarray(one)) for one in pixels])
+    scores = [engine.score(np.asarray(one)) for one in pixels]
     return {"scores": [[round(float(score), 6) for score in row] for row in scores]}
 
 
-def _commands(engine: Engine, first: str) -> Callable[[dict[str, Any]], dict[str, object]]:
-    """What executes each command."""
-    pixels = classify.read_photo(first, engine.size)
-    swept: dict[int, Callable[[Any], Any]] = {}
-
-    def answer(command: dict[str, Any]) -> dict[str, object]:
-        if command["do"] == "score":
-            return score_all(engine, command["pixels"], command["start"], command["stop"])
-        if command["do"] == "round":
-            return time_round(engine, command["photos"], command["warm_up"])
-        if command["do"] == "memory":
-            return {"peak_memory_mb": peak_memory_mb()}
-        if command["do"] == "sweep" and engine.with_threads is not None:
-            number = command["threads"]
-            if number not in swept:
-                swept[number] = engine.with_threads(number)
-            return time_invokes(swept[number], pixels, command["count"], command["warm_up"])
-        raise ValueError(f"no such command: {command}")
-
-    return answer
+def execute(engine: Engine, command: dict[str, Any]) -> dict[str, object]:
+    """Do what one command asks for."""
+    if command["do"] == "score":
+        return score_all(engine, command["pixels"], command["start"], command["stop"])
+    if command["do"] == "round":
+        return time_round(engine, command["photos"], command["warm_up"])
+    if command["do"] == "memory":
+        return {"peak_memory_mb": peak_memory_mb()}
+    raise ValueError(f"no such command: {command}")
 
 
 # ---------------------------------------------------------------- process
@@ -207,13 +169,11 @@ def serve(load: Callable[[], Engine], first: str) -> int:
             "outputs": engine.outputs,
             "load_ms": round(load_ms, 3),
             "cold_start_ms": round(cold_start_ms, 3),
-            "sweeps": engine.with_threads is not None,
         }
     )
-    execute = _commands(engine, first)
     for line in sys.stdin:
         try:
-            answer(execute(json.loads(line)))
+            answer(execute(engine, json.loads(line)))
         except EdgebeeError as error:
             answer({"error": " ".join(str(error).split())})
     return 0
@@ -222,10 +182,9 @@ def serve(load: Callable[[], Engine], first: str) -> int:
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line of a probe."""
     parser = argparse.ArgumentParser(description="Time a model; see the top of this file.")
-    parser.add_argument("engine", help="tflite, or what the module calls its own")
     parser.add_argument("model")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--first", required=True, help="photo for the first answer")
+    parser.add_argument("--first", required=True, help="photo for the first prediction")
     return parser.parse_args(argv)
 
 

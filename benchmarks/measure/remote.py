@@ -95,7 +95,6 @@ def _job(
         models=tuple(file.name for file in subject.files),
         photos=tuple(f"photo-{one}{subject.paths[one].suffix}" for one in timed),
         rounds=plan.rounds,
-        sweep=plan.sweep,
         home={file.name: home[file.name] for file in subject.files if file.name in home},
     )
 

@@ -51,7 +51,6 @@ class Data:
 
     Attributes:
         name: of the data set.
-        source: what loads it again: `hymenoptera`, `sample` or an absolute path.
         root: the folder that the photos' names are below.
         drawn: whether these are drawings, on which nothing measured is a result.
         labels: in the order of the scores.
@@ -60,7 +59,6 @@ class Data:
     """
 
     name: str
-    source: str
     root: str
     drawn: bool
     labels: tuple[str, ...]
@@ -75,7 +73,7 @@ class ClassFigures:
     Attributes:
         label: its name.
         photos: how many there are.
-        precision: share right of the photos that were given this label; null when none was.
+        precision: share correct of the photos that were given this label; null when none was.
         recall: share of this class's photos that were given its label; null without photos.
     """
 
@@ -130,14 +128,11 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Variant:
-    """One model file run by one engine, on this machine.
+    """One model file, on this machine.
 
     Attributes:
-        name: `model_int8.tflite`; with the engine in brackets where it is not edgebee's own
-            way, as `model.keras (predict)`.
-        file: the file's name.
+        name: of the file, as `model_int8.tflite`.
         format: `keras`, `float32`, `float16`, `dynamic`, `int8` or another name's ending.
-        engine: `keras` (a traced call), `keras-predict` or `tflite` (the runner's).
         size_bytes: of the file.
         sha256: of the file.
         scores: `[photo][label]`, 0-1, in the order of `data.photos` and `data.labels`.
@@ -145,9 +140,7 @@ class Variant:
     """
 
     name: str
-    file: str
     format: str
-    engine: str
     size_bytes: int
     sha256: str
     scores: tuple[tuple[float, ...], ...]
@@ -182,9 +175,8 @@ class Results:
             when there was none.
         variants: models and their accuracy, the reference first.
         devices: machines and times, this machine first.
-        history: name of the training's record beside this file; null when there is none.
+        artifacts: folder of the models when they were measured.
         format_version: of this schema.
-        artifacts: folder of the models when they were measured; empty where unknown.
     """
 
     edgebee: str
@@ -194,9 +186,8 @@ class Results:
     reference: str | None
     variants: tuple[Variant, ...]
     devices: tuple[Device, ...]
-    history: str | None
+    artifacts: str
     format_version: Literal[2]
-    artifacts: str = ""
 
     def variant(self, name: str) -> Variant:
         """The variant of that name.
@@ -222,19 +213,20 @@ class Results:
         return to_markdown(self)
 
     def write_report(self, path: str | Path) -> Path:
-        """Write the report as one HTML page, and its charts as PNG in a folder beside it.
+        """Write the report as one HTML page.
 
         The training's curves and Grad-CAM come from `artifacts`; where they are no longer
         there, the page goes without.
 
         Args:
-            path: as `report.html`; the charts go to `report/`.
+            path: as `report.html`.
 
         Returns:
             The page's path.
 
         Raises:
-            OutputError: a file could not be written.
+            DataError: the record of the training is of a newer edgebee.
+            OutputError: the page could not be written.
         """
         from edgebee.benchmarks.report.page import write_page
 

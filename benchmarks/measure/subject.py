@@ -51,7 +51,6 @@ def find_subject(artifacts: Path, dataset: Dataset | str | None) -> Subject:
         dataset = load_training_photos(artifacts, dataset)
     data = Data(
         name=dataset.name,
-        source=dataset.source,
         root=str(dataset.root),
         drawn=dataset.drawn,
         labels=dataset.labels,

@@ -10,25 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgebee.benchmarks.measure.devices import Conditions, Device, Reading, Round, Run, ThreadTiming
-from edgebee.benchmarks.measure.latency import (
-    compare_rounds,
-    is_noisy,
-    summarise,
-    summarise_rounds,
-    throughput,
-)
+from edgebee.benchmarks.measure.devices import Conditions, Device, Reading, Round, Run
+from edgebee.benchmarks.measure.latency import compare_rounds, is_noisy, summarise_rounds
 from edgebee.benchmarks.measure.workers import Worker, WorkerError
 from edgebee.edge.classify import available_cpus
 from edgebee.edge.device.machine import describe_machine, read_state
 
-__all__ = ["Timing", "measure_device", "thread_counts"]
+__all__ = ["Timing", "first_choice", "measure_device"]
 
 WARM_UP = 3
 """Invokes before each block of samples that are not counted."""
-
-SWEEP_ROUNDS = 3
-SWEEP_INVOKES = 10
 
 Progress = Callable[[str], object]
 
@@ -40,19 +31,16 @@ class Timing:
     variant: str
     worker: Worker
     rounds: list[Round] = field(default_factory=list)
-    answers: tuple[int, ...] = ()
+    predictions: tuple[int, ...] = ()
     """Class index given to each timed photo."""
-    warm_up: int = 1
-    """Invokes that were not counted; the first answer is one."""
     peak_memory_mb: float | None = None
-    swept: dict[int, list[list[float]]] = field(default_factory=dict)
     failed: bool = False
 
 
-def thread_counts(cores: int) -> list[int]:
-    """One, two, four and so on up to all cores: more are far slower, not faster."""
-    powers = [2**power for power in range(cores.bit_length())]
-    return sorted({*(count for count in powers if count <= cores), cores})
+def first_choice(names: Sequence[str]) -> str | None:
+    """The variant that times are held against where there is no Keras: float32, else the first."""
+    floats = [name for name in names if name.endswith("_float32.tflite")]
+    return next(iter([*floats, *names]), None)
 
 
 def measure_device(
@@ -64,7 +52,6 @@ def measure_device(
     rounds: int,
     reference: str | None,
     home: Mapping[str, Sequence[int]] | None = None,
-    sweep: bool = True,
     progress: Progress = lambda text: None,
     keep: Callable[[Device], object] = lambda device: None,
 ) -> Device:
@@ -79,12 +66,10 @@ def measure_device(
         reference: variant that the ratios are to.
         home: predictions for the same photos by variant on the benchmark's own machine, for a
             device.
-        sweep: whether other numbers of threads are timed too.
         progress: called with a few words before each block.
         keep: called after each round with what has been measured so far.
     """
-    cores = available_cpus()
-    conditions = Conditions(readings=(), **describe_machine(cores))
+    conditions = Conditions(readings=(), **describe_machine(available_cpus()))
     failures: list[str] = []
     readings = [_read_state()]
 
@@ -110,8 +95,6 @@ def measure_device(
         keep(measured())
     for timing in timings:
         _attempt(timing, failures, lambda t=timing: _read_memory(t))  # type: ignore[misc]
-    if sweep:
-        _sweep(timings, cores, failures, progress)
     return measured()
 
 
@@ -137,27 +120,11 @@ def _time_round(timing: Timing, photos: Sequence[str]) -> None:
     timing.rounds.append(
         Round(tuple(answer["decode"]), tuple(answer["resize"]), tuple(answer["invoke"]))
     )
-    timing.answers = tuple(answer["answers"])
-    timing.warm_up += WARM_UP
+    timing.predictions = tuple(answer["predictions"])
 
 
 def _read_memory(timing: Timing) -> None:
     timing.peak_memory_mb = timing.worker.ask("memory")["peak_memory_mb"]
-
-
-def _sweep(timings: Sequence[Timing], cores: int, failures: list[str], progress: Progress) -> None:
-    """Time other numbers of threads, after the memory was read: each loads the model again."""
-    able = [timing for timing in timings if timing.worker.ready["sweeps"]]
-
-    def invokes(timing: Timing, threads: int) -> None:
-        answer = timing.worker.ask("sweep", threads=threads, count=SWEEP_INVOKES, warm_up=WARM_UP)
-        timing.swept.setdefault(threads, []).append(answer["invoke"])
-
-    for number in range(SWEEP_ROUNDS):
-        progress(f"threads: round {number + 1}")
-        for threads in thread_counts(cores):
-            for timing in able:
-                _attempt(timing, failures, lambda t=timing, n=threads: invokes(t, n))  # type: ignore[misc]
 
 
 def _run(timing: Timing, reference: Timing | None, home: Mapping[str, Sequence[int]] | None) -> Run:
@@ -167,7 +134,7 @@ def _run(timing: Timing, reference: Timing | None, home: Mapping[str, Sequence[i
     at_home = (home or {}).get(timing.variant)  # a model may have failed there
     same = None
     if at_home is not None:
-        same = sum(a == b for a, b in zip(timing.answers, at_home, strict=True))
+        same = sum(a == b for a, b in zip(timing.predictions, at_home, strict=True))
     return Run(
         variant=timing.variant,
         runtime=ready["runtime"],
@@ -175,15 +142,9 @@ def _run(timing: Timing, reference: Timing | None, home: Mapping[str, Sequence[i
         load_ms=ready["load_ms"],
         cold_start_ms=ready["cold_start_ms"],
         peak_memory_mb=timing.peak_memory_mb,
-        warm_up=timing.warm_up,
         latency=summarise_rounds(timing.rounds),
-        throughput=throughput(timing.rounds),
         ratio=compare_rounds(timing.rounds, reference.rounds) if reference and compared else None,
         rounds=tuple(timing.rounds),
-        threads_sweep=tuple(
-            ThreadTiming(threads, summarise(samples))
-            for threads, samples in sorted(timing.swept.items())
-        ),
-        answers=None if at_home is None else len(timing.answers),
-        same_answers=same,
+        compared=None if at_home is None else len(timing.predictions),
+        same_predictions=same,
     )

@@ -147,21 +147,20 @@ class Worker:
 
 
 def start_probe(
-    name: str, engine: str, model: str, *, first: str, threads: int | None, module: str = _PROBE
+    name: str, model: str, *, first: str, threads: int | None, module: str = _PROBE
 ) -> Worker:
     """Start a probe, which loads a model and classifies one photo.
 
     Args:
         name: of the variant, for messages.
-        engine: as the probe's module knows it.
         model: file.
-        first: photo for the first answer.
+        first: photo for the first prediction.
         threads: for invoking; None takes all cores.
         module: of the probe, edgebee's full name for it.
 
     Raises:
         WorkerError: it does not get ready.
     """
-    arguments = [engine, model, "--first", first]
+    arguments = [model, "--first", first]
     arguments += ["--threads", str(threads)] if threads else []
     return Worker(module_command(module, *arguments), name)

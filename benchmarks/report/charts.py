@@ -1,4 +1,4 @@
-"""How a chart of the report looks: one drawing, as SVG for the page and as PNG beside it.
+"""How a chart of the report looks: a drawing, as SVG for the page.
 
 Charts are as wide as a phone, so that their letters stay readable there; the page puts several
 in a row where there is room. In the SVG each colour is a CSS variable of the page, which is how
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edgebee.palette import ACCENT, GRID, INK, MUTED, OTHERS, PAPER, QUIET, SECOND
+from edgebee.palette import ACCENT, GRID, INK, MUTED, PAPER, QUIET, SECOND
 
 __all__ = ["Chart", "draw"]
 
@@ -26,13 +26,10 @@ _VARIABLES = {
     PAPER: "--paper",
     ACCENT: "--accent",
     SECOND: "--second",
-    **{colour: f"--other-{number}" for number, colour in enumerate(OTHERS, 1)},
 }
 
 WIDTH_POINTS = 360
 """A point is a pixel of the page on a phone of that width."""
-PNG_DPI = 216
-"""1080 pixels wide: sharp on any screen and in a README."""
 
 _FAMILIES = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans", "Arial Unicode MS")
 """matplotlib's own, then whatever is installed and has more scripts. The page takes its own."""
@@ -74,20 +71,18 @@ class Chart:
     """A finished chart.
 
     Attributes:
-        name: what its PNG is called, without the ending.
+        name: no two charts of a page share it.
         alt: what it shows, in words, for who cannot see it.
         svg: an `<svg>` element to put into an HTML page.
-        png: a PNG file.
     """
 
     name: str
     alt: str
     svg: str
-    png: bytes
 
 
 def draw(name: str, alt: str, height_points: float, paint: Callable[[Any], None]) -> Chart:
-    """Draw a chart in both forms.
+    """Draw a chart.
 
     Args:
         name: letters, digits and `_`; no two charts of a page share it.
@@ -107,11 +102,9 @@ def draw(name: str, alt: str, height_points: float, paint: Callable[[Any], None]
         layout: Any = figure.get_layout_engine()
         layout.set(w_pad=3 / 72, h_pad=3 / 72)
         paint(figure)
-        svg, png = io.StringIO(), io.BytesIO()
+        svg = io.StringIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        figure.set_layout_engine("none")  # the places found for the one serve the other
-        figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    return Chart(name, alt, _for_page(svg.getvalue(), name, alt), png.getvalue())
+    return Chart(name, alt, _for_page(svg.getvalue(), name, alt))
 
 
 def _families() -> list[str]:

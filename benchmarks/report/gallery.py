@@ -6,7 +6,6 @@ Each comes as the models see it, with the predictions and with Grad-CAM heat map
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ class Card:
 
     Attributes:
         name: path below the data's root.
-        label: the right one.
+        label: the true one.
         predictions: each different one, the most frequent first.
         photo: JPEG, as the models see it; None when it cannot be read any more.
         heat_maps: empty when there was no Keras model.
@@ -93,8 +92,7 @@ class Gallery:
     Attributes:
         cards: at most MOST_CARDS, disagreements first.
         total: photos that would deserve one.
-        disagreements: how many of them are answered otherwise by some variant than by the
-            reference.
+        disagreements: on how many of them some variant differs from the reference.
         silence: why there is no Grad-CAM; None when there is.
     """
 
@@ -113,36 +111,30 @@ def worth_a_look(results: Results) -> tuple[list[int], int]:
         and how many are of the first kind.
     """
     scores = np.array([variant.scores for variant in results.variants])  # [variant, photo, label]
-    answers, truth = scores.argmax(axis=2), np.array([photo.label for photo in results.data.photos])
+    predicted = scores.argmax(axis=2)
+    truth = np.array([photo.label for photo in results.data.photos])
     names = [variant.name for variant in results.variants]
     reference = names.index(results.reference) if results.reference in names else 0
-    differs = (answers != answers[reference]).sum(axis=0)
-    wrong = (answers != truth).any(axis=0)
-    sureness = np.where(answers != truth, scores.max(axis=2), 0).max(axis=0)
-    places = np.flatnonzero((differs > 0) | wrong)
+    differs = (predicted != predicted[reference]).sum(axis=0)
+    incorrect = (predicted != truth).any(axis=0)
+    sureness = np.where(predicted != truth, scores.max(axis=2), 0).max(axis=0)
+    places = np.flatnonzero((differs > 0) | incorrect)
     order = sorted(places.tolist(), key=lambda place: (differs[place] == 0, -sureness[place]))
     return order, int((differs > 0).sum())
 
 
-def make_gallery(
-    results: Results, model: Any = None, progress: Callable[[], object] = lambda: None
-) -> Gallery:
+def make_gallery(results: Results, model: Any = None) -> Gallery:
     """Read the photos that deserve it, and explain them with Grad-CAM.
 
     Args:
         results: of the benchmark.
         model: the Keras model; None when there is none.
-        progress: called for each card.
     """
     places, disagreements = worth_a_look(results)
-    shown = places[:MOST_CARDS]
     explain, silence = _explainer(model)
     size = _SIZE_WITHOUT_MODEL if model is None else model.input_shape[1:3]
-    cards = []
-    for place in shown:
-        cards.append(_card(results, place, size, explain))
-        progress()
-    return Gallery(tuple(cards), len(places), disagreements, silence)
+    cards = tuple(_card(results, place, size, explain) for place in places[:MOST_CARDS])
+    return Gallery(cards, len(places), disagreements, silence)
 
 
 def _explainer(model: Any) -> tuple[Any, str | None]:
@@ -182,27 +174,27 @@ def _predictions(results: Results, place: int) -> tuple[Predicted, ...]:
     given: dict[int, list[tuple[float, str]]] = {}
     for variant in results.variants:
         scores = np.array(variant.scores[place])
-        answer = int(scores.argmax())
-        given.setdefault(answer, []).append((float(scores[answer]), names[variant.name]))
-    right = results.data.photos[place].label
+        prediction = int(scores.argmax())
+        given.setdefault(prediction, []).append((float(scores[prediction]), names[variant.name]))
+    truth = results.data.photos[place].label
     return tuple(
         Predicted(
-            label=labels[answer],
-            correct=answer == right,
+            label=labels[prediction],
+            correct=prediction == truth,
             low=min(score for score, _ in by),
             high=max(score for score, _ in by),
             variants=() if len(given) == 1 else tuple(name for _, name in by),
         )
-        for answer, by in sorted(given.items(), key=lambda item: -len(item[1]))
+        for prediction, by in sorted(given.items(), key=lambda item: -len(item[1]))
     )
 
 
 def _asked(results: Results, place: int) -> list[int]:
-    """The labels to explain: the reference's answer, then the right one or another answer."""
-    answers = [int(np.argmax(variant.scores[place])) for variant in results.variants]
+    """The labels to explain: the reference's prediction, then the truth or another one."""
+    predicted = [int(np.argmax(variant.scores[place])) for variant in results.variants]
     names = [variant.name for variant in results.variants]
-    first = answers[names.index(results.reference)] if results.reference in names else answers[0]
-    wanted = [first, results.data.photos[place].label, *answers]
+    reference = names.index(results.reference) if results.reference in names else 0
+    wanted = [predicted[reference], results.data.photos[place].label, *predicted]
     return list(dict.fromkeys(wanted))[:_MOST_HEAT_MAPS]
 
 

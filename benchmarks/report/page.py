@@ -10,32 +10,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.resources
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebee.benchmarks.measure.devices import Device, Reading
+import numpy as np
+
+from edgebee.benchmarks.measure.devices import Device
 from edgebee.benchmarks.measure.latency import spell_ms
 from edgebee.benchmarks.measure.results import ClassFigures, Results
-from edgebee.benchmarks.report.charts import Chart
+from edgebee.benchmarks.report.conditions import spell_conditions
 from edgebee.benchmarks.report.gallery import Gallery, make_gallery, worth_a_look
-from edgebee.benchmarks.report.plots_answers import (
-    Curves,
+from edgebee.benchmarks.report.plots_predictions import (
     plot_confusions,
     plot_reliability,
     plot_training,
-    plot_worst_pairs,
+    rank_mistakes,
 )
-from edgebee.benchmarks.report.plots_speed import (
-    plot_accuracy,
-    plot_devices,
-    plot_distribution,
-    plot_stages,
-    plot_threads,
-)
+from edgebee.benchmarks.report.plots_speed import plot_accuracy
 from edgebee.benchmarks.report.published import PUBLISHED, PUBLISHED_MODEL
 from edgebee.benchmarks.report.summary import (
     NOTHING,
@@ -50,86 +43,20 @@ from edgebee.benchmarks.report.summary import (
     speed_up,
     verdict,
 )
-from edgebee.files import prepare_directory, write_bytes, write_text
-from edgebee.run import MODEL_NAME
+from edgebee.files import write_text
+from edgebee.run import MODEL_NAME, Epoch, read_training_record
 
-__all__ = ["Charts", "draw_charts", "render_page", "write_page"]
+__all__ = ["render_page", "write_page"]
 
 MOST_CLASSES_LISTED = 12
-
-
-@dataclass(frozen=True)
-class Charts:
-    """Every chart of a page; what could not be drawn is empty or None.
-
-    Attributes:
-        accuracy: one a device that was reached.
-        stages: likewise.
-        distribution: likewise.
-        threads: likewise; None where no other numbers of threads were tried.
-        devices: all devices in one.
-        confusion: one for each different matrix, or the worst pairs.
-        confusion_titles: which variants each is of.
-        reliability: of the reference and the variant to take.
-        training: of the training.
-    """
-
-    accuracy: tuple[Chart, ...]
-    stages: tuple[Chart, ...]
-    distribution: tuple[Chart, ...]
-    threads: tuple[Chart | None, ...]
-    devices: Chart | None
-    confusion: tuple[Chart, ...]
-    confusion_titles: tuple[str, ...]
-    reliability: Chart | None
-    training: Chart | None
-
-    def all(self) -> list[Chart]:
-        """Every chart, in the order of the page."""
-        charts = (
-            *self.accuracy, *self.distribution, *self.stages, *self.threads, self.devices,
-            *self.confusion, self.reliability, self.training,
-        )  # fmt: skip
-        return [chart for chart in charts if chart is not None]
-
-
-def draw_charts(results: Results, history: object) -> Charts:
-    """Draw what there is to draw.
-
-    Args:
-        results: of the benchmark.
-        history: the content of `history.json`; None when there is none.
-    """
-    places = range(len(reached(results)))
-    confusion, titles = _draw_confusion(results)
-    curves = Curves.of(history)
-    return Charts(
-        accuracy=tuple(plot_accuracy(results, place) for place in places),
-        stages=tuple(plot_stages(results, place) for place in places),
-        distribution=tuple(plot_distribution(results, place) for place in places),
-        threads=tuple(plot_threads(results, place) for place in places),
-        devices=plot_devices(results),
-        confusion=confusion,
-        confusion_titles=titles,
-        reliability=plot_reliability(results),
-        training=None if curves is None else plot_training(curves),
-    )
-
-
-def _draw_confusion(results: Results) -> tuple[tuple[Chart, ...], tuple[str, ...]]:
-    """The matrices, or where they would be too large the worst pairs, and their titles."""
-    matrices = plot_confusions(results)
-    if matrices:
-        return tuple(chart for _, chart in matrices), tuple(", ".join(who) for who, _ in matrices)
-    pairs = plot_worst_pairs(results)
-    return ((pairs,), ("The most frequent mistakes",)) if pairs else ((), ())
+MOST_MISTAKES_LISTED = 15
 
 
 def write_page(page: Path, results: Results) -> Path:
-    """Write the page and, in a folder beside it, its charts as PNG.
+    """Write the page.
 
     Args:
-        page: as `report.html`; the charts go to `report/`.
+        page: as `report.html`.
         results: of the benchmark. The training's record and the Keras model, for Grad-CAM, are
             read from its `artifacts`, where they are still those that were measured.
 
@@ -137,33 +64,22 @@ def write_page(page: Path, results: Results) -> Path:
         The page's path.
 
     Raises:
-        OutputError: a file could not be written.
+        DataError: the record of the training is of a newer edgebee.
+        OutputError: the page could not be written.
     """
-    charts = draw_charts(results, _read_history(results))
+    record = read_training_record(Path(results.artifacts), or_none=True)
     # Loading the model takes seconds; where every prediction is correct there is no need.
     model = _load_keras(results) if worth_a_look(results)[0] else None
     gallery = make_gallery(results, model)
-    _write_plots(page.with_suffix(""), charts.all())
-    write_text(page, render_page(results, charts, gallery, page.stem))
+    write_text(page, render_page(results, gallery, record.epochs if record else ()))
     return page
-
-
-def _read_history(results: Results) -> object:
-    """The content of `history.json`; None when it is not there or damaged, which the page says."""
-    if results.history is None:
-        return None
-    try:
-        content: object = json.loads(Path(results.artifacts, results.history).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return content
 
 
 def _load_keras(results: Results) -> Any:
     """The Keras model that was measured; None when it is not there, or is another one now."""
     measured = next((one for one in results.variants if one.format == "keras"), None)
     path = Path(results.artifacts, MODEL_NAME)
-    if not (measured and results.artifacts and path.is_file()):
+    if not (measured and path.is_file()):
         return None
     if hashlib.sha256(path.read_bytes()).hexdigest() != measured.sha256:
         return None
@@ -175,46 +91,41 @@ def _load_keras(results: Results) -> Any:
     return load_keras(path)
 
 
-def _write_plots(folder: Path, charts: Sequence[Chart]) -> None:
-    """Write the charts as PNG, and take away those of an earlier benchmark that had more."""
-    prepare_directory(folder)
-    for chart in charts:
-        write_bytes(folder / f"{chart.name}.png", chart.png)
-    names = {chart.name for chart in charts}
-    for path in folder.glob("*.png"):
-        if _CHART_NAME.fullmatch(path.stem) and path.stem not in names:
-            path.unlink()
-
-
-_CHART_NAME = re.compile(
-    r"(accuracy|latency|stages|threads|confusion)_\d+|confusion|devices|reliability|training_curves"
-)
-
-
-def render_page(
-    results: Results, charts: Charts, gallery: Gallery, plots_folder: str = "report"
-) -> str:
+def render_page(results: Results, gallery: Gallery, epochs: Sequence[Epoch]) -> str:
     """The page's HTML, with nothing outside it.
 
     Args:
         results: of the benchmark.
-        charts: from `draw_charts`.
         gallery: from `make_gallery`.
-        plots_folder: name of the folder beside the page that has the charts as PNG.
+        epochs: of the training; empty where there is no record of it.
     """
     import jinja2
 
+    start, end = _scale(results)
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_beside), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+        loader=jinja2.FunctionLoader(_beside),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     environment.filters |= {
-        "ms": spell_ms, "percent": percent, "data_uri": _data_uri, "shown": _shown,
-        "clip": clip, "unbroken": _unbroken,
-    }  # fmt: skip
+        "ms": spell_ms,
+        "p_value": _p,
+        "place": lambda share: round(100 * (share - start) / (end - start), 2),
+        "percent": percent,
+        "data_uri": _data_uri,
+        "shown": _shown,
+        "clip": clip,
+        "unbroken": _unbroken,
+    }
     page = environment.get_template("report.html.j2").render(
         results=results,
-        charts=charts,
+        accuracy_charts=[plot_accuracy(results, place) for place in range(len(reached(results)))],
+        confusion=plot_confusions(results),
+        mistakes=_mistakes(results),
+        reliability=plot_reliability(results),
+        training=plot_training(epochs) if epochs else None,
         gallery=gallery,
         verdict=verdict(results),
         details=details(results),
@@ -222,8 +133,7 @@ def render_page(
         names=short_names(results.variants),
         devices=reached(results),
         unreached=[device for device in results.devices if device.failure],
-        rows=_rows(results),
-        scale=_scale(results),
+        scale=(start, end),
         classes=_classes(results),
         run_of=run_of,
         machine_name=machine_name,
@@ -234,9 +144,7 @@ def render_page(
         heading=lambda device: _heading(results, device),
         kind="drawings" if results.data.drawn else "photos",
         nothing=NOTHING,
-        over_time=_over_time,
-        throttling=_throttling,
-        plots_folder=plots_folder,
+        conditions=[spell_conditions(results, device) for device in reached(results)],
         css=_beside("report.css"),
     )
     # File names in no known encoding have lone surrogates, which UTF-8 cannot carry.
@@ -260,85 +168,15 @@ def _data_uri(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-def _shown(value: float | None, digits: int = 0) -> str:
+def _shown(value: float | None) -> str:
     """A number, or a dash where there is none."""
-    return NOTHING if value is None else f"{value:,.{digits}f}"
-
-
-def _over_time(readings: Sequence[Reading], field: str, unit: str, digits: int = 0) -> str:
-    """The range of a figure's readings, as `1,500 to 1,800 MHz`; empty where unreadable."""
-    values = [value for one in readings if (value := getattr(one, field)) is not None]
-    if not values:
-        return ""
-    low, high = _shown(min(values), digits), _shown(max(values), digits)
-    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
-
-
-def _throttling(readings: Sequence[Reading]) -> str:
-    """What held the clock down at any time."""
-    known = [one.throttled for one in readings if one.throttled is not None]
-    causes = sorted({cause for one in known for cause in one})
-    return ", ".join(causes) or ("none" if known else "not readable")
+    return NOTHING if value is None else f"{value:,.0f}"
 
 
 def _heading(results: Results, device: Device) -> str:
     """The heading of a device's times, which names it where there is more than one."""
     several = len(reached(results)) > 1
     return f"{clip(device.name, 20)}, invoke ms" if several else "invoke, ms"
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One variant in the table of accuracy; places are percent of the interval's scale."""
-
-    name: str
-    file: str
-    chosen: bool
-    megabytes: str
-    correct: int
-    total: int
-    share: str
-    interval: str
-    left: float
-    width: float
-    dot: float
-    agreement: str
-    changes: str
-    p: str
-    calibration: str
-
-
-def _rows(results: Results) -> list[_Row]:
-    """The table of accuracy."""
-    names, chosen, (start, end) = short_names(results.variants), choose(results), _scale(results)
-    rows = []
-    for variant in results.variants:
-        accuracy, against = variant.accuracy, variant.accuracy.against
-        share = accuracy.correct / accuracy.total
-        low, high, dot = (
-            100 * (value - start) / (end - start)
-            for value in (accuracy.interval.low, accuracy.interval.high, share)
-        )
-        rows.append(
-            _Row(
-                name=names[variant.name],
-                file=variant.name,
-                chosen=variant is chosen,
-                megabytes=f"{variant.size_bytes / 1e6:.1f}",
-                correct=accuracy.correct,
-                total=accuracy.total,
-                share=percent(share),
-                interval=f"{percent(accuracy.interval.low)} to {percent(accuracy.interval.high)}",
-                left=round(low, 2),
-                width=round(high - low, 2),
-                dot=round(dot, 2),
-                agreement=percent(against.agreement) if against else NOTHING,
-                changes=f"+{against.gained} \N{MINUS SIGN}{against.lost}" if against else NOTHING,
-                p=_p(against.p) if against else NOTHING,
-                calibration=percent(accuracy.calibration_error),
-            )
-        )
-    return rows
 
 
 def _p(value: float) -> str:
@@ -369,3 +207,10 @@ def _classes(results: Results) -> _Classes:
         figures = tuple(sorted(with_photos, key=lambda one: one.recall or 0)[:MOST_CLASSES_LISTED])
     name = short_names(results.variants)[variant.name]
     return _Classes(name, figures, len(variant.accuracy.classes))
+
+
+def _mistakes(results: Results) -> list[tuple[int, str, str]]:
+    """Photos, true class and prediction of the most frequent mistakes of the variant to take."""
+    variant, labels = choose(results) or results.variants[0], results.data.labels
+    ranked = rank_mistakes(np.array(variant.accuracy.confusion))[:MOST_MISTAKES_LISTED]
+    return [(photos, labels[row], labels[column]) for photos, row, column in ranked]

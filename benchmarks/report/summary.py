@@ -34,7 +34,7 @@ NOTHING = "\N{EN DASH}"
 
 
 def short_names(variants: Sequence[Variant]) -> dict[str, str]:
-    """A short name for each variant, by its name: `int8`, `Keras`, `Keras predict`.
+    """A short name for each variant, by its name: `int8`, `Keras`.
 
     Where two would share one, both keep their file's name.
     """
@@ -44,9 +44,8 @@ def short_names(variants: Sequence[Variant]) -> dict[str, str]:
 
 
 def _short_name(variant: Variant) -> str:
-    stem = variant.file.rsplit(".", 1)[0]
-    name = "Keras" if variant.format == "keras" else stem.removeprefix("model_")
-    return f"{name} predict" if variant.engine == "keras-predict" else name
+    stem = variant.name.rsplit(".", 1)[0]
+    return "Keras" if variant.format == "keras" else stem.removeprefix("model_")
 
 
 def run_of(device: Device, name: str | None) -> Run | None:
@@ -63,14 +62,12 @@ def choose(results: Results) -> Variant | None:
     """The variant to take: int8, unless it is shown to lose accuracy.
 
     Then it is the fastest of those that are not shown to lose any, by the device that was named
-    last; where all are, the one that loses least. The runner's own way of running a file goes
-    before other engines.
+    last; where all are, the one that loses least.
 
     Returns:
         None when there is nothing but Keras.
     """
     models = [variant for variant in results.variants if variant.format != "keras"]
-    models = [variant for variant in models if variant.engine == "tflite"] or models
     if not models:
         return None
     equal = [variant for variant in models if not loses(variant)]

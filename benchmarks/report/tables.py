@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgebee.benchmarks.measure.devices import Device, Run
@@ -18,7 +17,7 @@ __all__ = ["Table", "print_tables", "tables", "to_markdown"]
 NOTHING = "-"
 
 _LONGEST_NAME = 20
-_WIDE_ONLY = frozenset({"agreement", "calibration error", "min", "photos/s", "load", "cold start"})
+_WIDE_ONLY = frozenset({"agreement", "calibration error", "load", "cold start"})
 """Columns that a terminal of 80 characters has no room for."""
 
 _WIDEST = 1000
@@ -41,7 +40,7 @@ class Table:
 
 
 def tables(results: Results, *, wide: bool = True) -> list[Table]:
-    """Accuracy, the latency on each machine, and other numbers of threads.
+    """Accuracy, and the latency on each machine.
 
     Args:
         results: of the benchmark.
@@ -51,12 +50,7 @@ def tables(results: Results, *, wide: bool = True) -> list[Table]:
     reached = [device for device in results.devices if device.runs]
     shown = [_accuracy_table(results, names)]
     shown += [_speed_table(device, names) for device in reached]
-    if not wide:
-        return [table.without(_WIDE_ONLY) for table in shown]
-    if len(reached) > 1:
-        shown.append(_side_by_side(results, reached, names))
-    swept = [device for device in reached if any(len(r.threads_sweep) > 1 for r in device.runs)]
-    return shown + [_threads_table(device, names) for device in swept]
+    return shown if wide else [table.without(_WIDE_ONLY) for table in shown]
 
 
 def _accuracy_table(results: Results, names: dict[str, str]) -> Table:
@@ -104,9 +98,7 @@ def _speed_table(device: Device, names: dict[str, str]) -> Table:
         "resize",
         "invoke",
         "p95",
-        "min",
         "total",
-        "photos/s",
         "x faster",
         "load",
         "cold start",
@@ -130,9 +122,7 @@ def _speed_row(run: Run, name: str) -> tuple[str, ...]:
         spell_ms(latency.resize),
         spell_ms(latency.invoke),
         spell_ms(latency.invoke, latency.invoke.p95),
-        spell_ms(latency.invoke, latency.invoke.min),
         spell_ms(latency.whole),
-        f"{run.throughput:.0f}",
         spell_faster(run),
         f"{run.load_ms:.0f}",
         f"{run.cold_start_ms:.0f}",
@@ -148,31 +138,6 @@ def spell_faster(run: Run) -> str:
     if f"{slow:.1f}" == f"{fast:.1f}":
         return f"{1 / run.ratio.median:.1f}"
     return f"{1 / run.ratio.median:.1f} ({slow:.1f}-{fast:.1f})"
-
-
-def _side_by_side(results: Results, devices: Sequence[Device], names: dict[str, str]) -> Table:
-    """A column for each machine: a photo's whole time."""
-    by_device = [{run.variant: run for run in device.runs} for device in devices]
-    rows = []
-    for variant in results.variants:
-        runs = [runs.get(variant.name) for runs in by_device]
-        cells = (spell_ms(run.latency.whole) if run else NOTHING for run in runs)
-        rows.append((names[variant.name], *cells))
-    headings = ("model", *(_titled(device) for device in devices))
-    return Table("file to scores: milliseconds a photo, medians", headings, tuple(rows))
-
-
-def _threads_table(device: Device, names: dict[str, str]) -> Table:
-    """Invoking with other numbers of threads."""
-    swept = [run for run in device.runs if run.threads_sweep]
-    counts = sorted({one.threads for run in swept for one in run.threads_sweep})
-    rows = []
-    for run in swept:
-        by_count = {one.threads: one.invoke for one in run.threads_sweep}
-        cells = (spell_ms(by_count[n]) if n in by_count else NOTHING for n in counts)
-        rows.append((names.get(run.variant, run.variant), *cells))
-    headings = ("invoke with", *(f"{n} thread{'s' if n > 1 else ''}" for n in counts))
-    return Table(f"{_titled(device)}: milliseconds, medians", headings, tuple(rows))
 
 
 def _conditions(results: Results) -> list[str]:

@@ -14,18 +14,24 @@ from edgebee.console import log
     "--data", default="hymenoptera", show_default=True, help="hymenoptera, sample or a folder."
 )
 @click.option(
-    "--part", type=click.Choice(["train", "validation"]), default="train", show_default=True,
+    "--part",
+    type=click.Choice(["train", "validation"]),
+    default="train",
+    show_default=True,
     help="Photos to learn from. Measure the result on others only.",
-)  # fmt: skip
+)
 @click.option(
     "--epochs", type=click.IntRange(min=0), help="How often each photo is shown. [default: 16]"
 )
 @click.option("--image-size", default=224, show_default=True, type=click.IntRange(min=32))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option(
-    "--output", default="distilled.weights.h5", show_default=True,
-    type=click.Path(dir_okay=False, path_type=Path), help="A file for `edgebee train --weights`.",
-)  # fmt: skip
+    "--output",
+    default="distilled.weights.h5",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file for `edgebee train --weights`.",
+)
 def distill(
     data: str, part: str, epochs: int | None, image_size: int, seed: int, output: Path
 ) -> None:

@@ -22,9 +22,13 @@ __all__ = ["settings"]
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(min=2))
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option(
-    "--try", "trials", multiple=True, default=("",), metavar="OPTIONS",
+    "--try",
+    "trials",
+    multiple=True,
+    default=("",),
+    metavar="OPTIONS",
     help="Options of `edgebee train` to try, in quotes (repeatable), as '--augmentations 6'.",
-)  # fmt: skip
+)
 def settings(data: str, folds: int, repeats: int, trials: tuple[str, ...]) -> None:
     """Compare settings by cross-validation within the training photos.
 

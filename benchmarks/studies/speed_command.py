@@ -27,18 +27,23 @@ MEMORY_MB, GROWTH_MB = 80, 5
 
 @click.command("speed")
 @click.option(
-    "--model", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--model",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="int8 model [default: as `edgebee classify`]",
-)  # fmt: skip
+)
 @click.option(
-    "--float-model", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--float-model",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="float32 model of the usual way [default: an untrained one, made for it]",
-)  # fmt: skip
+)
 @click.option("--rounds", default=30, show_default=True, type=click.IntRange(min=3))
 @click.option(
-    "--predictions", default=10_000, show_default=True, type=click.IntRange(min=100),
+    "--predictions",
+    default=10_000,
+    show_default=True,
+    type=click.IntRange(min=100),
     help="How many to watch the memory over.",
-)  # fmt: skip
+)
 @click.pass_context
 def speed(
     ctx: click.Context, model: Path | None, float_model: Path | None, rounds: int, predictions: int

@@ -83,10 +83,13 @@ def binomial_p(correct: int, total: int, share: float) -> float:
     if share in (0.0, 1.0):
         return 1.0
     logs = (
-        math.lgamma(total + 1) - math.lgamma(hits + 1) - math.lgamma(total - hits + 1)
-        + hits * math.log(share) + (total - hits) * math.log1p(-share)
+        math.lgamma(total + 1)
+        - math.lgamma(hits + 1)
+        - math.lgamma(total - hits + 1)
+        + hits * math.log(share)
+        + (total - hits) * math.log1p(-share)
         for hits in range(correct, total + 1)
-    )  # fmt: skip
+    )
     return min(1.0, sum(map(math.exp, logs)))
 
 
@@ -215,14 +218,14 @@ class ReliabilityBin:
         high: upper end.
         photos: how many; empty bins are listed too.
         score: mean best score; null when empty.
-        right: share that is correct; null when empty.
+        accuracy: share that is correct; null when empty.
     """
 
     low: float
     high: float
     photos: int
     score: float | None
-    right: float | None
+    accuracy: float | None
 
 
 def reliability_bins(scores: Scores, classes: Classes) -> tuple[ReliabilityBin, ...]:
@@ -248,7 +251,7 @@ def reliability_bins(scores: Scores, classes: Classes) -> tuple[ReliabilityBin, 
                 high=(place + 1) / CALIBRATION_BINS,
                 photos=photos,
                 score=float(best[inside].mean()) if photos else None,
-                right=float(correct[inside].mean()) if photos else None,
+                accuracy=float(correct[inside].mean()) if photos else None,
             )
         )
     return tuple(bins)
@@ -267,9 +270,9 @@ def expected_calibration_error(scores: Scores, classes: Classes) -> float:
         0 (calibrated) to 1.
     """
     gaps = (
-        one.photos * abs(one.score - one.right)
+        one.photos * abs(one.score - one.accuracy)
         for one in reliability_bins(scores, classes)
-        if one.score is not None and one.right is not None
+        if one.score is not None and one.accuracy is not None
     )
     return sum(gaps) / len(classes)
 

@@ -11,7 +11,15 @@ from examples import make_device, make_run  # beside this file
 from PIL import Image
 
 from edgebee.benchmarks.measure.accuracy import measure_accuracy
-from edgebee.benchmarks.measure.results import Data, Photo, Results, Settings, Variant
+from edgebee.benchmarks.measure.results import (
+    FORMAT_VERSION,
+    Data,
+    Photo,
+    Results,
+    Settings,
+    Variant,
+)
+from edgebee.run import Epoch
 
 NASTY = '<img src=x onerror="boom()">&amp;"\'$x_1$ {{ 7*7 }}'
 """A label and file name that is HTML, matplotlib's mathematics and a template at once."""
@@ -65,7 +73,7 @@ def make_big(
         against = None if is_keras or not keras else reference
         made.append(
             Variant(
-                name=file, file=file, format=format_, engine="keras" if is_keras else "tflite",
+                name=file, format=format_,
                 size_bytes=9_000_000 // (number + 1), sha256="0" * 64,
                 scores=tuple(tuple(row) for row in scores.tolist()),
                 accuracy=measure_accuracy(scores, truth, names, against),
@@ -86,14 +94,13 @@ def make_big(
     return Results(
         edgebee="0.1.0",
         date="2026-11-25T02:00:00+00:00",
-        data=Data("insects", "/photos", str(folder), False, names, shown, ()),
+        data=Data("insects", str(folder), False, names, shown, ()),
         settings=Settings(rounds=3, photos_a_round=4, threads=2),
         reference="model.keras" if keras else None,
         variants=tuple(made),
         devices=tuple(machines),
-        history=None,
-        format_version=1,
         artifacts=str(folder),
+        format_version=FORMAT_VERSION,
     )
 
 
@@ -112,13 +119,17 @@ def with_failure(results: Results) -> Results:
     return replace(results, devices=(*results.devices[:-1], last))
 
 
-def history() -> dict[str, object]:
-    """The part of a `history.json` that the page shows."""
-    return {
-        "epochs": [
-            {"epoch": epoch, "phase": "feature_extraction" if epoch < 4 else "fine_tuning",
-             "loss": 1 / epoch, "accuracy": 1 - 0.4 / epoch, "val_loss": 1.2 / epoch,
-             "val_accuracy": 1 - 0.5 / epoch, "seconds": 1.0}
-            for epoch in range(1, 7)
-        ]
-    }  # fmt: skip
+def epochs() -> list[Epoch]:
+    """The part of a training's record that the page shows."""
+    return [
+        Epoch(
+            epoch=number,
+            phase="feature_extraction" if number < 4 else "fine_tuning",
+            loss=1 / number,
+            accuracy=1 - 0.4 / number,
+            val_loss=1.2 / number,
+            val_accuracy=1 - 0.5 / number,
+            seconds=1.0,
+        )
+        for number in range(1, 7)
+    ]

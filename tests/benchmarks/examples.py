@@ -5,14 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgebee.benchmarks.measure.accuracy import measure_accuracy
-from edgebee.benchmarks.measure.devices import Conditions, Device, Reading, Round, Run, ThreadTiming
-from edgebee.benchmarks.measure.latency import (
-    compare_rounds,
-    is_noisy,
-    summarise,
-    summarise_rounds,
-    throughput,
-)
+from edgebee.benchmarks.measure.devices import Conditions, Device, Reading, Round, Run
+from edgebee.benchmarks.measure.latency import compare_rounds, is_noisy, summarise_rounds
 from edgebee.benchmarks.measure.results import (
     FORMAT_VERSION,
     Data,
@@ -33,9 +27,7 @@ def make_variant(name: str, wrong: int, reference: np.ndarray | None) -> tuple[V
     scores[:wrong] = 1 - scores[:wrong]
     variant = Variant(
         name=name,
-        file=name,
         format="keras" if name.endswith(".keras") else name[6:].partition(".")[0],
-        engine="keras" if name.endswith(".keras") else "tflite",
         size_bytes=2_730_000,
         sha256="0" * 64,
         scores=tuple(tuple(row) for row in scores.tolist()),
@@ -67,18 +59,12 @@ def make_run(
         load_ms=20.0,
         cold_start_ms=250.0,
         peak_memory_mb=60.0,
-        warm_up=10,
         latency=summarise_rounds(own),
-        throughput=throughput(own),
         ratio=None if reference_ms is None else compare_rounds(own, rounds(reference_ms)),
         rounds=own,
-        threads_sweep=(
-            ThreadTiming(1, summarise([[invoke_ms * 1.5]] * 3)),
-            ThreadTiming(2, summarise([[invoke_ms]] * 3)),
-        ) if name.endswith(".tflite") else (),
-        answers=None if at_home else 4,
-        same_answers=None if at_home else 4,
-    )  # fmt: skip
+        compared=None if at_home else 4,
+        same_predictions=None if at_home else 4,
+    )
 
 
 def make_device(name: str, runs: tuple[Run, ...], failure: str | None = None) -> Device:
@@ -122,11 +108,11 @@ def make_results(
     return Results(
         edgebee="0.1.0",
         date="2026-11-25T02:00:00+00:00",
-        data=Data("insects", "/photos", "/photos", False, LABELS, photos, ()),
+        data=Data("insects", "/photos", False, LABELS, photos, ()),
         settings=Settings(rounds=3, photos_a_round=4, threads=2),
         reference="model.keras",
         variants=(keras, int8),
         devices=(here, there),
-        history="history.json",
+        artifacts="/artifacts",
         format_version=FORMAT_VERSION,
     )

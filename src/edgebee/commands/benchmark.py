@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgebee.console import ProgressBars, log, show_log_records
+from edgebee.console import GroupedCommand, ProgressBars, log, show_log_records
 
 if TYPE_CHECKING:
     from edgebee.benchmarks.measure.plan import DeviceAddress, Plan
@@ -37,53 +37,111 @@ def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> No
         ctx.exit()
 
 
-@click.command("benchmark", short_help="Measure accuracy and latency against Keras.")
+_GROUPS = {
+    "Measuring": ("data", "threads", "rounds", "photos"),
+    "Devices": ("devices", "ssh_options"),
+    "Comparing with an earlier benchmark": ("baseline", "max_slowdown", "max_drop"),
+    "Output": ("wide", "markdown", "schema"),
+}
+
+
+@click.command(
+    "benchmark",
+    cls=GroupedCommand,
+    groups=_GROUPS,
+    short_help="Measure accuracy and latency against Keras.",
+)
 @click.argument("folder", default="artifacts", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--data", help="Photos to measure on; default: those the model was trained on.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads for the models; default: all cores."
+    "--data",
+    show_default="those the model was trained on",
+    help="Photos to measure on: hymenoptera, sample or a folder.",
 )
 @click.option(
-    "--rounds", default=5, show_default=True, type=click.IntRange(min=1),
+    "--threads",
+    type=click.IntRange(min=1),
+    show_default="all cores",
+    help="Threads for the models; no more than there are cores are used.",
+)
+@click.option(
+    "--rounds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=1),
     help="Rounds; in each, every model is timed once.",
-)  # fmt: skip
+)
 @click.option(
-    "--photos", default=24, show_default=True, type=click.IntRange(min=1),
+    "--photos",
+    default=24,
+    show_default=True,
+    type=click.IntRange(min=1),
     help="Photos timed in a round and copied to devices; accuracy always takes all.",
-)  # fmt: skip
+)
 @click.option(
-    "--device", "devices", multiple=True, metavar="[USER@]HOST[:FOLDER]", callback=_parse_devices,
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="[USER@]HOST[:FOLDER]",
+    callback=_parse_devices,
+    show_default="this machine alone",
     help="Measure there too (repeatable); `edgebee deploy` must have been there. FOLDER as with "
     "`deploy --to`.",
-)  # fmt: skip
+)
 @click.option(
-    "-o", "--ssh-option", "ssh_options", multiple=True, help="As for ssh -o (repeatable)."
-)  # fmt: skip
+    "-o",
+    "--ssh-option",
+    "ssh_options",
+    multiple=True,
+    show_default="those of ~/.ssh/config",
+    help="As for ssh -o (repeatable).",
+)
 @click.option(
-    "--baseline", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--baseline",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    show_default="none",
     help="An earlier benchmark.json; exit 1 if this one is worse.",
-)  # fmt: skip
+)
 @click.option(
-    "--max-slowdown", default=1.2, show_default=True, type=click.FloatRange(min=0),
+    "--max-slowdown",
+    default=1.2,
+    show_default=True,
+    type=click.FloatRange(min=0),
     help="With --baseline: times as long against the same run's reference, in every round.",
-)  # fmt: skip
+)
 @click.option(
-    "--max-drop", default=1.0, show_default=True, type=click.FloatRange(min=0),
+    "--max-drop",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
     help="With --baseline: percentage points of accuracy.",
-)  # fmt: skip
+)
 @click.option("--wide", is_flag=True, help="Print all columns, not only those that fit 80.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
 @click.option(
-    "--schema", is_flag=True, is_eager=True, expose_value=False, callback=_print_schema,
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
     help="Print the JSON Schema of benchmark.json.",
-)  # fmt: skip
+)
 @click.pass_context
 def command(
-    ctx: click.Context, *, folder: Path, data: str | None, threads: int | None, rounds: int,
-    photos: int, devices: tuple[DeviceAddress, ...], ssh_options: tuple[str, ...],
-    baseline: Path | None, max_slowdown: float, max_drop: float, wide: bool,
+    ctx: click.Context,
+    *,
+    folder: Path,
+    data: str | None,
+    threads: int | None,
+    rounds: int,
+    photos: int,
+    devices: tuple[DeviceAddress, ...],
+    ssh_options: tuple[str, ...],
+    baseline: Path | None,
+    max_slowdown: float,
+    max_drop: float,
+    wide: bool,
     markdown: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Measure model.keras and every .tflite in FOLDER on the same validation photos.
 
     \b
@@ -121,7 +179,7 @@ def run(folder: Path, *, data: str | None = None) -> Path | None:
     """
     from edgebee.benchmarks.measure.plan import Plan
 
-    plan = Plan(rounds=3, photos=8, predict=False, sweep=False)
+    plan = Plan(rounds=3, photos=8)
     return _next_file(folder, measure_folder(folder, plan, data=data))
 
 
@@ -170,7 +228,7 @@ def _say(results: Results, folder: Path) -> None:
 
 
 def _next_file(folder: Path, results: Results) -> Path | None:
-    names = [variant.file for variant in results.variants if variant.format != "keras"]
+    names = [variant.name for variant in results.variants if variant.format != "keras"]
     chosen = "model_int8.tflite" if "model_int8.tflite" in names else next(iter(names), None)
     return folder / chosen if chosen else None
 

@@ -9,9 +9,12 @@ import click
 
 @click.command("demo", short_help="Everything in a minute or two, without network or photos.")
 @click.option(
-    "--output", default="artifacts", show_default=True, help="Folder for the results.",
+    "--output",
+    default="artifacts",
+    show_default=True,
+    help="Folder for the results.",
     type=click.Path(file_okay=False, path_type=Path),
-)  # fmt: skip
+)
 @click.pass_context
 def command(ctx: click.Context, *, output: Path) -> None:
     """Train, convert, benchmark and classify, on drawings of ants and bees.

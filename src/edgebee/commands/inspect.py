@@ -24,9 +24,11 @@ _LONGEST_VALUE = 300
 @click.command("inspect", short_help="Show what is inside a .tflite file.")
 @click.argument("model", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--all", "everything", is_flag=True,
+    "--all",
+    "everything",
+    is_flag=True,
     help="Show operators, hashes, metadata and the whole manifest too.",
-)  # fmt: skip
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.pass_context
 def command(ctx: click.Context, *, model: Path, everything: bool, as_json: bool) -> None:

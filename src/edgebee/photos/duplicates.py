@@ -182,9 +182,11 @@ def _near_pairs(signatures: Signatures) -> list[tuple[int, int, float]]:
         for start in range(0, photos, size):
             block, after = slice(start, min(start + size, photos)), slice(start, stop)
             ones, others, alike = _agreeing(
-                _turned(coarse[block], position), coarse[after],
-                _turned(fine[block], position), fine[after],
-            )  # fmt: skip
+                _turned(coarse[block], position),
+                coarse[after],
+                _turned(fine[block], position),
+                fine[after],
+            )
             pairs = np.sort([start + ones, (start + others) % photos], axis=0).T.tolist()
             for (one, other), correlation in zip(pairs, alike.tolist(), strict=True):
                 if one != other:

@@ -53,8 +53,18 @@ _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange width and
 _TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 # What Pillow raises for files that are corrupted behind their first bytes.
 _HEADER_FAULTS = (
-    OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
-    EOFError, MemoryError, struct.error, Image.DecompressionBombError)  # fmt: skip
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,22 @@ is for validation where there is no other."""
 
 SYSTEM_FOLDERS = frozenset(
     {
-        "#recycle", "#snapshot", "$recycle.bin", "@eadir", "@recently-snapshot", "@recycle",
-        "@sharebin", "@tmp", "__macosx", "__pycache__", "found.000", "lost+found", "recycler",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "@eadir",
+        "@recently-snapshot",
+        "@recycle",
+        "@sharebin",
+        "@tmp",
+        "__macosx",
+        "__pycache__",
+        "found.000",
+        "lost+found",
+        "recycler",
         "system volume information",
     }
-)  # fmt: skip
+)
 """What systems, network storage and zip programs leave beside photos, in lower case.
 
 Hidden ones, as `.Trashes` and `.ipynb_checkpoints`, are known by their dot."""

@@ -21,8 +21,16 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from edgebee.errors import DataError
 
-__all__ = ["DRAWINGS_VERSION", "JPEG_QUALITY", "LABELS", "SIZES_PX", "TRAINING_PER_CLASS",
-           "VALIDATION_PER_CLASS", "draw_photo", "draw_sample"]  # fmt: skip
+__all__ = [
+    "DRAWINGS_VERSION",
+    "JPEG_QUALITY",
+    "LABELS",
+    "SIZES_PX",
+    "TRAINING_PER_CLASS",
+    "VALIDATION_PER_CLASS",
+    "draw_photo",
+    "draw_sample",
+]
 
 DRAWINGS_VERSION = 2
 """Raised whenever the same seed gives other drawings, so that a kept set is drawn again."""
@@ -44,15 +52,24 @@ Point: TypeAlias = tuple[float, float]
 
 # The darkest and the lightest colour of a background: soils, sand, stone, wood, leaves, grass, sky.
 GROUNDS: tuple[tuple[Colour, Colour], ...] = (
-    ((58, 40, 28), (138, 104, 74)), ((176, 150, 108), (232, 212, 172)),
-    ((126, 124, 122), (196, 194, 190)), ((110, 62, 40), (190, 128, 88)),
-    ((120, 78, 44), (204, 154, 100)), ((40, 84, 34), (112, 164, 70)),
-    ((76, 110, 44), (170, 196, 92)), ((96, 84, 36), (196, 166, 84)),
-    ((110, 160, 212), (226, 234, 240)), ((206, 202, 192), (236, 232, 224)),
-)  # fmt: skip
+    ((58, 40, 28), (138, 104, 74)),
+    ((176, 150, 108), (232, 212, 172)),
+    ((126, 124, 122), (196, 194, 190)),
+    ((110, 62, 40), (190, 128, 88)),
+    ((120, 78, 44), (204, 154, 100)),
+    ((40, 84, 34), (112, 164, 70)),
+    ((76, 110, 44), (170, 196, 92)),
+    ((96, 84, 36), (196, 166, 84)),
+    ((110, 160, 212), (226, 234, 240)),
+    ((206, 202, 192), (236, 232, 224)),
+)
 PETALS: tuple[Colour, ...] = (
-    (246, 240, 236), (240, 196, 60), (206, 110, 190), (150, 110, 206), (226, 84, 84),
-)  # fmt: skip
+    (246, 240, 236),
+    (240, 196, 60),
+    (206, 110, 190),
+    (150, 110, 206),
+    (226, 84, 84),
+)
 # Front, back and bands of an ant; fur, abdomen and bands of a bee.
 COATS: dict[str, tuple[tuple[Colour, Colour, Colour], ...]] = {
     "ants": (

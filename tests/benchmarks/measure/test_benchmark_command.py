@@ -9,7 +9,6 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 import edgebee.edge.classify
@@ -22,7 +21,7 @@ from short_run import PHOTOS, ROUNDS, SHORT  # beside this file
 from edgebee.benchmarks.measure.results_file import json_schema, read_results, to_json
 from edgebee.benchmarks.report.summary import short_names, verdict
 
-NAMES = ["model.keras", "model.keras (predict)"] + [
+NAMES = ["model.keras"] + [
     f"model_{format_}.tflite" for format_ in ("float32", "float16", "dynamic", "int8")
 ]
 STALE = "model_float16.tflite"
@@ -58,11 +57,10 @@ def test_every_model_of_the_folder_is_in_it_keras_first(measured):
     _, results, folder = measured
     variants = results.variants
     assert sorted(variant.name for variant in variants) == sorted(NAMES)
-    assert [variant.engine for variant in variants[:2]] == ["keras", "keras-predict"]
-    assert results.reference == "model.keras"
+    assert results.reference == variants[0].name == "model.keras"
     for variant in variants:
-        assert variant.size_bytes == (folder / variant.file).stat().st_size
-        assert variant.format in {"keras", variant.file.removesuffix(".tflite").split("_")[-1]}
+        assert variant.size_bytes == (folder / variant.name).stat().st_size
+        assert variant.format in {"keras", variant.name.removesuffix(".tflite").split("_")[-1]}
 
 
 def test_numbers_are_possible_ones(measured):
@@ -78,9 +76,7 @@ def test_numbers_are_possible_ones(measured):
         assert len(run.rounds) == ROUNDS
         assert {len(one.invoke) for one in run.rounds} == {PHOTOS}
         for stage in vars(run.latency).values():
-            assert 0 < stage.min <= stage.p50 <= stage.p95
-        # The first answer, and three before each round.
-        assert run.warm_up == 1 + 3 * ROUNDS
+            assert 0 < stage.p50 <= stage.p95
         assert 0 < run.load_ms < run.cold_start_ms
 
 
@@ -108,20 +104,15 @@ def test_more_threads_than_cores_are_never_used(measured):
     done, results, _ = measured
     assert results.settings.threads == available_cpus()
     assert {run.threads for run in results.devices[0].runs} == {available_cpus()}
-    for run in results.devices[0].runs:
-        assert all(swept.threads <= available_cpus() for swept in run.threads_sweep)
     assert f"{available_cpus()} thread" in done.err
 
 
 def test_keras_gets_right_what_training_said(measured, artifacts):
     _, results, _ = measured
-    traced, predicted = results.variants[:2]
     history = json.loads((artifacts / "history.json").read_text())
-    for variant in (traced, predicted):
-        # One photo may lie on the edge: training asks in batches, the benchmark one by one.
-        assert abs(variant.accuracy.correct - history["validation"]["correct"]) <= 1
-    # The same weights: float32 adds up in another order, no more.
-    assert np.allclose(traced.scores, predicted.scores, atol=1e-4)
+    # One photo may lie on the edge: training asks in batches, the benchmark one by one.
+    correct = results.variant("model.keras").accuracy.correct
+    assert abs(correct - history["validation"]["correct"]) <= 1
 
 
 def test_int8_count_is_that_of_the_lone_runner(measured, tmp_path):
@@ -147,12 +138,11 @@ def test_int8_count_is_that_of_the_lone_runner(measured, tmp_path):
 # ------------------------------------------------------------------ the page
 
 
-def test_the_page_and_its_charts_lie_beside_the_results(measured):
+def test_the_page_lies_beside_the_results(measured):
     _, results, folder = measured
     page = (folder / "report.html").read_text()
     assert f"<h1>{verdict(results)}</h1>" in page.replace("\N{NO-BREAK SPACE}", " ")
-    charts = {path.name for path in (folder / "report").iterdir()}
-    assert {"accuracy_0.png", "reliability.png", "training_curves.png"} <= charts
+    assert "Training curves" in page
 
 
 # ------------------------------------------------------------------ what it says

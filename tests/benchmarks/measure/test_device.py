@@ -109,9 +109,8 @@ def test_a_device_is_a_column_beside_this_machine(benchmark_with, device):
         for one in run.rounds:
             assert len(one.decode) == len(one.resize) == len(one.invoke) == 4
             assert min(*one.decode, *one.resize, *one.invoke) > 0
-        assert run.threads_sweep
         # The same file and runtime: the same label for every photo.
-        assert (run.answers, run.same_answers) == (4, 4)
+        assert (run.compared, run.same_predictions) == (4, 4)
     assert there.conditions is not None
     assert there.conditions.versions["numpy"] == np.__version__
     assert len(there.conditions.readings) == 3  # before, and after each round
@@ -132,7 +131,7 @@ def test_a_device_that_is_switched_off_costs_nothing_of_what_was_measured(benchm
         "bee: does not let ssh in; enable it there: sudo raspi-config, Interface"
     )
     assert (there.runs, there.conditions) == ((), None)
-    assert "this machine: milliseconds" in done.out
+    assert ": milliseconds a photo" in done.out
 
 
 @pytest.fixture
@@ -145,7 +144,7 @@ def subject(photos, tmp_path):
     return Subject(
         folder=tmp_path,
         files=files,
-        data=Data("photos", str(photos), str(photos), False, LABELS, (), ()),
+        data=Data("photos", str(photos), False, LABELS, (), ()),
         paths=paths,
         classes=tuple(LABELS.index(path.parent.name) for path in paths),
     )
@@ -157,7 +156,7 @@ def measured_there(subject, device):
 
     def measure(text="bee"):
         address = DeviceAddress.parse(text)
-        plan = Plan(threads=1, rounds=2, photos=4, sweep=False, ssh_options=device.options)
+        plan = Plan(threads=1, rounds=2, photos=4, ssh_options=device.options)
         there = measure_remotely(address, subject, plan, [0, 1], {}, lambda text: None)
         assert (there.name, there.url) == (address.login, text)
         assert "\n" not in there.failure
@@ -225,7 +224,7 @@ def test_a_device_that_dies_midway_keeps_what_was_measured(subject, device):
         "model_other.tflite": 1,
     }
     assert there.failure == "bee: the connection broke off; is it switched on and in this network?"
-    assert all(run.same_answers == 4 for run in there.runs)
+    assert all(run.same_predictions == 4 for run in there.runs)
 
 
 # ---------------------------------------------------------------- the part that runs there
@@ -234,7 +233,7 @@ def test_a_device_that_dies_midway_keeps_what_was_measured(subject, device):
 @pytest.fixture
 def job(subject, tmp_path):
     """A packed job of hundreds of rounds, as it is sent."""
-    described = Job("bee", "bee", ("model_int8.tflite", "x"), ("0.jpg",), 500, False, {})
+    described = Job("bee", "bee", ("model_int8.tflite", "x"), ("0.jpg",), 500, {})
     packed = io.BytesIO()
     pack_job(described, subject, [0], packed)
     return packed.getvalue()
@@ -280,7 +279,7 @@ def test_a_job_that_is_ended_leaves_nothing(job, tmp_path):
 
 
 def test_names_in_a_job_lead_nowhere_else(subject, tmp_path):
-    described = Job("bee", "bee", ("../../evil", "/x.tflite"), ("../0.jpg",), 1, False, {})
+    described = Job("bee", "bee", ("../../evil", "/x.tflite"), ("../0.jpg",), 1, {})
     packed = io.BytesIO()
     pack_job(described, subject, [0], packed)
     folder = tmp_path / "a" / "b"

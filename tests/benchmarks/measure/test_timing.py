@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from edgebee.benchmarks.measure import timing
-from edgebee.benchmarks.measure.timing import WARM_UP, Timing, measure_device, thread_counts
+from edgebee.benchmarks.measure.timing import Timing, first_choice, measure_device
 from edgebee.benchmarks.measure.workers import Worker
 
 # A probe that notes what it is asked for, each invoke of which takes as long as it is told;
@@ -17,23 +17,22 @@ from edgebee.benchmarks.measure.workers import Worker
 PROBE = """
 import json, os, sys
 name, ms, log, last = sys.argv[1], float(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-print(json.dumps({"runtime": "x 1", "threads": 1, "load_ms": 1.0, "cold_start_ms": 2.0,
-                  "sweeps": True}), flush=True)
+print(json.dumps({"runtime": "x 1", "threads": 1, "load_ms": 1.0, "cold_start_ms": 2.0}),
+      flush=True)
 rounds = 0
 for line in sys.stdin:
     asked = json.loads(line)
     with open(log, "a") as notes:
-        notes.write(f"{asked['do']} {name} {asked.get('threads', '')}".strip() + "\\n")
+        notes.write(f"{asked['do']} {name}\\n")
     if asked["do"] == "round":
         rounds += 1
         if rounds > last:
             os._exit(3)
         n = len(asked["photos"])
-        answer = {"decode": [1.0] * n, "resize": [0.5] * n, "invoke": [ms] * n, "answers": [0] * n}
-    elif asked["do"] == "memory":
-        answer = {"peak_memory_mb": 50.0}
+        answer = {"decode": [1.0] * n, "resize": [0.5] * n, "invoke": [ms] * n}
+        answer["predictions"] = [0] * n
     else:
-        answer = {"invoke": [ms] * asked["count"]}
+        answer = {"peak_memory_mb": 50.0}
     print(json.dumps(answer), flush=True)
 """
 
@@ -45,9 +44,8 @@ def measure(tmp_path, monkeypatch):
     loads = itertools.count()
     empty = {"frequency_mhz": None, "temperature_c": None, "throttled": []}
     monkeypatch.setattr(timing, "read_state", lambda: {"load": float(next(loads)), **empty})
-    monkeypatch.setattr(timing, "available_cpus", lambda: 2)
 
-    def run(probes, *, rounds=3, home=None, sweep=False, keep=lambda device: None):
+    def run(probes, *, rounds=3, home=None, keep=lambda device: None):
         with ExitStack() as running:
             timings = []
             for name, (ms, last) in probes.items():
@@ -56,7 +54,7 @@ def measure(tmp_path, monkeypatch):
                 timings.append(Timing(name, worker))
             device = measure_device(
                 "this machine", None, timings, ["1.jpg", "2.jpg"],
-                rounds=rounds, reference="a", home=home, sweep=sweep, keep=keep,
+                rounds=rounds, reference="a", home=home, keep=keep,
             )  # fmt: skip
         return device, log.read_text().split("\n")[:-1]
 
@@ -84,10 +82,8 @@ def test_what_is_said_of_a_run(measure):
     assert device.reference == "a"
     assert (a.ratio, b.ratio.median) == (None, 0.25)
     assert a.latency.whole.p50 == 5.5
-    assert b.throughput == pytest.approx(400)
-    assert a.warm_up == 1 + 3 * WARM_UP
     assert a.peak_memory_mb == 50.0
-    assert (a.answers, a.same_answers) == (None, None)
+    assert (a.compared, a.same_predictions) == (None, None)
     assert device.failure is None
 
 
@@ -117,21 +113,11 @@ def test_one_that_dies_at_once_is_only_in_the_failure(measure):
 def test_a_devices_answers_are_held_to_those_at_home(measure):
     device, _ = measure({"a": (4, ALL), "b": (1, ALL)}, home={"a": [0, 1]})
     a, b = device.runs
-    assert (a.answers, a.same_answers) == (2, 1)
-    assert (b.answers, b.same_answers) == (None, None)  # it had failed there
+    assert (a.compared, a.same_predictions) == (2, 1)
+    assert (b.compared, b.same_predictions) == (None, None)  # it had failed there
 
 
-def test_threads_are_swept_after_memory_was_read_and_in_rounds(measure):
-    device, notes = measure({"a": (4, ALL), "b": (1, ALL)}, rounds=1, sweep=True)
-    first = next(place for place, note in enumerate(notes) if note.startswith("sweep"))
-    assert not [note for note in notes[first:] if note.startswith("memory")]
-    assert notes[first : first + 4] == ["sweep a 1", "sweep b 1", "sweep a 2", "sweep b 2"]
-    assert [swept.threads for swept in device.runs[0].threads_sweep] == [1, 2]
-    assert device.runs[0].threads_sweep[0].invoke.p50 == 4
-
-
-@pytest.mark.parametrize(
-    ("cores", "counts"), [(1, [1]), (2, [1, 2]), (4, [1, 2, 4]), (6, [1, 2, 4, 6])]
-)
-def test_no_more_threads_than_cores(cores, counts):
-    assert thread_counts(cores) == counts
+def test_without_keras_times_are_held_to_float32_else_to_the_first():
+    assert first_choice(["model_int8.tflite", "model_float32.tflite"]) == "model_float32.tflite"
+    assert first_choice(["b.tflite", "a.tflite"]) == "b.tflite"
+    assert first_choice([]) is None

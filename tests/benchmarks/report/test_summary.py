@@ -112,12 +112,6 @@ def test_int8_is_taken_and_where_it_loses_the_fastest_of_those_that_do_not(tmp_p
     assert choose(replace(results, variants=(*others, worse))) is others[-1]
 
 
-def test_other_engines_are_not_taken_before_the_runner(tmp_path):
-    results = make_big(tmp_path, variants=3)
-    fast = replace(results.variants[2], engine="keras-predict")
-    assert choose(replace(results, variants=(*results.variants[:2], fast))).engine == "tflite"
-
-
 def test_keras_alone_is_described_and_not_compared(tmp_path):
     results = make_big(tmp_path, variants=1)
     assert choose(results) is None
@@ -127,11 +121,9 @@ def test_keras_alone_is_described_and_not_compared(tmp_path):
 
 def test_names_are_short_where_that_is_plain(tmp_path):
     keras, int8, other, *_ = make_big(tmp_path, variants=3).variants
-    predict = replace(keras, name="model.keras (predict)", engine="keras-predict")
-    assert list(short_names([keras, predict, int8, other]).values()) == [
-        "Keras", "Keras predict", int8.format, other.format,
-    ]  # fmt: skip
-    twin = replace(int8, name="model_float16.tflite (again)")
+    names = short_names([keras, int8, other])
+    assert list(names.values()) == ["Keras", int8.format, other.format]
+    twin = replace(int8, name=int8.name.removeprefix("model_"))
     assert list(short_names([int8, twin]).values()) == [int8.name, twin.name]
 
 

@@ -280,7 +280,7 @@ def measure_there(server, model, photo):
 
     data = Data("photos", "photos", "/", False, ("ants", "bees"), (), ())
     subject = Subject(model.parent, (model,), data, (photo,), (0,))
-    plan = Plan(threads=1, rounds=2, photos=1, sweep=False, ssh_options=server.options)
+    plan = Plan(threads=1, rounds=2, photos=1, ssh_options=server.options)
     address = DeviceAddress.parse("bee")
     return measure_remotely(address, subject, plan, [0], {}, lambda text: None)
 

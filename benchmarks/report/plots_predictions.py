@@ -13,13 +13,13 @@ from edgebee.benchmarks.measure.results import Results, Variant
 from edgebee.benchmarks.report.charts import Chart, draw
 from edgebee.benchmarks.report.summary import choose, clip, percent, short_names
 from edgebee.palette import ACCENT, GRID, INK, MUTED, PAPER, QUIET, SECOND
+from edgebee.run import Epoch
 from edgebee.stats import wilson_interval
 
-__all__ = ["Curves", "plot_confusions", "plot_reliability", "plot_training", "plot_worst_pairs"]
+__all__ = ["plot_confusions", "plot_reliability", "plot_training", "rank_mistakes"]
 
 MOST_CLASSES_IN_A_MATRIX = 12
 """A larger one would have cells too small for a number on a phone."""
-MOST_PAIRS = 15
 FEWEST_PHOTOS_A_POINT = 10
 """A share of fewer says next to nothing; neighbouring bins are put together until they hold so
 many."""
@@ -34,7 +34,7 @@ def plot_confusions(results: Results) -> list[tuple[tuple[str, ...], Chart]]:
 
     Returns:
         The variants' short names and their matrix. Empty where there are more than
-        MOST_CLASSES_IN_A_MATRIX labels: see `plot_worst_pairs`.
+        MOST_CLASSES_IN_A_MATRIX labels.
     """
     if len(results.data.labels) > MOST_CLASSES_IN_A_MATRIX:
         return []
@@ -63,7 +63,7 @@ def _plot_matrix(
 
         axes = figure.subplots()
         for row, column in np.ndindex(matrix.shape):
-            colour = ACCENT if row == column else SECOND
+            colour = MUTED if row == column else SECOND
             axes.add_patch(
                 Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, facecolor=GRID, alpha=0.5)
             )
@@ -75,8 +75,14 @@ def _plot_matrix(
                         (column - 0.48, row - 0.48), 0.96, 0.96, facecolor=colour, alpha=depth
                     )
                 )
-                axes.text(column, row, matrix[row, column], ha="center", va="center",
-                          color=PAPER if depth > 0.6 else INK)  # fmt: skip
+                axes.text(
+                    column,
+                    row,
+                    matrix[row, column],
+                    ha="center",
+                    va="center",
+                    color=PAPER if depth > 0.6 else INK,
+                )
         axes.set_xlim(-0.5, count - 0.5)
         axes.set_ylim(count - 0.5, -0.5)
         axes.set_aspect("equal", anchor="W")
@@ -89,65 +95,26 @@ def _plot_matrix(
         axes.set_xlabel("predicted")
         axes.set_ylabel("true class")
 
-    wrong = _pairs(matrix)
+    mistakes = rank_mistakes(matrix)
     words = "; ".join(
-        f"{n} {labels[row]} predicted as {labels[column]}" for n, row, column in wrong
+        f"{n} {labels[row]} predicted as {labels[column]}" for n, row, column in mistakes
     )
     alt = f"Confusion matrix of {', '.join(members)}: {words or 'every photo is correct'}."
     turned_points = 7 * max(map(len, ticks)) if turned else 14
     return draw(f"confusion_{number}", alt, 40 + turned_points + cell_points * count, paint)
 
 
-def _pairs(matrix: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """(photos, correct label, answer) of every kind of mistake, the most frequent first."""
-    wrong = [
+def rank_mistakes(matrix: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """(photos, true class, predicted class) of every mistake, the most frequent first."""
+    mistakes = [
         (int(matrix[row, column]), int(row), int(column))
         for row, column in np.argwhere(matrix)
         if row != column
     ]
-    return sorted(wrong, key=lambda one: (-one[0], one[1:]))
+    return sorted(mistakes, key=lambda one: (-one[0], one[1:]))
 
 
-def plot_worst_pairs(results: Results) -> Chart | None:
-    """The most frequent mistakes of the reference and the variant to take, side by side.
-
-    For data with more labels than a matrix could show. None when neither errs.
-    """
-    pair, names, labels = _pair(results), short_names(results.variants), results.data.labels
-    counts = [np.array(variant.accuracy.confusion) for variant in pair]
-    worst = _pairs(np.sum(counts, axis=0))[:MOST_PAIRS]
-    if not worst:
-        return None
-    looks = _looks(len(pair))
-
-    def paint(figure: Any) -> None:
-        axes = figure.subplots()
-        for number, (variant, matrix) in enumerate(zip(pair, counts, strict=True)):
-            colour, _ = looks[number]
-            shift = (number - (len(pair) - 1) / 2) * 0.36
-            widths = [matrix[row, column] for _, row, column in worst]
-            axes.barh(np.arange(len(worst)) + shift, widths, 0.32, color=colour,
-                      label=clip(names[variant.name], _LONGEST_NAME))  # fmt: skip
-        _number_axis(axes.xaxis)
-        axes.set_yticks(
-            range(len(worst)),
-            [f"{clip(labels[row], _LONGEST_LABEL)} → {clip(labels[column], _LONGEST_LABEL)}"
-             for _, row, column in worst],
-        )  # fmt: skip
-        axes.set_ylim(len(worst) - 0.4, -0.6)
-        axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.set_xlabel("photos: true class → predicted")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
-
-    words = "; ".join(
-        f"{labels[row]} predicted as {labels[column]} "
-        + " and ".join(f"{matrix[row, column]} times by {names[one.name]}"
-                       for one, matrix in zip(pair, counts, strict=True))
-        for _, row, column in worst
-    )  # fmt: skip
-    return draw("confusion", f"The most frequent mistakes: {words}.", 70 + 24 * len(worst), paint)
-
-
+# ------------------------------------------------------------------ reliability
 def _pair(results: Results) -> list[Variant]:
     """The reference and the variant to take, as far as there are both."""
     chosen = choose(results)
@@ -155,23 +122,17 @@ def _pair(results: Results) -> list[Variant]:
     return pair + ([chosen] if chosen is not None and chosen not in pair else [])
 
 
-def _looks(count: int) -> list[tuple[str, str]]:
-    """Colour and marker of the reference and of the variant to take, or of one alone."""
-    return [(SECOND, "s"), (ACCENT, "o")][-count:]
-
-
-# ------------------------------------------------------------------ reliability
 @dataclass(frozen=True)
 class _Point:
-    """Photos with a like best score."""
+    """Photos with a similar best score."""
 
     photos: int
     score: float
-    right: float
+    accuracy: float
 
 
 def plot_reliability(results: Results) -> Chart:
-    """Whether a score is right as often as it says: the reference and the one to take."""
+    """Whether scores mean what they say: of the reference and the one to take."""
     names, pair = short_names(results.variants), _pair(results)
     lowest = min(bin_.low for one in pair for bin_ in one.accuracy.bins if bin_.photos)
     start = max(0.0, 100 * lowest - 3)
@@ -179,9 +140,8 @@ def plot_reliability(results: Results) -> Chart:
     def paint(figure: Any) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
         above.plot([0, 100], [0, 100], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
-        for number, (variant, (colour, marker)) in enumerate(
-            zip(pair, _looks(len(pair)), strict=True)
-        ):
+        for number, variant in enumerate(pair):
+            colour, marker = (INK, "s") if variant.name == results.reference else (ACCENT, "o")
             error = percent(variant.accuracy.calibration_error)
             label = f"{clip(names[variant.name], _LONGEST_NAME)}, ECE {error}"
             shift = (100 - start) / 150 * (number - (len(pair) - 1) / 2)  # apart where they meet
@@ -191,7 +151,7 @@ def plot_reliability(results: Results) -> Chart:
             below.stairs(photos, edges, color=colour, linewidth=1.3)
         above.set_ylim(-3, 103)
         above.set_xlim(start, 101)
-        above.set_title("share correct", loc="left", color=MUTED)
+        above.set_title("accuracy", loc="left", color=MUTED)
         above.legend(loc="lower right", handlelength=1.2)
         above.grid(axis="y")
         for axis in (above.yaxis, above.xaxis):
@@ -204,23 +164,23 @@ def plot_reliability(results: Results) -> Chart:
         f"{names[one.name]} expected calibration error {percent(one.accuracy.calibration_error)}"
         for one in pair
     )
-    return draw("reliability", f"Best score against share right: {words}.", 300, paint)
+    return draw("reliability", f"Best score against accuracy: {words}.", 300, paint)
 
 
 def _points(variant: Variant) -> list[_Point]:
     """The bins of a variant, put together until each holds enough photos to say something."""
     points: list[_Point] = []
-    photos, scores, right = 0, 0.0, 0.0
+    photos, scores, correct = 0, 0.0, 0.0
     for one in variant.accuracy.bins:
-        if one.score is not None and one.right is not None:
+        if one.score is not None and one.accuracy is not None:
             photos += one.photos
             scores += one.photos * one.score
-            right += one.photos * one.right
+            correct += one.photos * one.accuracy
         if photos >= FEWEST_PHOTOS_A_POINT:
-            points.append(_Point(photos, scores / photos, right / photos))
-            photos, scores, right = 0, 0.0, 0.0
+            points.append(_Point(photos, scores / photos, correct / photos))
+            photos, scores, correct = 0, 0.0, 0.0
     if photos:
-        points.append(_Point(photos, scores / photos, right / photos))
+        points.append(_Point(photos, scores / photos, correct / photos))
     return points
 
 
@@ -230,11 +190,26 @@ def _draw_points(
     """One curve, each point with Wilson's interval of its own photos."""
     at = [100 * point.score + shift for point in points]
     for place, point in zip(at, points, strict=True):
-        interval = wilson_interval(round(point.right * point.photos), point.photos)
-        axes.plot([place] * 2, [100 * interval.low, 100 * interval.high], "_-", color=colour,
-                  linewidth=1, markersize=5, alpha=0.75)  # fmt: skip
-    axes.plot(at, [100 * point.right for point in points], marker + "-", color=colour,
-              markersize=6, linewidth=1.1, markeredgecolor=PAPER, label=label)  # fmt: skip
+        interval = wilson_interval(round(point.accuracy * point.photos), point.photos)
+        axes.plot(
+            [place] * 2,
+            [100 * interval.low, 100 * interval.high],
+            "_-",
+            color=colour,
+            linewidth=1,
+            markersize=5,
+            alpha=0.75,
+        )
+    axes.plot(
+        at,
+        [100 * point.accuracy for point in points],
+        marker + "-",
+        color=colour,
+        markersize=6,
+        linewidth=1.1,
+        markeredgecolor=PAPER,
+        label=label,
+    )
 
 
 def _number_axis(axis: Any, most: int = 6) -> None:
@@ -245,52 +220,16 @@ def _number_axis(axis: Any, most: int = 6) -> None:
 
 
 # ------------------------------------------------------------------ the training
-@dataclass(frozen=True)
-class Curves:
-    """A training, epoch by epoch.
-
-    Attributes:
-        epochs: numbers, from 1.
-        accuracy: share right of the training photos, 0-1.
-        val_accuracy: of the validation photos.
-        loss: cross-entropy on the training photos.
-        val_loss: on the validation photos.
-        tuned_from: first epoch of fine-tuning; null without.
-    """
-
-    epochs: tuple[int, ...]
-    accuracy: tuple[float, ...]
-    val_accuracy: tuple[float, ...]
-    loss: tuple[float, ...]
-    val_loss: tuple[float, ...]
-    tuned_from: int | None
-
-    @classmethod
-    def of(cls, history: object) -> Curves | None:
-        """Read the content of `history.json`; None when it has no epochs as edgebee writes them."""
-        try:
-            epochs: Any = history["epochs"]  # type: ignore[index]
-            tuned = [int(one["epoch"]) for one in epochs if one["phase"] == "fine_tuning"]
-            names = ("accuracy", "val_accuracy", "loss", "val_loss")
-            values = {name: tuple(float(one[name]) for one in epochs) for name in names}
-            numbers = tuple(int(one["epoch"]) for one in epochs)
-        except (KeyError, TypeError, ValueError):  # foreign or damaged: the page does without
-            return None
-        return cls(numbers, **values, tuned_from=min(tuned, default=None)) if numbers else None
-
-
-def plot_training(curves: Curves) -> Chart:
-    """Accuracy and loss of a training, with the start of fine-tuning marked."""
+def plot_training(epochs: Sequence[Epoch]) -> Chart:
+    """Accuracy and loss of a training, one epoch at least, with the start of fine-tuning."""
+    numbers = [one.epoch for one in epochs]
+    tuned_from = min((one.epoch for one in epochs if one.phase == "fine_tuning"), default=None)
 
     def paint(figure: Any) -> None:
         above, below = figure.subplots(2, 1, sharex=True)
-        _two_curves(
-            above,
-            curves.epochs,
-            100 * np.array(curves.accuracy),
-            100 * np.array(curves.val_accuracy),
-        )
-        _two_curves(below, curves.epochs, curves.loss, curves.val_loss)
+        training = [100 * one.accuracy for one in epochs]
+        _two_curves(above, numbers, training, [100 * one.val_accuracy for one in epochs])
+        _two_curves(below, numbers, [one.loss for one in epochs], [one.val_loss for one in epochs])
         above.set_title("accuracy", loc="left", color=MUTED)
         above.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
         above.set_ylim(top=100.5)
@@ -298,21 +237,25 @@ def plot_training(curves: Curves) -> Chart:
         below.set_ylim(bottom=0)
         below.set_xlabel("epoch")
         _number_axis(below.xaxis, 8)
-        above.legend(loc="lower right", handlelength=1.2, ncols=2)
-        if curves.tuned_from is not None:
+        figure.legend(*above.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+        if tuned_from is not None:
             for axes in (above, below):
-                axes.axvline(
-                    curves.tuned_from - 0.5, color=MUTED, linestyle=(0, (4, 3)), linewidth=0.9
-                )
-            below.annotate("fine-tuning", (curves.tuned_from - 0.5, 0.92), (4, 0), color=MUTED,
-                           xycoords=("data", "axes fraction"), textcoords="offset points",
-                           va="top")  # fmt: skip
+                axes.axvline(tuned_from - 0.5, color=MUTED, linestyle=(0, (4, 3)), linewidth=0.9)
+            below.annotate(
+                "fine-tuning",
+                (tuned_from - 0.5, 0.92),
+                (4, 0),
+                color=MUTED,
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                va="top",
+            )
 
     alt = (
-        f"Training over {len(curves.epochs)} epochs: of the validation photos "
-        f"{percent(curves.val_accuracy[0])} were right after the first and "
-        f"{percent(curves.val_accuracy[-1])} after the last, of the training photos "
-        f"{percent(curves.accuracy[-1])}."
+        f"Training over {len(epochs)} epochs: of the validation photos "
+        f"{percent(epochs[0].val_accuracy)} were correct after the first and "
+        f"{percent(epochs[-1].val_accuracy)} after the last, of the training photos "
+        f"{percent(epochs[-1].accuracy)}."
     )
     return draw("training_curves", alt, 320, paint)
 
@@ -320,15 +263,9 @@ def plot_training(curves: Curves) -> Chart:
 def _two_curves(axes: Any, epochs: Sequence[int], training: Any, validation: Any) -> None:
     """Training and validation."""
     axes.plot(
-        epochs, training, "s-", color=SECOND, markersize=4, markeredgecolor=PAPER, label="training"
+        epochs, training, "s-", color=MUTED, markersize=4, markeredgecolor=PAPER, label="training"
     )
     axes.plot(
-        epochs,
-        validation,
-        "o-",
-        color=ACCENT,
-        markersize=5,
-        markeredgecolor=PAPER,
-        label="validation",
+        epochs, validation, "o-", color=INK, markersize=5, markeredgecolor=PAPER, label="validation"
     )
     axes.grid(axis="y")
