@@ -23,11 +23,11 @@ from edgebee.benchmarks.measure.decoding import (
     spread_evenly,
 )
 from edgebee.benchmarks.measure.devices import Device
-from edgebee.benchmarks.measure.plan import Plan, Subject
+from edgebee.benchmarks.measure.plan import Plan
 from edgebee.benchmarks.measure.remote import measure_remotely
 from edgebee.benchmarks.measure.results import FORMAT_VERSION, Photo, Results, Settings, Variant
 from edgebee.benchmarks.measure.results_file import write_results
-from edgebee.benchmarks.measure.subject import find_subject, warn_of_stale_models
+from edgebee.benchmarks.measure.subject import Subject, find_subject, warn_of_stale_models
 from edgebee.benchmarks.measure.timing import Timing, first_choice, measure_device
 from edgebee.benchmarks.measure.workers import Worker, WorkerError, start_probe
 from edgebee.errors import BenchmarkError

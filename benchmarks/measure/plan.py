@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-from edgebee.benchmarks.measure.results import Data
 from edgebee.edge.classify import available_cpus
 
-__all__ = ["DeviceAddress", "Plan", "Subject"]
+__all__ = ["DeviceAddress", "Plan"]
 
 _ADDRESS = re.compile(r"((?:[^@:/\s]+@)?(?:[\w.-]+|\[[\da-fA-F:.%\w]+\]))(?::(.+))?")
 
@@ -68,22 +66,3 @@ class Plan:
         """`threads`, or as many as there are cores; more than that are far slower."""
         cores = available_cpus()
         return min(self.threads or cores, cores)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is measured.
-
-    Attributes:
-        folder: with `model.keras`, if there is one.
-        files: `.tflite` files.
-        data: without its photos, which are filled in when they are read.
-        paths: photos.
-        classes: the true class index of each.
-    """
-
-    folder: Path
-    files: tuple[Path, ...]
-    data: Data
-    paths: tuple[Path, ...]
-    classes: tuple[int, ...]

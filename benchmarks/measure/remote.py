@@ -15,7 +15,8 @@ import msgspec
 
 from edgebee.benchmarks.measure.device_run import JOB_NAME, Job
 from edgebee.benchmarks.measure.devices import Device
-from edgebee.benchmarks.measure.plan import DeviceAddress, Plan, Subject
+from edgebee.benchmarks.measure.plan import DeviceAddress, Plan
+from edgebee.benchmarks.measure.subject import Subject
 from edgebee.edge.device.deployed import check_deployed, module_line
 from edgebee.edge.device.ssh import Host, connect
 from edgebee.errors import RemoteError

@@ -15,7 +15,7 @@ from edgebee.benchmarks.measure.results import FORMAT_VERSION, Results
 from edgebee.errors import BenchmarkError
 from edgebee.files import write_text
 
-__all__ = ["json_schema", "parse_results", "read_results", "to_json", "write_results"]
+__all__ = ["json_schema", "read_results", "to_json", "write_results"]
 
 _LINE_LENGTH = 96
 
@@ -55,31 +55,6 @@ class _Version:
     format_version: int
 
 
-def parse_results(content: bytes, name: str) -> Results:
-    """Read the text of a `benchmark.json`.
-
-    Args:
-        content: UTF-8 JSON.
-        name: of the file, for the message.
-
-    Raises:
-        BenchmarkError: it is damaged, or of a newer edgebee.
-    """
-    try:
-        version = msgspec.json.decode(content, type=_Version).format_version
-        if version > FORMAT_VERSION:
-            raise BenchmarkError(
-                f"{name}: written by a newer edgebee (format {version}, this one reads up to "
-                f"{FORMAT_VERSION}); pip install --upgrade edgebee"
-            )
-        return msgspec.json.decode(content, type=Results)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # damaged
-        raise BenchmarkError(
-            f"{name}: not a benchmark.json of format {FORMAT_VERSION} ({error}); "
-            "measure again with: edgebee benchmark"
-        ) from error
-
-
 def read_results(path: Path) -> Results:
     """Read a `benchmark.json`.
 
@@ -88,11 +63,22 @@ def read_results(path: Path) -> Results:
     """
     try:
         content = path.read_bytes()
+        version = msgspec.json.decode(content, type=_Version).format_version
+        if version > FORMAT_VERSION:
+            raise BenchmarkError(
+                f"{path}: written by a newer edgebee (format {version}, this one reads up to "
+                f"{FORMAT_VERSION}); pip install --upgrade edgebee"
+            )
+        return msgspec.json.decode(content, type=Results)
     except OSError as error:
         raise BenchmarkError(
             f"{path}: cannot be read ({error.strerror}); check its name"
         ) from error
-    return parse_results(content, str(path))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # damaged
+        raise BenchmarkError(
+            f"{path}: not a benchmark.json of format {FORMAT_VERSION} ({error}); "
+            "measure again with: edgebee benchmark"
+        ) from error
 
 
 def json_schema() -> dict[str, Any]:

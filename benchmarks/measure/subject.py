@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgebee.benchmarks.measure.plan import Subject
 from edgebee.benchmarks.measure.results import Data
 from edgebee.convert.keras_file import check_keras_file
 from edgebee.edge.tflite.model_file import check_model_file
@@ -13,13 +13,32 @@ from edgebee.errors import BenchmarkError
 from edgebee.photos.dataset import Dataset
 from edgebee.run import MODEL_NAME, load_training_photos
 
-__all__ = ["find_subject", "warn_of_stale_models"]
+__all__ = ["Subject", "find_subject", "warn_of_stale_models"]
 
 STALE_SECONDS = 10
 """A `.tflite` so much older than the Keras model beside it was made from an earlier one: copying
 a folder takes less, training takes more."""
 
 logger = logging.getLogger("edgebee.benchmarks")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured.
+
+    Attributes:
+        folder: with `model.keras`, if there is one.
+        files: `.tflite` files.
+        data: without its photos, which are filled in when they are read.
+        paths: photos.
+        classes: the true class index of each.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    data: Data
+    paths: tuple[Path, ...]
+    classes: tuple[int, ...]
 
 
 def find_subject(artifacts: Path, dataset: Dataset | str | None) -> Subject:

@@ -21,9 +21,6 @@ from edgebee.errors import BenchmarkError
 
 __all__ = ["GradCam"]
 
-BATCH_PHOTOS = 16
-"""Photos that go through the model together: the maps of so many are held in memory."""
-
 
 class GradCam:
     """A Keras classifier taken apart at its last convolution.
@@ -59,16 +56,6 @@ class GradCam:
             `float32 [N, h, w]`, as large as the maps: 0 for no evidence, 1 for the most in that
             photo. All zero where nothing in the photo speaks for the class.
         """
-        parts = [
-            self._explain(pixels[start : start + BATCH_PHOTOS], classes[start:][:BATCH_PHOTOS])
-            for start in range(0, len(pixels), BATCH_PHOTOS)
-        ]
-        return np.concatenate(parts)
-
-    def _explain(
-        self, pixels: npt.NDArray[np.uint8], classes: Sequence[int]
-    ) -> npt.NDArray[np.float32]:
-        """`__call__` for one batch."""
         import tensorflow as tf
 
         photos = tf.constant(pixels, tf.float32)

@@ -9,7 +9,14 @@ from edgebee.benchmarks.measure.latency import spell_ms
 from edgebee.benchmarks.measure.results import PairedTest, Results, Variant
 from edgebee.benchmarks.report.conditions import spell_conditions
 from edgebee.benchmarks.report.published import spell_published
-from edgebee.benchmarks.report.summary import clip, machine_name, percent, short_names, verdict
+from edgebee.benchmarks.report.summary import (
+    clip,
+    machine_name,
+    percent,
+    short_names,
+    speed_up,
+    verdict,
+)
 from edgebee.stats import SIGNIFICANT_P
 
 __all__ = ["Table", "print_tables", "tables", "to_markdown"]
@@ -105,7 +112,9 @@ def _speed_table(device: Device, names: dict[str, str]) -> Table:
         "memory MB",
     )
     title = f"{_titled(device)}: milliseconds a photo, medians"
-    rows = tuple(_speed_row(run, names.get(run.variant, run.variant)) for run in device.runs)
+    rows = tuple(
+        _speed_row(device, run, names.get(run.variant, run.variant)) for run in device.runs
+    )
     return Table(title, headings, rows)
 
 
@@ -114,7 +123,7 @@ def _titled(device: Device) -> str:
     return f"this {machine_name(device)}" if device.url is None else device.name
 
 
-def _speed_row(run: Run, name: str) -> tuple[str, ...]:
+def _speed_row(device: Device, run: Run, name: str) -> tuple[str, ...]:
     latency = run.latency
     return (
         name,
@@ -123,21 +132,11 @@ def _speed_row(run: Run, name: str) -> tuple[str, ...]:
         spell_ms(latency.invoke),
         spell_ms(latency.invoke, latency.invoke.p95),
         spell_ms(latency.whole),
-        spell_faster(run),
+        speed_up(run, device.noisy) if run.ratio else NOTHING,
         f"{run.load_ms:.0f}",
         f"{run.cold_start_ms:.0f}",
         NOTHING if run.peak_memory_mb is None else f"{run.peak_memory_mb:.0f}",
     )
-
-
-def spell_faster(run: Run) -> str:
-    """How many times faster than the reference, with the rounds' range where it is wide."""
-    if run.ratio is None:
-        return NOTHING
-    slow, fast = 1 / run.ratio.high, 1 / run.ratio.low
-    if f"{slow:.1f}" == f"{fast:.1f}":
-        return f"{1 / run.ratio.median:.1f}"
-    return f"{1 / run.ratio.median:.1f} ({slow:.1f}-{fast:.1f})"
 
 
 def _conditions(results: Results) -> list[str]:

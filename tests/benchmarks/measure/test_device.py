@@ -19,10 +19,11 @@ from ssh_server import SOON_S, running_server  # in tests/
 import edgebee.edge
 from edgebee.benchmarks.measure.device_run import Job, unpack_job
 from edgebee.benchmarks.measure.measurement import measure
-from edgebee.benchmarks.measure.plan import DeviceAddress, Plan, Subject
+from edgebee.benchmarks.measure.plan import DeviceAddress, Plan
 from edgebee.benchmarks.measure.remote import measure_remotely, pack_job
 from edgebee.benchmarks.measure.results import Data
 from edgebee.benchmarks.measure.results_file import read_results
+from edgebee.benchmarks.measure.subject import Subject
 from edgebee.child_python import module_command
 from edgebee.edge.device.wheel import build_wheel
 

@@ -14,8 +14,9 @@ from PIL import Image
 import edgebee
 import edgebee.edge
 from edgebee.benchmarks.measure.measurement import measure
-from edgebee.benchmarks.measure.plan import Plan, Subject
+from edgebee.benchmarks.measure.plan import Plan
 from edgebee.benchmarks.measure.results import Data
+from edgebee.benchmarks.measure.subject import Subject
 from edgebee.benchmarks.measure.workers import WorkerError
 from edgebee.photos.dataset import Dataset, Photos
 

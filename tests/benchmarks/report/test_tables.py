@@ -66,18 +66,6 @@ def test_a_disturbed_machine_gives_fewer_digits():
     assert row[3:6] == ("6", "9", "9")
 
 
-def test_times_faster_tells_the_range_where_it_is_wide():
-    fast = make_run("a.tflite", 3.0, 12.0)
-    wide = replace(fast, ratio=replace(fast.ratio, low=0.2, high=0.5))
-    device = make_device("this machine", (fast, wide))
-    (table,) = [
-        one
-        for one in tables(replace(make_results(), devices=(device,)))
-        if "a photo, medians" in one.title
-    ]
-    assert [row[6] for row in table.rows] == ["4.0", "4.0 (2.0-5.0)"]
-
-
 def test_the_terminal_shows_what_markdown_shows(example, capsys):
     print_tables(example, wide=True)
     printed = capsys.readouterr().out

@@ -274,9 +274,10 @@ def test_the_wheel_holds_what_runs_and_is_the_same_each_time():
 
 def measure_there(server, model, photo):
     """What `edgebee benchmark --device` measures, in the environment that was made there."""
-    from edgebee.benchmarks.measure.plan import DeviceAddress, Plan, Subject
+    from edgebee.benchmarks.measure.plan import DeviceAddress, Plan
     from edgebee.benchmarks.measure.remote import measure_remotely
     from edgebee.benchmarks.measure.results import Data
+    from edgebee.benchmarks.measure.subject import Subject
 
     data = Data("photos", "photos", "/", False, ("ants", "bees"), (), ())
     subject = Subject(model.parent, (model,), data, (photo,), (0,))
