@@ -89,21 +89,12 @@ def _log_uniform(rng: RNG, low: float, high: float) -> float:
 
 
 def random_crop(
-    rng: RNG,
-    photo: Image.Image,
-    side_px: int,
-    *,
-    scale: tuple[float, float] = (0.35, 1.0),
-    aspect: tuple[float, float] = (3 / 4, 4 / 3),
-    turn_degrees: float = 15.0,
+    rng: RNG, photo: Image.Image, side_px: int, *, scale: tuple[float, float] = (0.35, 1.0)
 ) -> Pixels:
-    """Random resized crop (share ``scale`` of the central square's area), flip, small turn.
-
-    One affine-free pass: the crop is resized once; a turn (half of the images) rotates the result.
-    """
+    """Random resized crop (share `scale` of the central square's area), flip, small turn."""
     w, h = photo.size
     area = min(w, h) ** 2 * rng.uniform(*scale)
-    r = _log_uniform(rng, *aspect)
+    r = _log_uniform(rng, 3 / 4, 4 / 3)
     cw, ch = min(w, math.sqrt(area * r)), min(h, math.sqrt(area / r))
     # Stay near the centre: the model will always see the central square.
     span_x = min(w - cw, max(0.0, (min(w, h) * 1.15 - cw)))
@@ -116,22 +107,17 @@ def random_crop(
     )
     if rng.random() < 0.5:
         out = out.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if turn_degrees and rng.random() < 0.5:
+    if rng.random() < 0.5:
         fill = tuple(int(c) for c in np.asarray(out.resize((1, 1), Image.Resampling.BOX))[0, 0])
-        out = out.rotate(
-            float(rng.uniform(-turn_degrees, turn_degrees)),
-            Image.Resampling.BILINEAR,
-            fillcolor=fill,
-        )
+        out = out.rotate(float(rng.uniform(-15, 15)), Image.Resampling.BILINEAR, fillcolor=fill)
     return np.asarray(out)
 
 
-def light(rng: RNG, pixels: Pixels, *, strength: float = 1.0) -> Pixels:
+def light(rng: RNG, pixels: Pixels) -> Pixels:
     """Random exposure, contrast, saturation and white balance, in one linear map per pixel."""
-    s = strength
-    gain = np.exp(rng.uniform(-0.25, 0.25) * s) * np.exp(rng.uniform(-0.08, 0.08, 3) * s)
-    contrast = np.exp(rng.uniform(-0.25, 0.25) * s)
-    saturation = np.exp(rng.uniform(-0.35, 0.35) * s)
+    gain = np.exp(rng.uniform(-0.25, 0.25)) * np.exp(rng.uniform(-0.08, 0.08, 3))
+    contrast = np.exp(rng.uniform(-0.25, 0.25))
+    saturation = np.exp(rng.uniform(-0.35, 0.35))
     grey = np.tile(np.array([[0.299], [0.587], [0.114]]), (1, 3))
     matrix = (saturation * np.eye(3) + (1 - saturation) * grey) * gain[None] * contrast
     flat = pixels.reshape(-1, 3).astype(np.float32)
@@ -171,9 +157,9 @@ def motion_blur(rng: RNG, pixels: Pixels) -> Pixels:
     return moved
 
 
-def sensor_noise(rng: RNG, pixels: Pixels, *, sigma: tuple[float, float] = (8, 42)) -> Pixels:
+def sensor_noise(rng: RNG, pixels: Pixels) -> Pixels:
     """Sensor noise: standard deviation grows with the square root of the light; may be blotchy."""
-    s = _log_uniform(rng, *sigma)
+    s = _log_uniform(rng, 8, 42)
     shape = pixels.shape if rng.random() < 0.75 else (*pixels.shape[:2], 1)
     noise = rng.standard_normal(shape, dtype=np.float32)
     if rng.random() < 0.3:  # in-camera smoothing makes grains of about two pixels
@@ -218,12 +204,10 @@ def low_resolution(rng: RNG, pixels: Pixels) -> Pixels:
     return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
 
 
-def small_subject(
-    rng: RNG, photo: Image.Image, side_px: int, *, share: tuple[float, float] = (0.3, 0.75)
-) -> Pixels:
+def small_subject(rng: RNG, photo: Image.Image, side_px: int) -> Pixels:
     """The photo at 30-75 % of the image, anywhere; the rest mirrored, blurred or plain."""
     w, h = photo.size
-    k = side_px * rng.uniform(*share) / min(w, h)
+    k = side_px * rng.uniform(0.3, 0.75) / min(w, h)
     tw, th = max(8, round(w * k)), max(8, round(h * k))
     tile = photo.resize((tw, th), Image.Resampling.BILINEAR, reducing_gap=2.0)
     if rng.random() < 0.5:
@@ -250,7 +234,7 @@ def small_subject(
 
 
 def _mirror(index: npt.NDArray[np.int_], n: int) -> npt.NDArray[np.int_]:
-    """Indices of an endlessly mirrored axis of length ``n``."""
+    """Indices of an endlessly mirrored axis of length `n`."""
     index = index % (2 * n)
     return np.minimum(index, 2 * n - 1 - index)
 

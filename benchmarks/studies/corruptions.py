@@ -2,7 +2,7 @@
 
 Seven ways, each at two severities, moderate (0) and strong (1), applied to the whole photo
 before it is cropped. Lengths are shares of the photo's short side, so that a severity means
-the same at every resolution. They share no code with the views that a training is shown
+the same at every resolution. They share no code with the images that a training is shown
 (`edgebee.train.augmentation`): a model must not be judged with the very functions that made it.
 """
 

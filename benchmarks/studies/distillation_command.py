@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
+from edgebee.benchmarks.studies.training_runs import DATA
 from edgebee.console import log
 
 
 @click.command("distill")
-@click.option(
-    "--data", default="hymenoptera", show_default=True, help="hymenoptera, sample or a folder."
-)
+@DATA
 @click.option(
     "--part",
     type=click.Choice(["train", "validation"]),

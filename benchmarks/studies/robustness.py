@@ -48,11 +48,6 @@ class Robustness:
         ]
         return 1 - sum(counted) / (self.total * len(counted))
 
-    @property
-    def clean(self) -> int:
-        """Correct predictions on the photos as they are."""
-        return next(count for way, count in self.correct.items() if not way.severity)
-
 
 def corrupted_photos(path: Path) -> Iterator[tuple[Corruption, Pixels]]:
     """A photo as it is, and corrupted in seven ways at two severities, always the same.

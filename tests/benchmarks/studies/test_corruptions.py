@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from edgebee.benchmarks.studies.corruptions import CORRUPTIONS, SEVERITIES
-from edgebee.benchmarks.studies.robustness import corrupted_photos, measure_robustness
+from edgebee.benchmarks.studies.robustness import Corruption, corrupted_photos, measure_robustness
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_correct_predictions_are_counted_by_corruption(photo, tmp_path):
     blind, frail = measure_robustness(
         [says_zero, knows_clean_photos_alone], paths, classes=[0, 0, 1]
     )
-    assert blind.clean == 2
+    assert blind.correct[Corruption("as it is", "")] == 2
     assert blind.errors() == pytest.approx(1 / 3)
-    assert frail.clean == 2
+    assert frail.correct[Corruption("as it is", "")] == 2
     assert frail.errors("strong") == pytest.approx(2 / 3)
