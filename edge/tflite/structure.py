@@ -180,12 +180,16 @@ def _check_steps(name: str, kind: str, operator: Table) -> None:
 
 def _check_rescaling(name: str, kind: str, operator: Table, tensors: list[Table]) -> None:
     """Ratios of scales that integer kernels can compute with."""
-    if kind not in (*_FILTERED, *_SUMMED) or not operator["outputs"]:
+    if kind not in (*_FILTERED, *_SUMMED, "MUL") or not operator["outputs"]:
         return
     first = 1 if kind == "TRANSPOSE_CONV" else 0  # behind the output's shape
     inputs = operator["inputs"][first : first + 2]
-    scales = [_scales(tensors[index]) for index in (*inputs, operator["outputs"][0])]
-    if len(scales) < 3 or not all(map(any, scales)):
+    used = [tensors[index] for index in (*inputs, operator["outputs"][0])]
+    scales = [_scales(tensor) for tensor in used]
+    for tensor in used[::2] if kind in _FILTERED else used:
+        if tensor["type"] in _EIGHT_BIT and not _scales(tensor):
+            raise FlatbufferError(f"{name}: 8 bits without a scale")
+    if kind == "MUL" or len(scales) < 3 or not all(map(any, scales)):
         return  # floats, or a mixture that no integer kernel is asked for
     one, other, result = map(max, scales)
     ratios, least = [one * other / result], 0.0
@@ -228,12 +232,28 @@ def _check_tensor(tensor: Table, buffers: list[Table]) -> None:
     expected = (math.prod(shape) * bits + 7) // 8
     if stored and bits and stored != expected and tensor["sparsity"] is None:
         raise FlatbufferError(f"{stored} bytes for {name} {list(shape)}, which takes {expected}")
-    _check_scales(_scales(tensor))
+    if tensor["quantization"] is not None:
+        _check_quantization(tensor["quantization"], shape)
+        if tensor["type"] in _EIGHT_BIT:
+            _check_eight_bit(tensor["quantization"])
 
 
-def _check_scales(scales: tuple[float, ...]) -> None:
-    """Positive ones, by which kernels divide; of one channel among many it may be 0."""
+def _check_quantization(quantization: Table, shape: tuple[int, ...]) -> None:
+    """One scale, or as many as the tensor has channels."""
+    scales, axis = quantization["scale"], quantization["quantized_dimension"]
+    if quantization["details_type"]:
+        return
+    if len(scales) > 1 and not (0 <= axis < len(shape) and shape[axis] == len(scales)):
+        raise FlatbufferError(f"{len(scales)} scales along axis {axis} of {list(shape)}")
     if not math.isfinite(sum(scales)):
         raise FlatbufferError("a scale that is no number")
+
+
+def _check_eight_bit(quantization: Table) -> None:
+    """Positive scales, by which kernels divide, and zero points by which they look up values."""
+    scales, zeros = quantization["scale"], quantization["zero_point"]
+    # Of one channel among many it may be 0.
     if scales and (min(scales) < 0 or (len(scales) == 1 and scales[0] < SMALLEST_SCALE)):
         raise FlatbufferError(f"a scale of {min(scales):g}")
+    if not all(-128 <= zero <= 255 for zero in zeros):
+        raise FlatbufferError("a zero point beyond 8 bits")

@@ -155,6 +155,26 @@ def writes_into_the_weights(content, root):
     return with_number(content, start, "i", step["inputs"][1])
 
 
+def scales_that_do_not_fit(content, root):
+    step = first_step(root, "Conv2DOptions")
+    weights = root["subgraphs"][0]["tensors"][step["inputs"][1]]
+    start, count = weights["quantization"].span("scale")
+    return with_number(content, start - 4, "I", count - 1)
+
+
+def scale_left_out(content, root):
+    # Both runtimes end the process over it.
+    tensor = root["subgraphs"][0]["tensors"][first_step(root, "Conv2DOptions")["inputs"][0]]
+    start, _ = tensor["quantization"].span("scale")
+    return with_number(content, start - 4, "I", 0)
+
+
+def zero_point_beyond_the_type(content, root):
+    # LiteRT 2.3 looks it up in a table of 256 values.
+    start, _ = root["subgraphs"][0]["tensors"][0]["quantization"].span("zero_point")
+    return with_number(content, start, "q", 2**40)
+
+
 def scale_that_is_no_number(content, root):
     start, _ = root["subgraphs"][0]["tensors"][0]["quantization"].span("scale")
     return with_number(content, start, "f", float("nan"))
@@ -211,7 +231,8 @@ def metadata_nowhere(content, root):
     [
         cut, root_outside, field_list_outside, other_version, endless_vector, string_without_end,
         negative_size, enormous_size, unknown_type, no_such_buffer, shorter_constant,
-        no_such_tensor, no_such_kind, writes_into_the_weights,
+        no_such_tensor, no_such_kind, writes_into_the_weights, scales_that_do_not_fit,
+        scale_left_out, zero_point_beyond_the_type,
         scale_that_is_no_number, scale_beyond_the_kernels, sum_beyond_the_kernels,
         scale_below_nothing, stride_of_nothing, weights_left_out,
         bias_left_out, settings_of_another_kind, metadata_nowhere,
