@@ -22,11 +22,7 @@ _COLOUR_SPACES = {1: "RGB", 2: "grey"}  # ColorSpaceType
 class Metadata:
     """What they say of a model with one picture in and scores out."""
 
-    name: str
     description: str
-    author: str
-    license: str
-    min_parser_version: str
     colour: str
     mean: tuple[float, ...]
     """Subtracted from each pixel value, which is then divided by `std`."""
@@ -48,11 +44,7 @@ def read_metadata(raw: bytes) -> Metadata:
     files = [file for output in outputs for file in output["associated_files"]]
     mean, std = _normalization(inputs)
     return Metadata(
-        name=decoded(root["name"]),
         description=decoded(root["description"]),
-        author=decoded(root["author"]),
-        license=decoded(root["license"]),
-        min_parser_version=decoded(root["min_parser_version"]),
         colour=_colour(inputs),
         mean=mean,
         std=std,

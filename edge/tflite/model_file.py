@@ -70,7 +70,6 @@ class ModelFile:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
-    graphs: int
     parameters: int
     """Values stored in constant tensors."""
     metadata: Metadata | None
@@ -141,7 +140,6 @@ def parse_model_file(content: bytes, name: str) -> ModelFile:
         inputs=tuple(_tensor(tensors[index]) for index in graph["inputs"]),
         outputs=outputs,
         operators=_operators(model),
-        graphs=len(model["subgraphs"]),
         parameters=_parameters(tensors, buffers),
         metadata=metadata,
         labels=labels,
