@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import filecmp
 import functools
 import hashlib
 import os
@@ -79,9 +80,9 @@ def move_photo(photo: Path, folder: Path) -> Path:
 
     A link is moved as a link to the same file.
 
-    Within a file system that is one step. To another one the photo is copied, the copy
-    named, and only then the photo removed. A move that was killed in between is finished by
-    the next one of the same photo: there is no second copy.
+    Within a file system that is one step. To another one the photo is copied, the copy read
+    back and named, and only then the photo removed. A move that was killed in between is
+    finished by the next one of the same photo: there is no second copy.
 
     Returns:
         Where it is now; where it was, if that is in `folder` already.
@@ -124,6 +125,9 @@ def _move_across(photo: Path, folder: Path) -> Path:
     place = _named_copy(part, folder, photo.name)
     if place is None:
         _fill(part, lambda path: shutil.copy2(photo, path))
+        if not filecmp.cmp(photo, part, shallow=False):
+            part.unlink()
+            raise OSError(errno.EIO, "the copy is not like the photo")
         try:
             place = _first_free(folder, photo.name, lambda free: os.link(part, free))
         except OSError as error:

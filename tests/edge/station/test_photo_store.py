@@ -127,6 +127,16 @@ def test_a_photo_stays_where_it_cannot_be_moved(tmp_path):
     assert (tmp_path / "x.jpg").read_bytes() == CONTENT
 
 
+def test_a_photo_whose_copy_is_not_like_it_stays(tmp_path, elsewhere, monkeypatch):
+    photo = tmp_path / "x.jpg"
+    photo.write_bytes(CONTENT)
+    monkeypatch.setattr("shutil.copy2", lambda source, place: place.write_bytes(CONTENT[::-1]))
+    with pytest.raises(album.PhotoStoreError, match="the copy is not like the photo"):
+        album.move_photo(photo, elsewhere)
+    assert photo.read_bytes() == CONTENT
+    assert not list(elsewhere.iterdir())
+
+
 @pytest.mark.parametrize("across", [False, True])
 def test_a_move_killed_at_any_step_is_finished_by_the_next(tmp_path, request, across):
     target = request.getfixturevalue("elsewhere") if across else tmp_path / "album"
