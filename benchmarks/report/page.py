@@ -121,7 +121,10 @@ def render_page(results: Results, gallery: Gallery, epochs: Sequence[Epoch]) -> 
     }
     page = environment.get_template("report.html.j2").render(
         results=results,
-        accuracy_charts=[plot_accuracy(results, place) for place in range(len(reached(results)))],
+        accuracy_charts=[
+            plot_accuracy(results, place) if len(device.runs) > 1 else None
+            for place, device in enumerate(reached(results))
+        ],
         confusion=plot_confusions(results),
         mistakes=_mistakes(results),
         reliability=plot_reliability(results),

@@ -189,7 +189,7 @@ def test_every_picture_is_there_and_has_words(browser: Chromium, page_of, word):
         "[...document.querySelectorAll('svg, [role=img]')].map(one => "
         "[one.getAttribute('aria-label') || '', one.getBoundingClientRect().width])"
     )
-    assert len(drawings) >= 4  # an interval and three charts at least
+    assert len(drawings) >= 3  # an interval, confusion or mistakes, reliability
     assert all(len(label) > 10 and width > 50 for label, width in drawings)
     assert (len(pictures) > 0) == (word == "hundreds")  # the others' photos are not there
 
