@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["TOLERANCE", "GoldenPicture", "choose_pictures", "draw_pictures", "enlarge"]
+__all__ = ["TOLERANCE", "Pixels", "choose_pictures", "draw_pictures", "encode_png", "enlarge"]
 
 TOLERANCE = 0.1
 """A score on a device may differ by so much from what was recorded for either kind of kernel.
@@ -30,31 +29,28 @@ _MIN_LEAD = 0.3
 """Of the best score over the second, so that numerical noise cannot swap them."""
 
 
-@dataclass(frozen=True)
-class GoldenPicture:
-    """A picture as it is stored."""
-
-    pixels: npt.NDArray[np.uint8]
-    """`[side, side, 3]`, at most 64 by 64 pixels."""
-
-    def png(self) -> bytes:
-        """The picture as a lossless file."""
-        buffer = io.BytesIO()
-        Image.fromarray(self.pixels).save(buffer, "PNG", optimize=True)
-        return buffer.getvalue()
+Pixels = npt.NDArray[np.uint8]
+"""`[side, side, 3]`, at most 64 by 64 pixels."""
 
 
-def draw_pictures() -> list[GoldenPicture]:
+def encode_png(pixels: Pixels) -> bytes:
+    """A picture as a lossless file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def draw_pictures() -> list[Pixels]:
     """Candidates: coarse patterns in random colours, the same ones every time."""
     rng = np.random.default_rng(0)
     return [
-        GoldenPicture(rng.integers(0, 256, (side, side, 3), np.uint8))
+        rng.integers(0, 256, (side, side, 3), np.uint8)
         for side in _SIDES_PX
         for _ in range(_CANDIDATES_PER_SIDE)
     ]
 
 
-def enlarge(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def enlarge(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Enlarge a picture to the model's input by repeating its pixels.
 
     Args:
@@ -67,9 +63,7 @@ def enlarge(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray
     return np.asarray(pixels[rows][:, columns])
 
 
-def choose_pictures(
-    pictures: Sequence[GoldenPicture], scores: npt.NDArray[np.float32]
-) -> list[GoldenPicture]:
+def choose_pictures(pictures: Sequence[Pixels], scores: npt.NDArray[np.float32]) -> list[Pixels]:
     """Choose the pictures that reveal most.
 
     A score near 1 stays there whatever goes wrong. The least certain ones are taken, except

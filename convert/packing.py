@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.convert import golden
 from edgebee.convert.formats import CALIBRATED_FORMATS, Format, InputType
-from edgebee.convert.golden import TOLERANCE, GoldenPicture, choose_pictures, draw_pictures, enlarge
 from edgebee.convert.metadata import pack_metadata
 from edgebee.convert.representative import photo_name
 from edgebee.convert.validation_set import score_keras
@@ -76,7 +76,8 @@ class ModelPacker:
             ModelError: it does not run.
         """
         labels = self.source.labels
-        pictures = {f"golden/{index}.png": one.png() for index, one in enumerate(self._golden)}
+        pngs = map(golden.encode_png, self._golden)
+        pictures = {f"golden/{index}.png": png for index, png in enumerate(pngs)}
         manifest = self._describe(format_, content, verification, list(pictures))
 
         def files(network: bytes) -> dict[str, bytes]:
@@ -97,7 +98,7 @@ class ModelPacker:
     ) -> Manifest:
         source, size = self.source, self.model.input_shape[1:3]
         io = source.io if format_ == "int8" else "float32"
-        pixels = np.stack([enlarge(one.pixels, size) for one in self._golden])
+        pixels = np.stack([golden.enlarge(one, size) for one in self._golden])
         scores = {
             "xnnpack": run_model(content, pixels),
             "builtin": run_model(content, pixels, builtin_kernels=True),
@@ -128,11 +129,11 @@ class ModelPacker:
         return _hash_weights(self.model)
 
     @cached_property
-    def _golden(self) -> list[GoldenPicture]:
-        candidates = draw_pictures()
+    def _golden(self) -> list[golden.Pixels]:
+        candidates = golden.draw_pictures()
         size = self.model.input_shape[1:3]
-        pixels = np.stack([enlarge(one.pixels, size) for one in candidates])
-        return choose_pictures(candidates, score_keras(self.model, pixels))
+        pixels = np.stack([golden.enlarge(one, size) for one in candidates])
+        return golden.choose_pictures(candidates, score_keras(self.model, pixels))
 
 
 def _versions() -> dict[str, str]:
@@ -199,7 +200,7 @@ def _golden_samples(
         )
         for index, name in enumerate(names)
     )
-    return GoldenSamples(TOLERANCE, samples)
+    return GoldenSamples(golden.TOLERANCE, samples)
 
 
 def _verification_result(verification: Verification, max_drop: float) -> VerificationResult:

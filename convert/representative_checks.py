@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edgebee.convert.representative import RepresentativeDataset
 from edgebee.errors import ConversionError
 from edgebee.manifest import RepresentativePhotos
+from edgebee.photos.layout import list_some
 
 __all__ = ["MIN_SAMPLES", "check_representative", "neighbour_correlation"]
 
@@ -31,9 +32,6 @@ MAX_CONSTANT_SHARE = 0.5
 
 MIN_SPREAD = 64
 """Of the 256 levels that all photos together use, from the 1st to the 99th percentile."""
-
-_MAX_NAMED = 3
-"""So many photos are named in a message; it stays one line."""
 
 
 def check_representative(
@@ -98,7 +96,7 @@ def _check_coverage(classes: Sequence[int], labels: Sequence[str]) -> None:
         )
     if missing:
         raise ConversionError(
-            f"no photo of {', '.join(missing[:_MAX_NAMED])} is among the {len(classes)} "
+            f"no photo of {list_some(missing)} is among the {len(classes)} "
             "representative photos; raise --samples, or add training photos of it that can be read"
         )
 
@@ -110,12 +108,13 @@ def _check_pictures(
     if len(constant) > MAX_CONSTANT_SHARE * samples:
         raise ConversionError(
             f"{len(constant)} of {samples} representative photos are of a single colour "
-            f"({_named(constant)}); they show the model nothing: give it real photos"
+            f"({list_some(constant)}); they show the model nothing: give it real photos"
         )
     if len(noise) > MAX_NOISE_SHARE * samples:
         raise ConversionError(
-            f"{len(noise)} of {samples} representative photos are random noise ({_named(noise)}); "
-            "its layers would be scaled for what no camera sees: give it real photos"
+            f"{len(noise)} of {samples} representative photos are random noise "
+            f"({list_some(noise)}); its layers would be scaled for what no camera sees: give it "
+            "real photos"
         )
     if distinct < MIN_SAMPLES:
         raise ConversionError(
@@ -139,18 +138,15 @@ def _remarks(
         )
     if constant:
         remarks.append(
-            f"representative photos of a single colour, which show nothing: {_named(constant)}"
+            f"representative photos of a single colour, which show nothing: {list_some(constant)}"
         )
     if noise:
-        remarks.append(f"random noise among the representative photos: {_named(noise)}; remove it")
+        remarks.append(
+            f"random noise among the representative photos: {list_some(noise)}; remove it"
+        )
     if levels[1] - levels[0] < MIN_SPREAD:
         remarks.append(
             f"the representative photos use levels {levels[0]} to {levels[1]} of 0 to 255 only; "
             "add photos in other light, or int8 will be wrong in it"
         )
     return remarks
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + more
