@@ -116,6 +116,21 @@ def _train_and_convert(folder: Path) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def plain_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Edgebee as a device gets it, in a folder for the PYTHONPATH of another Python."""
+    import io
+    import zipfile
+
+    from edgebee.edge.device.wheel import build_wheel
+
+    folder = tmp_path_factory.mktemp("plain-package")
+    _, content = build_wheel()
+    with zipfile.ZipFile(io.BytesIO(content)) as wheel:
+        wheel.extractall(folder)
+    return folder
+
+
 @dataclass(frozen=True)
 class Finished:
     """A command line that has come to its end."""

@@ -6,11 +6,13 @@ import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import edgebee
 
+SHIPPED_MODEL = Path(__file__).parents[1] / "edge" / "models" / "hymenoptera_int8.tflite"
 HEAVY = ("numpy", "PIL", "tensorflow", "keras", "matplotlib", "ai_edge_litert", "tflite_runtime")
 
 PUBLIC = [
@@ -108,9 +110,7 @@ def test_photos_are_read_without_tensorflow():
 
 
 def test_a_classifier_reads_well_and_can_be_pickled():
-    from edgebee.edge.classify import find_model
-
-    classifier = edgebee.Classifier(find_model())
+    classifier = edgebee.Classifier(SHIPPED_MODEL)
     assert "hymenoptera_int8.tflite" in repr(classifier)
     assert "ants" in repr(classifier)
     assert len(repr(classifier)) < 200

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+SHIPPED_MODEL = Path(__file__).parents[1] / "edge" / "models" / "hymenoptera_int8.tflite"
 
 
 def run(name, *arguments, cwd):
@@ -66,9 +67,7 @@ def test_train_on_a_folder(tensorflow_started, tmp_path):
 
 
 def test_read_a_model(tmp_path):
-    from edgebee.edge.classify import find_model
-
-    lines = dict(line.split(": ", 1) for line in run("read_a_model", find_model(), cwd=tmp_path))
+    lines = dict(line.split(": ", 1) for line in run("read_a_model", SHIPPED_MODEL, cwd=tmp_path))
     assert lines["input"].startswith("uint8 [1, 224, 224, 3]")
     assert lines["labels"] == "ants, bees"
     assert "CONV_2D" in lines["operators"]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import edgebee as package
 import edgebee.edge
 from edgebee.edge.device.platforms import MACHINES
 
@@ -85,11 +84,11 @@ def test_wrong_usage_is_status_2(edgebee, arguments):
 
 
 @pytest.mark.skipif(OLD_PYTHON is None, reason="no Python with tflite-runtime is named")
-def test_it_works_in_the_plain_install_with_the_old_runtime(tmp_path):
+def test_it_works_in_the_plain_install_with_the_old_runtime(tmp_path, plain_package):
     model = shutil.copy(MODEL, tmp_path)
     done = subprocess.run(
         [OLD_PYTHON, "-m", "edgebee", "doctor", "--threads", "1", model],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(package.__file__).parents[1])},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(plain_package)},
         cwd=tmp_path,
         capture_output=True,
         text=True,

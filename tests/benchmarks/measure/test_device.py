@@ -207,7 +207,7 @@ def test_a_model_that_the_device_does_not_take_leaves_the_others(measured_there,
 def test_a_device_that_dies_midway_keeps_what_was_measured(subject, device):
     plan = Plan(
         threads=1,
-        rounds=3,
+        rounds=20,  # some of which are still to come when the news of the second arrives
         photos=4,
         devices=(DeviceAddress.parse("bee"),),
         ssh_options=device.options,
@@ -219,11 +219,10 @@ def test_a_device_that_dies_midway_keeps_what_was_measured(subject, device):
 
     results = measure(subject, plan, progress=unplug)
     here, there = results.devices
-    assert [len(run.rounds) for run in here.runs] == [3, 3]
-    assert {run.variant: len(run.rounds) for run in there.runs} == {
-        "model_int8.tflite": 1,
-        "model_other.tflite": 1,
-    }
+    assert [len(run.rounds) for run in here.runs] == [20, 20]
+    kept = {run.variant: len(run.rounds) for run in there.runs}
+    assert kept.keys() == {"model_int8.tflite", "model_other.tflite"}
+    assert all(1 <= rounds < 20 for rounds in kept.values())
     assert there.failure == "bee: the connection broke off; is it switched on and in this network?"
     assert all(run.same_predictions == 4 for run in there.runs)
 

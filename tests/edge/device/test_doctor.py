@@ -232,12 +232,14 @@ def test_a_child_that_never_answers_is_given_up(monkeypatch, model, tmp_path):
 
 @pytest.mark.skipif(CRASHING is None, reason="EDGEBEE_TEST_TFLITE_NUMPY2 names no such Python")
 @pytest.mark.parametrize("guarded", [True, False])
-def test_tflite_runtime_under_numpy_2_is_survived(monkeypatch, model, tmp_path, guarded):
+def test_tflite_runtime_under_numpy_2_is_survived(
+    monkeypatch, model, tmp_path, plain_package, guarded
+):
     if not guarded:  # past the runner's own refusal, so that it really crashes
         (tmp_path / "ai_edge_litert").mkdir()
         code = "from tflite_runtime.interpreter import *\n"
         (tmp_path / "ai_edge_litert" / "interpreter.py").write_text(code)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PACKAGE}")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{plain_package}")
     result = isolated_run.run_isolated(model, python=CRASHING)
     assert result.ended == ("refused" if guarded else "crashed")
     assert ("numpy<2" if guarded else "") in result.reason

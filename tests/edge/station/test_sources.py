@@ -114,8 +114,9 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(album, tmp_path):
 
 
 def test_without_an_option_of_its_own_it_is_the_lone_runner(album, runner):
-    ours = run(album / "a.jpg", "--json", "-k", "1")
-    command = [sys.executable, runner, album / "a.jpg", "--json", "-k", "1"]
+    arguments = [album / "a.jpg", "-m", MODEL, "--json", "-k", "1"]
+    ours = run(*arguments)
+    command = [sys.executable, runner, *arguments]
     theirs = subprocess.run(command, capture_output=True, text=True, check=False)
     results = [json.loads(text) for text in (ours[1][0], theirs.stdout)]
     for result in results:
