@@ -74,12 +74,12 @@ def measure_robustness(
     *,
     progress: Callable[[], object] = lambda: None,
 ) -> list[Robustness]:
-    """Ask models about photos as they are and corrupted.
+    """Classify photos as they are and corrupted, with several models.
 
     Args:
         models: each from pictures `uint8 [H, W, 3]` of any size to class indices `[pictures]`.
         paths: photos.
-        classes: the right class index of each.
+        classes: the true class index of each.
         progress: called after each photo.
     """
     counts: list[dict[Corruption, int]] = [{} for _ in models]

@@ -32,7 +32,7 @@ __all__ = ["settings"]
 def settings(data: str, folds: int, repeats: int, trials: tuple[str, ...]) -> None:
     """Compare settings by cross-validation within the training photos.
 
-    The validation photos are not used: every fold is trained and asked on training
+    The validation photos are not used: every fold is trained and measured on training
     photos alone, as they are and corrupted in seven ways. Log-loss tells more than accuracy,
     since one photo of a few hundred is a large step. The weights that a training starts from
     have seen the training photos of hymenoptera, though without labels: there, add `--weights
@@ -48,9 +48,7 @@ def settings(data: str, folds: int, repeats: int, trials: tuple[str, ...]) -> No
     from edgebee.photos.dataset import load_dataset
 
     dataset = load_dataset(data)
-    click.echo(
-        "| options | clean right | log-loss | moderate corruption | log-loss | strong | log-loss |"
-    )
+    click.echo("| options | clean | log-loss | moderate | log-loss | strong | log-loss |")
     click.echo("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for trial in trials:
         scores = [
@@ -69,7 +67,7 @@ def settings(data: str, folds: int, repeats: int, trials: tuple[str, ...]) -> No
 def _ask_fold(
     dataset: Dataset, fold: int, folds: int, repeat: int, options: list[str]
 ) -> dict[str, list[tuple[bool, float]]]:
-    """Train on all folds but one; right or wrong and log-loss of each photo held out."""
+    """Train on all folds but one; whether each photo held out is correct, and its log-loss."""
     import numpy as np
 
     from edgebee.benchmarks.studies.robustness import corrupted_photos

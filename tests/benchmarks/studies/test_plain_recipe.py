@@ -1,4 +1,4 @@
-"""The recipe that edgebee is compared with is as strong as its author made it."""
+"""The recipe that edgebee is compared with learns as well as its description says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ pytest.importorskip("tensorflow", reason="needs edgebee[train]")
 
 @pytest.mark.slow
 @pytest.mark.hymenoptera
-def test_it_learns_at_the_rate_of_the_published_course(hymenoptera):
+def test_it_learns_as_well_as_was_measured(hymenoptera):
     from edgebee.benchmarks.studies.plain_recipe import train_plainly
     from edgebee.photos.dataset import load_dataset
     from edgebee.train.backbone import bundled_weights
@@ -23,7 +23,7 @@ def test_it_learns_at_the_rate_of_the_published_course(hymenoptera):
             weights=weights,
             seed=0,
         )
-    # Eight seeds gave .87 in the second epoch, with a standard deviation of .03.
-    assert training.accuracy[1] > 0.78
-    # With a tenth of the learning rate 139 of 153 were correct at the end.
-    assert training.val_accuracy[-1] > 139 / 153
+    # Measured: .902. Eight heads on features rotated by up to 0.2 had a standard deviation of .03.
+    assert training.accuracy[1] > 0.902 - 3 * 0.03
+    # Measured: 143; sums run in any order, which moves a photo or two. 139 is Adam at 1e-4.
+    assert training.val_accuracy[-1] * 153 > 140.5
