@@ -152,7 +152,7 @@ TRAIN_DEFAULTS = {
     "--output": "artifacts",
     "--epochs": "10",
     "--fine-tune-epochs": "5",
-    "--fine-tune-at": "(100 for mobilenet_v2)",
+    "--fine-tune-at": "(100 for mobilenet_v2,",
     "--image-size": "224",
     "--batch-size": "32",
     "--alpha": "1.0",
