@@ -279,7 +279,10 @@ def test_the_plain_install_answers_out_of_the_box(plain_install, tmp_path):
         check=False,
         cwd=tmp_path,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("model: ")
+    assert line.endswith("hymenoptera_int8.tflite (ants, bees)")
     assert done.stdout.startswith(f"{photo}: ")
 
 

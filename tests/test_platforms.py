@@ -67,7 +67,7 @@ run("classify", "-m", sys.argv[1], "photos/val/bees/bee_000.jpg")
 
 TRAIN_AND_CONVERT = """
 run("train", "--data", "photos", "--image-size", "96", "--epochs", "1", "--fine-tune-epochs", "1",
-    "--views", "1")
+    "--augmentations", "1")
 run("convert", "--samples", "8", "--max-drop", "100")
 run("classify", "-m", "artifacts/model_int8.tflite", "photos/val/bees/bee_000.jpg")
 """

@@ -279,7 +279,7 @@ def measure_there(server, model, photo):
     from edgebee.benchmarks.measure.results import Data
     from edgebee.benchmarks.measure.subject import Subject
 
-    data = Data("photos", "photos", "/", False, ("ants", "bees"), (), ())
+    data = Data("photos", "/", False, ("ants", "bees"), (), ())
     subject = Subject(model.parent, (model,), data, (photo,), (0,))
     plan = Plan(threads=1, rounds=2, photos=1, ssh_options=server.options)
     address = DeviceAddress.parse("bee")
