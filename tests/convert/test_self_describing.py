@@ -282,6 +282,7 @@ def test_checksums_hold(made):
     assert done.stdout.splitlines() == [f"model_{name}.tflite: OK" for name in sorted(FORMATS)]
 
 
+@pytest.mark.slow
 def test_another_process_in_another_folder_makes_the_same_bytes(
     made, source, edgebee_process, tmp_path
 ):

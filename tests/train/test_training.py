@@ -347,6 +347,7 @@ def test_epochs_show_what_their_phase_needs(dataset, tmp_path):
         assert weighted.tolist() == weights[photos].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_trains_through_both_phases(dataset, tmp_path, backbone):
     recipe = replace(SMALL, backbone=backbone, alpha=1.0, epochs=1, fine_tune_epochs=1)

@@ -17,6 +17,8 @@ from edgebee.photos.sample import LABELS, draw_photo
 from edgebee.train.augmentation import CORRUPTIONS
 from edgebee.train.backbone import build_backbone
 
+pytestmark = pytest.mark.slow  # the weights are distilled once, not by users
+
 SIDE_PX = 64
 
 
