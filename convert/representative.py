@@ -84,7 +84,7 @@ def read_photos(
         order: indices of those to read, one after another.
         size: height and width of the model's input, in pixels.
         kind: `training` or `validation`.
-        most: as many are read, where there are so many.
+        most: the largest number of photos to read.
         progress: called after each photo.
 
     Returns:

@@ -58,7 +58,7 @@ def read_validation_set(
     """Read validation photos, and let the Keras model score them.
 
     Args:
-        paths: validation photos; of more than `MAX_PHOTOS` so many are drawn, class by class.
+        paths: validation photos; of more than `MAX_PHOTOS`, that many are drawn, class by class.
         classes: the class of each.
         model: Keras, `[N, H, W, 3]` in 0..255 -> `[N, labels]`.
         seed: which photos, of many.

@@ -215,8 +215,8 @@ class Results:
     def write_report(self, path: str | Path) -> Path:
         """Write the report as one HTML page.
 
-        The training's curves and Grad-CAM come from `artifacts`; where they are no longer
-        there, the page goes without.
+        The training's curves and Grad-CAM come from `artifacts`; the page leaves out
+        what is no longer there.
 
         Args:
             path: as `report.html`.

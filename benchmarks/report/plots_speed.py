@@ -159,4 +159,4 @@ def _name_points(
 _PLACES = [
     (side, rise * up) for rise in (10, 24, 38, 52, 66, 80) for up in (1, -1) for side in (1, -1)
 ]
-"""Where a name may stand beside its point: right or left, and so many points above or below."""
+"""Where a name may stand beside its point: right or left, and how many points above or below."""
