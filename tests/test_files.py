@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from edgebee.files import atomic_directory
+from edgebee.files import LOCK_NAME, atomic_directory, lock_directory, remove_stale_lock
 
 # An audit hook cannot be taken out again, so it hears in a process of its own.
 LAST_EVENT = """
@@ -59,3 +59,12 @@ def test_what_killed_runs_left_is_taken_away(tmp_path, there):
     with atomic_directory(tmp_path / "photos") as part:
         assert (part is None) == there
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_a_lock_that_a_killed_run_left_goes_and_one_that_is_held_stays(tmp_path):
+    (tmp_path / LOCK_NAME).touch()
+    remove_stale_lock(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with lock_directory(tmp_path):
+        remove_stale_lock(tmp_path)
+        assert (tmp_path / LOCK_NAME).exists()

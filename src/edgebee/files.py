@@ -28,6 +28,7 @@ __all__ = [
     "lock_directory",
     "output_directory",
     "prepare_directory",
+    "remove_stale_lock",
     "write_bytes",
     "write_text",
 ]
@@ -124,6 +125,16 @@ def lock_directory(folder: Path, *, wait: bool = False) -> Iterator[bool]:
             with contextlib.suppress(OSError):
                 Path(lock.lock_file).unlink()
             lock.release()
+
+
+def remove_stale_lock(folder: Path) -> None:
+    """Remove the lock file that a killed run left in `folder`, unless another run holds it.
+
+    For those who find what they need and write nothing, so that it does not stay for good.
+    """
+    if (folder / LOCK_NAME).exists():
+        with lock_directory(folder):
+            pass
 
 
 @contextmanager

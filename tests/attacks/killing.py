@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edgebee.files import LOCK_NAME
-
 __all__ = ["Kill", "Target", "attack_target", "run"]
 
 EVENTS = frozenset(
@@ -118,7 +116,7 @@ def _killed_and_again(
     hidden = [
         path.relative_to(folder).as_posix()
         for path in folder.rglob(".*")
-        if path.name not in {*target.hidden, LOCK_NAME}
+        if path.name not in target.hidden
     ]
     return f"left behind for good: {', '.join(hidden)}" if hidden else ""
 

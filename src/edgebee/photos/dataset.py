@@ -19,7 +19,7 @@ from pathlib import Path
 
 from edgebee.edge.classify import PHOTO_SUFFIXES
 from edgebee.errors import DataError, OutputError
-from edgebee.files import atomic_directory
+from edgebee.files import atomic_directory, remove_stale_lock
 from edgebee.photos.exclusions import excluded_photos, ignored_patterns
 from edgebee.photos.hymenoptera import CACHE_VARIABLE, PLACEHOLDER, find_hymenoptera, user_cache
 from edgebee.photos.layout import (
@@ -182,6 +182,7 @@ def sample_folder() -> Path:
 
     folder = user_cache() / f"sample-v{DRAWINGS_VERSION}"
     if folder.is_dir():
+        remove_stale_lock(folder.parent)
         return folder
     try:
         with atomic_directory(folder) as part:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edgebee.errors import DataError, DownloadError
-from edgebee.files import atomic_directory
+from edgebee.files import atomic_directory, remove_stale_lock
 from edgebee.photos.download import download_file
 from edgebee.photos.layout import is_photo
 from edgebee.progress import ProgressCallback, ignore_progress
@@ -101,6 +101,8 @@ def find_hymenoptera(
     for folder in candidates:
         if _holds(folder, archive):
             _check_complete(folder, archive)
+            if folder == cached:
+                remove_stale_lock(cached.parent)
             return folder.resolve()
     if named:
         _logger.info(
