@@ -79,8 +79,11 @@ LABELS_NAME = "labels.txt"
 MANIFEST_NAME = "edgebee.json"
 """In the same zip: what `edgebee convert` records about the model."""
 
+NEITHER = "neither"
+"""The last label of a model that has learned to say it: none of the classes."""
+
 UNKNOWN = "unknown"
-"""The label of a prediction whose best score is below the threshold."""
+"""The label of a prediction that is one of the classes, but whose best is below the threshold."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells report it."""
