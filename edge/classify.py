@@ -862,14 +862,33 @@ def rank(scores: Scores, top_k: int | None = None) -> list[int]:
     return [int(index) for index in np.argsort(-scores, kind="stable")[:top_k]]
 
 
+def choose_label(labels: Sequence[str], scores: Scores, threshold: float = 0.0) -> str:
+    """The label of a prediction.
+
+    `neither`, none of the classes, where the model knows it and its score is the largest.
+    Else the best class, or `unknown` where that has less than `threshold` of what the classes
+    have together.
+
+    Args:
+        labels: the names of the scores; `neither` is the last.
+        scores: one of each, 0-1, summing to 1.
+        threshold: 0-1.
+    """
+    best = rank(scores, 1)[0]
+    if labels[best] == NEITHER:
+        return NEITHER
+    classes_have = 1 - float(scores[-1]) if labels[-1] == NEITHER else 1.0
+    return labels[best] if float(scores[best]) >= threshold * classes_have else UNKNOWN
+
+
 # Named tuples load faster than data classes, and are as frozen.
 class Prediction(NamedTuple):
     """What a model predicts for one photo."""
 
     label: str
-    """The best label; `unknown` when its score is below the threshold."""
+    """A class, `neither` or `unknown`; see `choose_label`."""
     score: float
-    """The best score, 0-1."""
+    """The best score, 0-1; of `unknown` the best class's."""
     scores: Mapping[str, float]
     """Label -> score, 0-1, best first."""
     decode_ms: float
@@ -894,9 +913,11 @@ class Classifier:
 
     Attributes:
         model: the `.tflite` file.
-        labels: the label names, in the order of the model's scores.
+        labels: the label names, in the order of the model's scores; the last is `neither` if
+            the model has learned to say it.
         size: height and width of the model's input, in pixels.
-        threshold: below this score the label is `unknown`, 0-1.
+        threshold: below this share of the best class among the classes the label is `unknown`,
+            0-1.
         interpreter: the runtime's interpreter.
         input_values: what `invoke` needs to know of the values that the model takes.
     """
@@ -916,7 +937,7 @@ class Classifier:
             model: a `.tflite` file.
             threads: to run the model on: at most, and by default, one per CPU.
             top_k: how many labels a prediction lists; default: all.
-            threshold: below this score the label is `unknown`; default: the model's own, or 0.
+            threshold: see above; default: the model's own, or 0.
             normalize: range of the values that the model takes, one of `NORMALIZATIONS`;
                 default: as its metadata says, else `0..255`.
 
@@ -1002,10 +1023,9 @@ class Classifier:
         scores = self._as_probabilities(scores)
         ended = time.perf_counter()
         order = rank(scores)
-        best = float(scores[order[0]])
         return Prediction(
-            label=self.labels[order[0]] if best >= self.threshold else UNKNOWN,
-            score=best,
+            label=choose_label(self.labels, scores, self.threshold),
+            score=float(scores[order[0]]),
             scores={self.labels[index]: float(scores[index]) for index in order[: self.top_k]},
             decode_ms=(decoded - started) * 1e3,
             invoke_ms=(ended - decoded) * 1e3,
@@ -1180,8 +1200,8 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "--threshold",
         type=_share,
         metavar="SCORE",
-        help="A photo whose best score is lower is labelled `unknown`. [default: the model's own, "
-        "or 0]",
+        help="A photo whose best score among the classes is lower is labelled `unknown`. "
+        "[default: the model's own, or 0]",
     )
     parser.add_argument(
         "--normalize",
@@ -1270,6 +1290,11 @@ def _cells(path: object, result: Prediction | PhotoError) -> tuple[object, ...]:
     return path, result.label, result.score, json.dumps(result.scores), *times, ""
 
 
+def label_order(label: str) -> tuple[bool, str]:
+    """Sort key: the classes by name, then `neither` and `unknown`."""
+    return label in (NEITHER, UNKNOWN), label
+
+
 def print_results(results: Iterable[Result], format_: str, *, summary: bool = False) -> int | None:
     """Print results as they come; the errors of photos go to standard error, too.
 
@@ -1296,7 +1321,7 @@ def print_results(results: Iterable[Result], format_: str, *, summary: bool = Fa
         gc.enable()  # the first result is out
     total = counts.total() + failed
     if summary and format_ == "text" and total >= _SUMMARY_FROM:
-        listed = [f"{counts[label]} {label}" for label in sorted(counts)]
+        listed = [f"{counts[label]} {label}" for label in sorted(counts, key=label_order)]
         listed += [f"{failed} unreadable"] if failed else []
         print(escape_control_chars(f"{total} photos: {', '.join(listed)}"), file=sys.stderr)
     if not total:

@@ -166,8 +166,8 @@ PARAMS: tuple[click.Parameter, ...] = (
         "--threshold",
         type=_Share(),
         metavar="SCORE",
-        text="A photo whose best score is lower is labelled `unknown`. [default: the model's own, "
-        "or 0]",
+        text="A photo whose best score among the classes is lower is labelled `unknown`. "
+        "[default: the model's own, or 0]",
     ),
     _option(
         "--normalize",

@@ -104,12 +104,12 @@ def _lies_in(photo: Any, folders: Iterable[Path]) -> bool:
     return isinstance(photo, Path) and any(map(photo.resolve().is_relative_to, folders))
 
 
-def _by_label(result: Result) -> tuple[bool, str, float, str]:
+def _by_label(result: Result) -> tuple[bool, tuple[bool, str], float, str]:
     """Sort key: by label, the best score first, errors last."""
     photo, prediction = result
     if isinstance(prediction, PhotoError):
-        return True, "", 0.0, str(photo)
-    return False, prediction.label, -prediction.score, str(photo)
+        return True, (True, ""), 0.0, str(photo)
+    return False, classify.label_order(prediction.label), -prediction.score, str(photo)
 
 
 # ---------------------------------------------------------------- camera and arrivals

@@ -288,6 +288,31 @@ def test_below_the_threshold_the_label_is_unknown(model, photo, classifier):
     assert unsure.scores == sure.scores
 
 
+@pytest.mark.parametrize(
+    ("scores", "threshold", "label"),
+    [
+        ([0.2, 0.3, 0.5], 0.0, "neither"),  # the largest
+        ([0.2, 0.3, 0.5], 1.0, "neither"),  # whatever the threshold
+        ([0.3, 0.4, 0.3], 0.0, "bees"),
+        ([0.25, 0.375, 0.375], 0.0, "bees"),  # as large is not larger
+        ([0.125, 0.5, 0.375], 0.8, "bees"),  # four fifths of what the classes have
+        ([0.125, 0.5, 0.375], 0.81, "unknown"),
+        ([0.46, 0.44, 0.1], 0.6, "unknown"),
+    ],
+)
+def test_neither_is_the_largest_score_and_unknown_too_little_among_the_classes(
+    scores, threshold, label
+):
+    labels = ("ants", "bees", "neither")
+    assert classify.choose_label(labels, np.float32(scores), threshold) == label
+
+
+def test_without_neither_the_threshold_is_of_the_score_itself():
+    scores = np.float32([0.125, 0.5, 0.375])
+    assert classify.choose_label(("ants", "bees", "wasps"), scores, 0.5) == "bees"
+    assert classify.choose_label(("ants", "bees", "wasps"), scores, 0.51) == "unknown"
+
+
 def test_classifiers_of_their_own_may_work_at_the_same_time(model, photo, classifier):
     expected, answers = classifier(photo).scores, []
 
