@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from edgebee.stats import (
+    auroc,
     binomial_p,
     compare_paired,
     confusion_matrix,
     expected_calibration_error,
+    fpr95,
     mcnemar_p,
     newcombe_interval,
     reliability_bins,
@@ -181,3 +183,24 @@ def test_confusion_has_the_class_in_its_row_and_the_prediction_in_its_column():
 )
 def test_binomial_test_against_chance(correct, total, share, expected):
     assert binomial_p(correct, total, share) == pytest.approx(expected)
+
+
+# ------------------------------------------------------------------------ known and strange
+def test_auroc_is_the_share_of_pairs_in_order():
+    rng = np.random.default_rng(0)
+    known, strange = rng.integers(0, 9, 40) / 8, rng.integers(2, 12, 30) / 8  # with ties
+    pairs = [(a < b) + (a == b) / 2 for a in known for b in strange]
+    assert auroc(known, strange) == pytest.approx(np.mean(pairs), abs=1e-12)  # float64 sums
+    assert auroc(known, strange) == pytest.approx(1 - auroc(strange, known), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("known", "strange", "share"),
+    [
+        (np.arange(100) / 100, np.array([0.5, 0.94, 0.95, 0.99]), 0.5),  # 95 of them pass at 0.94
+        (np.arange(20) / 20, np.array([0.91, 1.0]), 0.0),
+        (np.zeros(20), np.array([0.0, 0.0, 1.0]), 2 / 3),  # what seems the same passes, too
+    ],
+)
+def test_fpr95_counts_what_passes_where_95_percent_of_the_known_do(known, strange, share):
+    assert fpr95(known, strange) == pytest.approx(share)

@@ -36,9 +36,12 @@ __all__ = [
     "CalibrationRecord",
     "DataRecord",
     "Epoch",
+    "NeitherRecord",
     "Phase",
+    "RejectionRecord",
     "TrainingRecord",
     "ValidationRecord",
+    "class_labels",
     "encode_training_record",
     "in_label_order",
     "load_training_photos",
@@ -128,6 +131,44 @@ class ValidationRecord:
 
 
 @dataclass(frozen=True)
+class RejectionRecord:
+    """How well `neither` tells one sort of stranger from the classes, on images held out."""
+
+    source: str
+    """`background crops`, `blank frames`, `other photos` or `left-out classes`."""
+    count: int
+    """Images."""
+    auroc: float
+    """How often a stranger seems stranger than a photo of the classes, 0-1."""
+    fpr95: float
+    """Share that is taken for a class where 95 % of the photos of the classes are, 0-1."""
+    accepted: float
+    """Share that is taken for a class as the model is, 0-1."""
+    interval: tuple[float, float]
+    """Wilson's 95 % interval of `accepted`."""
+
+
+@dataclass(frozen=True)
+class NeitherRecord:
+    """How the last label, `neither`, was learned, and what it is worth."""
+
+    background_crops: int = 0
+    """Cut from the training photos where the subject is not."""
+    blank_frames: int = 0
+    other_photos: int = 0
+    """Of `--other`, to learn from."""
+    slope: float = 0.0
+    """What a distance of 1 from the nearest prototype adds to the logit of `neither`."""
+    offset: float = 0.0
+    """What is added to it always."""
+    prototypes: int = 0
+    """Of each class; 0 when distance plays no part."""
+    kept: float | None = None
+    """Share of the correct predictions that is kept, on the validation photos, 0-1."""
+    measurements: tuple[RejectionRecord, ...] = ()
+
+
+@dataclass(frozen=True)
 class DataRecord:
     """The photos of a training, and what loads them again with the same split."""
 
@@ -136,6 +177,8 @@ class DataRecord:
     val_fraction: float = 0.2
     seed: int = 0
     exclude: tuple[str, ...] = ()
+    other: str | None = None
+    """Absolute path of the photos of `--other`."""
     name: str = ""
     drawn: bool = False
     photos: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -152,6 +195,9 @@ class TrainingRecord:
     epochs: tuple[Epoch, ...] = ()
     validation: ValidationRecord | None = None
     labels: tuple[str, ...] = ()
+    """The model's, in the order of its scores; `neither` last where it has learned it."""
+    neither: NeitherRecord | None = None
+    """None: trained without."""
     data: DataRecord | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -220,17 +266,25 @@ def read_label_file(path: Path) -> tuple[str, ...] | None:
     return tuple(unicodedata.normalize("NFC", name) for name in names)
 
 
+def class_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """A model's labels without `neither`, which has no folder of photos."""
+    from edgebee.edge.classify import NEITHER
+
+    return tuple(labels[:-1] if labels and labels[-1] == NEITHER else labels)
+
+
 def in_label_order(dataset: Dataset, labels: Sequence[str], source: Path) -> Dataset:
     """The dataset with its classes in the order of a model's labels.
 
     Args:
         dataset: its classes are in the order of their names.
-        labels: the model's, in the order of its scores.
+        labels: the model's, in the order of its scores; `neither` at their end is no class.
         source: where they were read, for the message.
 
     Raises:
         DataError: the dataset has other classes.
     """
+    labels = class_labels(labels)
     if sorted(labels) != sorted(dataset.labels):
         raise DataError(
             f"{dataset.source}: has the classes {', '.join(dataset.labels)}, but "
@@ -271,7 +325,11 @@ def load_training_photos(folder: Path, data: str | None = None) -> Dataset:
     labels = read_label_file(folder / LABELS_NAME)
     record = _photos_to_load(folder, data, labels)
     dataset = load_dataset(
-        record.source, val_fraction=record.val_fraction, seed=record.seed, exclude=record.exclude
+        record.source,
+        val_fraction=record.val_fraction,
+        seed=record.seed,
+        exclude=record.exclude,
+        other=record.other,
     )
     return dataset if labels is None else in_label_order(dataset, labels, folder / LABELS_NAME)
 
@@ -291,7 +349,7 @@ def _photos_to_load(folder: Path, data: str | None, labels: tuple[str, ...] | No
         return recorded
     if data is not None:
         return DataRecord(data)
-    if labels not in (None, ("ants", "bees")):
+    if labels is not None and class_labels(labels) != ("ants", "bees"):
         raise DataError(
             f"{path}: missing, so the photos of this training are unknown; name them with --data"
         )

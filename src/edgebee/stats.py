@@ -16,10 +16,12 @@ __all__ = [
     "Interval",
     "PairedComparison",
     "ReliabilityBin",
+    "auroc",
     "binomial_p",
     "compare_paired",
     "confusion_matrix",
     "expected_calibration_error",
+    "fpr95",
     "mcnemar_p",
     "newcombe_interval",
     "reliability_bins",
@@ -291,3 +293,36 @@ def confusion_matrix(classes: Classes, predicted: Classes, labels: int) -> npt.N
     matrix = np.zeros((labels, labels), np.int64)
     np.add.at(matrix, (classes, predicted), 1)
     return matrix
+
+
+KEPT_SHARE = 0.95
+"""Share of the known that `fpr95` keeps, as is usual since Hendrycks and Gimpel (ICLR 2017)."""
+
+
+def auroc(known: Scores, strange: Scores) -> float:
+    """Area under the receiver operating characteristic, as the Mann-Whitney statistic.
+
+    Args:
+        known: `[n]`, how strange photos of the classes seem, one at least.
+        strange: `[m]`, how strange photos of something else seem, one at least.
+
+    Returns:
+        How often a stranger seems stranger than a known photo, 0-1; a tie counts half.
+    """
+    ordered = np.sort(known)
+    below = np.searchsorted(ordered, strange, "left") + np.searchsorted(ordered, strange, "right")
+    return float(below.mean() / (2 * len(known)))
+
+
+def fpr95(known: Scores, strange: Scores) -> float:
+    """Share of the strangers that pass at the setting where 95 % of the known ones do.
+
+    Args:
+        known: `[n]`, how strange photos of the classes seem, one at least.
+        strange: `[m]`, how strange photos of something else seem, one at least.
+
+    Returns:
+        0-1; lower is better.
+    """
+    highest = np.quantile(known, KEPT_SHARE, method="inverted_cdf")
+    return float((strange <= highest).mean())

@@ -100,7 +100,54 @@ def test_a_class_can_be_left_out(tmp_path, remarks):
     assert remarks == []
 
 
-@pytest.mark.parametrize("label", ["unknown", "neither", "Unknown"])
+@pytest.mark.parametrize("name", ["other", "Neither"])
+def test_photos_of_none_of_the_classes_have_a_folder_of_their_own(tmp_path, name, remarks):
+    make(tmp_path, [*numbered("ants", 2), *numbered("bees", 2), *numbered(name, 10)])
+    dataset = load_dataset(tmp_path)
+    assert dataset.labels == ("ants", "bees")
+    assert (len(dataset.others), len(dataset.others_validation)) == (8, 2)
+    assert {path.parent.name for path in dataset.others + dataset.others_validation} == {name}
+    assert remarks == []
+
+
+def test_photos_of_none_of_the_classes_keep_the_split_of_the_halves(tmp_path):
+    make(tmp_path, [*SPLIT, *numbered("train/other", 4), *numbered("val/other", 3)])
+    dataset = load_dataset(tmp_path, exclude="val/other/001.jpg")
+    assert [path.parent.parent.name for path in dataset.others] == 4 * ["train"]
+    assert [path.parent.parent.name for path in dataset.others_validation] == 2 * ["val"]
+
+
+def test_other_photos_may_lie_anywhere_and_join_those_of_the_folder(tmp_path):
+    photos, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    make(photos, [*numbered("ants", 2), *numbered("bees", 2), *numbered("other", 5)])
+    make(elsewhere, [*numbered("wasps", 5), *numbered("sky/blue", 5)])
+    dataset = load_dataset(photos, other=elsewhere)
+    assert (len(dataset.others), len(dataset.others_validation)) == (4 + 8, 1 + 2)
+    assert dataset.other == str(elsewhere)
+    again = load_dataset(dataset.source, other=dataset.other)
+    assert again.others == dataset.others
+
+
+def test_too_few_other_photos_are_refused(tmp_path):
+    make(tmp_path, [*numbered("ants", 2), *numbered("bees", 2), *numbered("other", 4)])
+    with pytest.raises(DataError, match=r"other: 4 photos .* too few; take 5 or more"):
+        load_dataset(tmp_path)
+
+
+def test_two_folders_of_none_of_the_classes_are_refused(tmp_path):
+    make(tmp_path, [*numbered("ants", 2), *numbered("other", 5), *numbered("neither", 5)])
+    with pytest.raises(DataError, match="neither/, other/ are both for photos of what is none"):
+        load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "photos/ants/000.jpg"])
+def test_other_photos_that_are_not_there(tmp_path, name):
+    make(tmp_path / "photos", [*numbered("ants", 2), *numbered("bees", 2)])
+    with pytest.raises(DataError, match="--other"):
+        load_dataset(tmp_path / "photos", other=tmp_path / name)
+
+
+@pytest.mark.parametrize("label", ["unknown", "Unknown"])
 def test_the_runners_own_words_are_no_classes(tmp_path, label):
     make(tmp_path, [*numbered("ants", 2), *numbered(label, 2)])
     with pytest.raises(DataError, match=f"a class cannot be called '{label}'.* --exclude {label}$"):

@@ -341,10 +341,12 @@ def _files_beside(dataset: Dataset, photos: set[Path]) -> tuple[list[str], list[
     """Names of the photos that were left out, and problems about other files."""
     layout = find_layout(dataset.root, (*dataset.exclude, *ignored_patterns(dataset.root)))
     class_folders = [folder for half in layout.classes for folder in half.values()]
+    class_folders += [folder for folder in layout.others if folder]
     inside = {path for folder in class_folders for path in walk_files(folder)}
     gone = {path for folder in layout.excluded for path in walk_files(folder)}
     everywhere = set(walk_files(dataset.root))
-    excluded = {path for path in inside | gone if is_photo(path.name)} - photos
+    used = photos.union(dataset.others, dataset.others_validation)
+    excluded = {path for path in inside | gone if is_photo(path.name)} - used
     loose = {path for path in everywhere - inside - gone if is_photo(path.name)}
     other = {path for path in inside if not is_photo(path.name)}
     endings = ", ".join(sorted(PHOTO_SUFFIXES))

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ SAMPLE_SOURCE = "sample"
 
 SAMPLE_SEED = 0
 """The drawings do not follow `--seed`: whoever says `sample` means the same pictures."""
+
+LEAST_OTHERS = 5
+"""Photos of what is none of the classes: fewer say next to nothing of what they stand for."""
 
 _logger = logging.getLogger("edgebee.photos")
 
@@ -84,6 +88,10 @@ class Dataset:
         seed: of that split.
         exclude: patterns of photos that were left out. Loaded again with `source` and these
             three, the photos and their split are the same.
+        others: photos of what is none of the classes, to learn from: of a class folder called
+            `neither` or `other`, and of `other`.
+        others_validation: such photos to check with.
+        other: absolute path of a folder with more of them, which was given.
     """
 
     name: str
@@ -96,6 +104,9 @@ class Dataset:
     val_fraction: float = 0.2
     seed: int = 0
     exclude: tuple[str, ...] = ()
+    others: tuple[Path, ...] = ()
+    others_validation: tuple[Path, ...] = ()
+    other: str | None = None
 
     def __repr__(self) -> str:
         """Name, classes and numbers: the paths would fill screens."""
@@ -112,6 +123,7 @@ def load_dataset(
     val_fraction: float = 0.2,
     seed: int = 0,
     exclude: Sequence[str] = (),
+    other: str | Path | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> Dataset:
     """Find the photos of a data set, their classes and which of them are for validation.
@@ -133,6 +145,8 @@ def load_dataset(
             pattern without `/` is also tried on the bare file name. A label leaves out the
             whole class. The file `.edgebeeignore` in the folder can hold more, one a line, `#`
             for comments.
+        other: a folder with photos of what is none of the classes, anywhere below it. They are
+            split like those of a class.
         progress: called while hymenoptera is downloaded.
 
     Raises:
@@ -153,7 +167,11 @@ def load_dataset(
         else:
             root = _given_folder(source)
             source, name = str(root), root.name or str(root)
-        labels, train, validation = _read(root, val_fraction, seed, exclude, built_in)
+        labels, train, validation, others = _read(root, val_fraction, seed, exclude, built_in)
+        if other is not None:
+            given = _given_folder(str(other), "--other")
+            others = _joined(others, _read_others(given, (given,), val_fraction, seed, set()))
+            other = str(given)
     except OSError as error:
         raise DataError(
             f"{error.filename or source}: cannot be read ({error.strerror}); check its permissions"
@@ -169,6 +187,9 @@ def load_dataset(
         val_fraction=val_fraction,
         seed=seed,
         exclude=exclude,
+        others=others[0],
+        others_validation=others[1],
+        other=other,
     )
 
 
@@ -199,15 +220,19 @@ def sample_folder() -> Path:
     return folder
 
 
-def _given_folder(source: str) -> Path:
+def _given_folder(source: str, option: str = "--data") -> Path:
     """Return the absolute path of a folder given by the user."""
     path = Path(source).expanduser() if source.startswith("~/") else Path(source)
     try:
         with os.scandir(path if source else ""):  # Path("") would be the working directory
             return path.resolve()
     except NotADirectoryError as error:
+        if option == "--other":
+            raise DataError(f"{source}: is a file; --other takes a folder of photos") from error
         raise DataError(f"{source}: is a file; --data takes a folder of class folders") from error
     except FileNotFoundError as error:
+        if option == "--other":
+            raise DataError(f"{source or repr(source)}: no such folder for --other") from error
         known = (HYMENOPTERA_SOURCE, SAMPLE_SOURCE)
         near = difflib.get_close_matches(source.strip("/.").lower(), known, n=1)
         remedy = "give a folder of class folders, hymenoptera or sample"
@@ -219,12 +244,13 @@ def _given_folder(source: str) -> Path:
 # ----------------------------------------------------------- folder -> names of photos
 
 _ByClass = dict[str, list[Path]]
+_Others = tuple[tuple[Path, ...], tuple[Path, ...]]
 
 
 def _read(
     root: Path, val_fraction: float, seed: int, exclude: Sequence[str], built_in: Sequence[str]
-) -> tuple[tuple[str, ...], Photos, Photos]:
-    """Return labels, training photos and validation photos of the folder `root`."""
+) -> tuple[tuple[str, ...], Photos, Photos, _Others]:
+    """Return labels, training, validation and other photos of the folder `root`."""
     ignored = (*built_in, *ignored_patterns(root))
     layout = find_layout(root, (*exclude, *ignored))
     _check_classes(layout)
@@ -237,7 +263,8 @@ def _read(
         {label: [path for path in paths if is_photo(path.name)] for label, paths in side.items()}
         for side in found
     ]
-    names = {path: layout.name(path) for path in _all_paths(photos)}
+    strange = [path for folder in layout.others if folder for path in _photos_in(folder)]
+    names = {path: layout.name(path) for path in (*_all_paths(photos), *strange)}
     _check_files(names)
     asked = [pattern for pattern in exclude if pattern not in layout.excluded.values()]
     gone = excluded_photos(root, names, asked, ignored)
@@ -253,7 +280,52 @@ def _read(
         (kept[0], kept[1]) if len(kept) > 1 else _split(root, kept[0], names, val_fraction, seed)
     )
     labels = tuple(sorted(train))
-    return labels, _photos(labels, train), _photos(labels, validation)
+    others = _read_others(root, layout.others, val_fraction, seed, gone)
+    return labels, _photos(labels, train), _photos(labels, validation), others
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    return sorted(path for path in walk_files(folder) if is_photo(path.name))
+
+
+def _read_others(
+    root: Path, folders: Sequence[Path | None], val_fraction: float, seed: int, gone: set[Path]
+) -> _Others:
+    """Photos of what is none of the classes, to learn from and to check with.
+
+    Args:
+        root: what their names are relative to, by which they are split.
+        folders: of the training and the validation half, or of both together.
+        val_fraction: share to check with where there is one folder.
+        seed: of that split.
+        gone: photos that are left out.
+    """
+    found = [
+        [path for path in _photos_in(folder) if path not in gone] if folder else []
+        for folder in folders
+    ]
+    if not any(folders):
+        return (), ()
+    if (total := sum(map(len, found))) < LEAST_OTHERS:
+        raise DataError(
+            f"{next(filter(None, folders))}: {total} photos of what is none of the classes are too "
+            f"few; take {LEAST_OTHERS} or more, or leave them out"
+        )
+    _check_files(path for paths in found for path in paths)
+    if len(found) > 1 and all(found):
+        return tuple(found[0]), tuple(found[1])
+    paths = [path for side in found for path in side]
+    names = {path: _name_below(root, path) for path in paths}
+    train, validation = _split(root, {"others": paths}, names, val_fraction, seed)
+    return tuple(train["others"]), tuple(validation["others"])
+
+
+def _name_below(root: Path, path: Path) -> str:
+    return unicodedata.normalize("NFC", path.relative_to(root).as_posix())
+
+
+def _joined(some: _Others, more: _Others) -> _Others:
+    return some[0] + more[0], some[1] + more[1]
 
 
 def _all_paths(sides: Iterable[_ByClass]) -> Iterable[Path]:

@@ -49,8 +49,11 @@ Hidden ones, as `.Trashes` and `.ipynb_checkpoints`, are known by their dot."""
 
 SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"})
 
-RESERVED_LABELS = frozenset({"unknown", "neither"})
-"""What the runner answers where it is none of the classes, or cannot say which."""
+RESERVED_LABELS = frozenset({"unknown"})
+"""What the runner answers where it cannot say which class it is."""
+
+OTHERS_FOLDERS = frozenset({"neither", "other"})
+"""Beside the class folders, in lower case: photos of what is none of the classes."""
 
 MAX_NAMED = 5
 """So many classes or files are named in a message; it stays one line."""
@@ -65,12 +68,14 @@ class Layout:
         halves: the training and the validation folder, or `root` alone where it is to be split.
         classes: label -> class folder in each half. Labels are in Unicode's composed form (NFC).
         excluded: class folders that were left out, with the pattern that did it.
+        others: the folder of what is none of the classes in each half; None where there is none.
     """
 
     root: Path
     halves: tuple[Path, ...]
     classes: tuple[dict[str, Path], ...]
     excluded: dict[Path, str]
+    others: tuple[Path | None, ...] = (None,)
 
     def name(self, path: Path) -> str:
         """Return a path below `root` as patterns and messages write it: relative, with `/`."""
@@ -93,6 +98,7 @@ def find_layout(root: Path, exclude: Iterable[str] = ()) -> Layout:
     patterns = {unicodedata.normalize("NFC", given).strip("/"): given for given in exclude}
     excluded: dict[Path, str] = {}
     classes: list[dict[str, Path]] = []
+    others: list[Path | None] = []
     for half in halves:
         kept: list[Path] = []
         for folder in _subfolders(half):
@@ -102,10 +108,17 @@ def find_layout(root: Path, exclude: Iterable[str] = ()) -> Layout:
                 kept.append(folder)
             else:
                 excluded[folder] = used
-        classes.append(_by_label(half, kept))
+        strange = [folder for folder in kept if folder.name.lower() in OTHERS_FOLDERS]
+        if len(strange) > 1:
+            raise DataError(
+                f"{half}: {list_some(f'{folder.name}/' for folder in strange)} are both for photos "
+                "of what is none of the classes; move them into one"
+            )
+        others.append(strange[0] if strange else None)
+        classes.append(_by_label(half, [folder for folder in kept if folder not in strange]))
     if halves == (root,):
         _check_not_halves(root, classes[0])
-    return Layout(root, halves, tuple(classes), excluded)
+    return Layout(root, halves, tuple(classes), excluded, tuple(others))
 
 
 def _relative(root: Path, path: Path) -> str:
