@@ -53,7 +53,7 @@ def plot_training(epochs: Sequence[Epoch], title: str) -> bytes:
             ha="right",
             color=MUTED,
         )
-    above.legend(loc="best")
+    figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return _png(figure)
 
 

@@ -101,11 +101,10 @@ def _pictures(training: Training) -> dict[str, bytes]:
 
     dataset, validation = training.dataset, training.validation
     what = "validation drawings" if dataset.drawn else "validation photos"
-    what = f"{what} of {dataset.name}"
-    correct = f"{validation.correct} of {len(validation.paths)} correct: {what}"
+    correct = f"{validation.correct} of {len(validation.paths)} {what} correct ({dataset.name})"
     return {
         TRAINING_PLOT_NAME: plot_training(training.epochs, correct),
-        CONFUSION_PLOT_NAME: plot_confusion(validation.confusion(), dataset.labels, what),
+        CONFUSION_PLOT_NAME: plot_confusion(validation.confusion(), dataset.labels, correct),
         MISTAKES_PLOT_NAME: plot_mistakes(
             validation.paths, validation.classes, validation.scores, dataset.labels, what
         ),
