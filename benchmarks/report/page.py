@@ -15,20 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgebee.benchmarks.measure.devices import Device
 from edgebee.benchmarks.measure.latency import spell_ms
 from edgebee.benchmarks.measure.results import ClassFigures, Results
 from edgebee.benchmarks.report.conditions import spell_conditions
 from edgebee.benchmarks.report.gallery import Gallery, make_gallery, worth_a_look
-from edgebee.benchmarks.report.plots_predictions import (
-    plot_confusions,
-    plot_reliability,
-    plot_training,
-    rank_mistakes,
-)
-from edgebee.benchmarks.report.plots_speed import plot_accuracy
 from edgebee.benchmarks.report.published import PUBLISHED, PUBLISHED_MODEL
 from edgebee.benchmarks.report.summary import (
     NOTHING,
@@ -44,7 +35,7 @@ from edgebee.benchmarks.report.summary import (
     verdict,
 )
 from edgebee.files import write_text
-from edgebee.run import MODEL_NAME, Epoch, read_training_record
+from edgebee.run import MODEL_NAME, TRAINING_PLOT_NAME
 
 __all__ = ["render_page", "write_page"]
 
@@ -57,21 +48,21 @@ def write_page(page: Path, results: Results) -> Path:
 
     Args:
         page: as `report.html`.
-        results: of the benchmark. The training's record and the Keras model, for Grad-CAM, are
-            read from its `artifacts`, where they are still those that were measured.
+        results: of the benchmark. The training's curves and the Keras model, for Grad-CAM, are
+            read from its `artifacts`, where they are still there.
 
     Returns:
         The page's path.
 
     Raises:
-        DataError: the record of the training is of a newer edgebee.
         OutputError: the page could not be written.
     """
-    record = read_training_record(Path(results.artifacts), or_none=True)
+    plot = Path(results.artifacts, TRAINING_PLOT_NAME)
+    curves = plot.read_bytes() if plot.exists() else None
     # Loading the model takes seconds; where every prediction is correct there is no need.
     model = _load_keras(results) if worth_a_look(results)[0] else None
     gallery = make_gallery(results, model)
-    write_text(page, render_page(results, gallery, record.epochs if record else ()))
+    write_text(page, render_page(results, gallery, curves))
     return page
 
 
@@ -91,13 +82,13 @@ def _load_keras(results: Results) -> Any:
     return load_keras(path)
 
 
-def render_page(results: Results, gallery: Gallery, epochs: Sequence[Epoch]) -> str:
+def render_page(results: Results, gallery: Gallery, curves: bytes | None) -> str:
     """The page's HTML, with nothing outside it.
 
     Args:
         results: of the benchmark.
         gallery: from `make_gallery`.
-        epochs: of the training; empty where there is no record of it.
+        curves: PNG, of the training; None where there is none.
     """
     import jinja2
 
@@ -121,14 +112,9 @@ def render_page(results: Results, gallery: Gallery, epochs: Sequence[Epoch]) -> 
     }
     page = environment.get_template("report.html.j2").render(
         results=results,
-        accuracy_charts=[
-            plot_accuracy(results, place) if len(device.runs) > 1 else None
-            for place, device in enumerate(reached(results))
-        ],
-        confusion=plot_confusions(results),
+        confusion=_confusions(results),
         mistakes=_mistakes(results),
-        reliability=plot_reliability(results),
-        training=plot_training(epochs) if epochs else None,
+        curves=curves,
         gallery=gallery,
         verdict=verdict(results),
         details=details(results),
@@ -166,9 +152,9 @@ def _unbroken(text: str) -> str:
     return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" ms", "\N{NO-BREAK SPACE}ms")
 
 
-def _data_uri(jpeg: bytes) -> str:
-    """A JPEG as the address of a picture."""
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+def _data_uri(picture: bytes, kind: str = "jpeg") -> str:
+    """A picture as its own address."""
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _shown(value: float | None) -> str:
@@ -212,8 +198,31 @@ def _classes(results: Results) -> _Classes:
     return _Classes(name, figures, len(variant.accuracy.classes))
 
 
+def _confusions(results: Results) -> list[tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]]:
+    """The confusion matrix of each set of variants that share one, with their short names.
+
+    Empty where there are more than MOST_CLASSES_LISTED labels: too wide for a phone.
+    """
+    if len(results.data.labels) > MOST_CLASSES_LISTED:
+        return []
+    names = short_names(results.variants)
+    groups: dict[tuple[tuple[int, ...], ...], list[str]] = {}
+    for variant in results.variants:
+        groups.setdefault(variant.accuracy.confusion, []).append(names[variant.name])
+    return [(tuple(members), matrix) for matrix, members in groups.items()]
+
+
 def _mistakes(results: Results) -> list[tuple[int, str, str]]:
     """Photos, true class and prediction of the most frequent mistakes of the variant to take."""
     variant, labels = choose(results) or results.variants[0], results.data.labels
-    ranked = rank_mistakes(np.array(variant.accuracy.confusion))[:MOST_MISTAKES_LISTED]
-    return [(photos, labels[row], labels[column]) for photos, row, column in ranked]
+    matrix = variant.accuracy.confusion
+    mistakes = [
+        (-photos, row, column)
+        for row, counts in enumerate(matrix)
+        for column, photos in enumerate(counts)
+        if photos and row != column
+    ]
+    return [
+        (-photos, labels[row], labels[column])
+        for photos, row, column in sorted(mistakes)[:MOST_MISTAKES_LISTED]
+    ]

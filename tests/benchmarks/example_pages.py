@@ -1,4 +1,4 @@
-"""Results of every size and oddity, for the tests of charts and page."""
+"""Results of every size and oddity, for the tests of the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from edgebee.benchmarks.measure.results import (
     Settings,
     Variant,
 )
-from edgebee.run import Epoch
 
 NASTY = '<img src=x onerror="boom()">&amp;"\'$x_1$ {{ 7*7 }}'
 """A label and file name that is HTML, matplotlib's mathematics and a template at once."""
@@ -117,19 +116,3 @@ def with_failure(results: Results) -> Results:
     last = replace(results.devices[-1], runs=(), conditions=None, reference=None,
                    failure=f"{NASTY}: connection refused; check that ssh runs there")  # fmt: skip
     return replace(results, devices=(*results.devices[:-1], last))
-
-
-def epochs() -> list[Epoch]:
-    """The part of a training's record that the page shows."""
-    return [
-        Epoch(
-            epoch=number,
-            phase="feature_extraction" if number < 4 else "fine_tuning",
-            loss=1 / number,
-            accuracy=1 - 0.4 / number,
-            val_loss=1.2 / number,
-            val_accuracy=1 - 0.5 / number,
-            seconds=1.0,
-        )
-        for number in range(1, 7)
-    ]

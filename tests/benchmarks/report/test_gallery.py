@@ -12,7 +12,6 @@ from PIL import Image
 
 from edgebee.benchmarks.measure.accuracy import measure_accuracy
 from edgebee.benchmarks.report.gallery import (
-    _MOST_HEAT_MAPS,
     MOST_CARDS,
     THUMBNAIL_PIXELS,
     _jpeg,
@@ -46,10 +45,6 @@ def five(tmp_path):
 def test_disagreements_come_first_then_the_surest_mistakes(five):
     # Photo 0 is right with both. On 2 and 4 they disagree; 3 and 1 both get wrong.
     assert worth_a_look(five) == ([2, 4, 3, 1], 2)
-
-
-def test_without_a_reference_the_first_is_what_others_are_held_against(five):
-    assert worth_a_look(replace(five, reference=None)) == ([2, 4, 3, 1], 2)
 
 
 def test_like_answers_are_put_together(five):
@@ -89,12 +84,8 @@ def test_the_heaviest_gallery_leaves_room_in_a_page_of_three_megabytes():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (224, 224, 3), np.uint8)
     lit = spotlight(noise, rng.random((7, 7)).astype(np.float32))
-    card_bytes = len(_jpeg(noise)) + _MOST_HEAT_MAPS * len(_jpeg(lit))
+    card_bytes = len(_jpeg(noise)) + len(_jpeg(lit))
     assert MOST_CARDS * card_bytes * 4 / 3 < 2_000_000  # base64 makes three bytes four
-
-
-def test_without_a_model_it_says_so(five):
-    assert make_gallery(five).silence == "There was no Keras model for Grad-CAM."
 
 
 @pytest.fixture(scope="module")
@@ -109,28 +100,21 @@ def classifier():
     )  # fmt: skip
 
 
-def test_grad_cam_explains_the_prediction_of_keras_and_the_true_label(five, classifier, tmp_path):
+def test_grad_cam_explains_the_prediction_of_keras(five, classifier, tmp_path):
     write_noise(tmp_path, five.data.photos, 60)
-    gallery = make_gallery(five, classifier)
-    assert gallery.silence is None
-    keras_bees = gallery.cards[0]  # Keras predicts bees, the file correctly ants
-    assert [heat_map.label for heat_map in keras_bees.heat_maps] == ["bees", "ants"]
-    right_with_keras = gallery.cards[1]  # the file predicts bees
-    assert [heat_map.label for heat_map in right_with_keras.heat_maps] == ["ants", "bees"]
-    for card in gallery.cards:
-        for heat_map in card.heat_maps:
-            # Photos smaller than a thumbnail are not blown up.
-            assert Image.open(io.BytesIO(heat_map.picture)).size == (40, 40)
+    for card in make_gallery(five, classifier).cards:
+        # Photos smaller than a thumbnail are not blown up.
+        assert Image.open(io.BytesIO(card.heat_map)).size == (40, 40)
 
 
-def test_a_model_that_cannot_be_asked_is_named(five):
+def test_a_model_that_cannot_be_explained_leaves_the_photos(five, tmp_path):
     keras = pytest.importorskip("keras", reason="needs edgebee[train]")
     flat = keras.Sequential(
         [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)], name="flat"
     )
-    gallery = make_gallery(five, flat)
-    assert gallery.silence.startswith("flat: no maps")
-    assert all(card.heat_maps == () for card in gallery.cards)
+    write_noise(tmp_path, five.data.photos, 60)
+    cards = make_gallery(five, flat).cards
+    assert all(card.photo and card.heat_map is None for card in cards)
 
 
 def test_the_spotlight_keeps_what_counted_and_greys_the_rest():
@@ -141,13 +125,9 @@ def test_the_spotlight_keeps_what_counted_and_greys_the_rest():
     assert lit[20, 35].tolist() == [200, 40, 40]
     red, green, blue = lit[20, 3].tolist()
     assert red == green == blue < 100
-    line = (lit == (255, 214, 92)).all(axis=2)
-    assert line.any(axis=1).all()  # from top to bottom
-    assert not line[:, :15].any()
-    assert not line[:, 25:].any()
 
 
-def test_without_evidence_there_is_no_line():
+def test_without_evidence_all_is_grey():
     pixels = np.full((40, 40, 3), (200, 40, 40), np.uint8)
     lit = spotlight(pixels, np.zeros((4, 4), np.float32))
     assert len(np.unique(lit)) == 1
