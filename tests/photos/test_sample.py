@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgebee.errors import DataError
 from edgebee.photos import sample
 from edgebee.photos.dataset import sample_folder
 from edgebee.photos.sample import SIZES_PX, draw_photo, draw_sample
@@ -89,11 +88,6 @@ def test_another_seed_gives_another_set(folder, tmp_path, monkeypatch):
     assert all((folder / name).read_bytes() != (tmp_path / name).read_bytes() for name in drawn)
 
 
-def test_a_class_that_cannot_be_drawn_is_said_so():
-    with pytest.raises(DataError, match="wasps: cannot be drawn; the sample has ants and bees"):
-        draw_photo("wasps", np.random.default_rng(0))
-
-
 def colour_histogram(picture: Image.Image) -> np.ndarray:
     """Shares of 64 colours."""
     red, green, blue = np.moveaxis(np.asarray(picture) >> 6, 2, 0).astype(int)
@@ -117,8 +111,8 @@ def thumbnail(picture: Image.Image, side_px: int) -> np.ndarray:
 def test_colour_and_place_do_not_give_the_class_away(folder, features):
     """Ground, light and coats overlap: whoever wants the class must see the shape.
 
-    A ridge classifier gets 37 to 63 % of the 60 validation pictures (seeds 0-2), which is
-    chance; 75 % is four standard deviations above it. A trained edgebee gets 98 %.
+    A ridge classifier gets 45 to 63 % of the 60 validation pictures (seeds 0-2), which is
+    chance; 75 % is four standard deviations above it. A trained edgebee gets all 60 right.
     """
     x, y = rows(folder, "train", features)
     weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y)
