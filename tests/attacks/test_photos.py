@@ -51,7 +51,7 @@ def test_a_moving_gif_may_end_anywhere(tmp_path):
 def test_the_look_opens_nothing_but_the_runners_formats(tmp_path):
     path = tmp_path / "photo.jpg"
     Image.new("RGB", (64, 48)).save(path, "EPS")  # Pillow has Ghostscript read these
-    assert inspect_photo(path).header is None
+    assert inspect_photo(path).fault
 
 
 def test_what_libtiff_says_of_a_damaged_photo_is_not_repeated(edgebee_process, tmp_path):

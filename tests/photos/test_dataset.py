@@ -97,6 +97,12 @@ def test_what_counts_as_a_photo(tmp_path: Path) -> None:
     assert sorted(names(data, data.train) + names(data, data.validation)) == sorted(photos)
 
 
+def test_photos_in_no_class_folder_are_counted_aloud(tmp_path: Path, remarks: list[str]) -> None:
+    root = make(tmp_path / "d", [*SPLIT, "train/loose.jpg", "train/more.jpg"])
+    load_dataset(str(root))
+    assert remarks == [f"warning: {root / 'train'}: 2 photos lie in no class folder: not read"]
+
+
 def test_a_class_folder_may_be_a_link(tmp_path: Path) -> None:
     make(tmp_path / "elsewhere", numbered(".", 3))
     root = make(tmp_path / "d", numbered("ants", 3))

@@ -19,7 +19,6 @@ EDITS = {
     "upside down": ImageOps.flip,
     "turned": lambda image: image.rotate(90, expand=True),
     "trimmed": lambda image: ImageOps.crop(image, round(0.02 * min(image.size))),
-    "centre square": lambda image: ImageOps.fit(image, (224, 224)),
 }
 PLACES = {
     "leak": ("train/bees/a.jpg", "val/bees/b.jpg"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 
 import click
@@ -23,13 +22,12 @@ def command() -> None:
     metavar="PATTERN",
     help="Leave out photos by name, as 'ants/*.gif', or a class (repeatable).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json: bool) -> None:
+def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...]) -> None:
     """Find what would spoil a model in DIR (a folder, hymenoptera or sample).
 
     Checked are unreadable and nearly empty photos, duplicates, photos in two classes or in both
-    training and validation, unequal classes, and files that are not read.
+    training and validation, and unequal classes.
 
     Exit status 1 when the measured accuracy would be inflated: by the same photo in training
     and validation, or in two classes.
@@ -41,16 +39,17 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...], as_json:
     from edgebee.edge.classify import silence_decoder_warnings
     from edgebee.photos.checks import check_dataset
     from edgebee.photos.dataset import load_dataset
+    from edgebee.photos.layout import list_some
 
     silence_decoder_warnings()
     with ProgressBars() as bars:
         dataset = load_dataset(folder, exclude=exclude, progress=bars)
         result = check_dataset(dataset, progress=bars)
-    if as_json:
-        click.echo(json.dumps(result.to_json(), indent=2))
-    else:
-        for line in result.to_lines():
-            echo(line)
+    for half, photos in (("train", dataset.train), ("validation", dataset.validation)):
+        counts = zip(photos.counts(len(dataset.labels)), dataset.labels, strict=True)
+        echo(f"{half}: {len(photos)} photos ({list_some(f'{n} {label}' for n, label in counts)})")
+    for line in (*map(str, result), result.totals):
+        echo(line)
     if result.inflates_accuracy:
         log(
             "These problems inflate the measured accuracy. Fix them, or exclude the photos with "

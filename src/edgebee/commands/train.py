@@ -232,12 +232,7 @@ def _print_problems(dataset: Dataset, bars: ProgressBars) -> None:
     from edgebee.photos.checks import check_dataset
 
     result = check_dataset(dataset, progress=bars)
-    named_later = {"unreadable", "truncated"}
-    problems = [
-        problem
-        for problem in result
-        if problem.severity != "note" and problem.kind not in named_later
-    ]
+    problems = [problem for problem in result if problem.kind != "unreadable"]
     for problem in problems[:MOST_PROBLEMS_SHOWN]:
         log(str(problem))
     if len(problems) > MOST_PROBLEMS_SHOWN:

@@ -258,6 +258,7 @@ def _read(
         {label: sorted(walk_files(folder)) for label, folder in half.items()}
         for half in layout.classes
     ]
+    _log_loose(layout.halves)
     _log_unread(root, chain.from_iterable(chain.from_iterable(side.values()) for side in found))
     photos = [
         {label: [path for path in paths if is_photo(path.name)] for label, paths in side.items()}
@@ -335,6 +336,13 @@ def _all_paths(sides: Iterable[_ByClass]) -> Iterable[Path]:
 def _photos(labels: tuple[str, ...], by_class: _ByClass) -> Photos:
     pairs = [(path, index) for index, label in enumerate(labels) for path in by_class[label]]
     return Photos(tuple(path for path, _ in pairs), tuple(index for _, index in pairs))
+
+
+def _log_loose(halves: Iterable[Path]) -> None:
+    """Log how many photos lie beside the class folders instead of in one."""
+    for half in halves:
+        if loose := count_loose_photos(half):
+            _logger.warning("%s: %d photos lie in no class folder: not read", half, loose)
 
 
 def _log_unread(root: Path, files: Iterable[Path]) -> None:
