@@ -14,7 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["TOLERANCE", "Pixels", "choose_pictures", "draw_pictures", "encode_png", "enlarge"]
+__all__ = [
+    "TOLERANCE",
+    "Pixels",
+    "choose_pictures",
+    "draw_pictures",
+    "draw_plain",
+    "encode_png",
+    "enlarge",
+]
 
 TOLERANCE = 0.1
 """A score on a device may differ by so much from what was recorded for either kind of kernel.
@@ -25,6 +33,7 @@ model that computes something else differs by far more."""
 _SIDES_PX = (4, 8, 16)
 _CANDIDATES_PER_SIDE = 8
 _CHOSEN = 4
+_CHOSEN_NEITHER = 2
 _MIN_LEAD = 0.3
 """Of the best score over the second, so that numerical noise cannot swap them."""
 
@@ -63,7 +72,16 @@ def enlarge(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return np.asarray(pixels[rows][:, columns])
 
 
-def choose_pictures(pictures: Sequence[Pixels], scores: npt.NDArray[np.float32]) -> list[Pixels]:
+def draw_plain() -> list[Pixels]:
+    """Further candidates, for `neither`: one colour each, as frames with nothing on them are."""
+    levels = np.array([0, 96, 160, 255], np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 1, 1, 3)
+    return list(np.tile(colours, (1, _SIDES_PX[0], _SIDES_PX[0], 1)))
+
+
+def choose_pictures(
+    pictures: Sequence[Pixels], scores: npt.NDArray[np.float32], *, neither: bool = False
+) -> list[Pixels]:
     """Choose the pictures that reveal most.
 
     A score near 1 stays there whatever goes wrong. The least certain ones are taken, except
@@ -72,7 +90,24 @@ def choose_pictures(pictures: Sequence[Pixels], scores: npt.NDArray[np.float32])
     Args:
         pictures: the candidates.
         scores: `[pictures, labels]`, the Keras model's.
+        neither: whether the last score is that of `neither`. Two pictures that show it are chosen
+            too, as far as there are any.
     """
+    if neither:
+        strange = scores.argmax(axis=1) == scores.shape[1] - 1
+        return [
+            picture
+            for group, most in ((~strange, _CHOSEN), (strange, _CHOSEN_NEITHER))
+            for picture in _choose(
+                [one for one, inside in zip(pictures, group, strict=True) if inside],
+                scores[group],
+                most,
+            )
+        ]
+    return _choose(pictures, scores, _CHOSEN)
+
+
+def _choose(pictures: Sequence[Pixels], scores: npt.NDArray[np.float32], most: int) -> list[Pixels]:
     ordered = np.sort(scores, axis=1)
     lead = ordered[:, -1] - ordered[:, -2] if scores.shape[1] > 1 else ordered[:, -1]
     predicted = scores.argmax(axis=1)
@@ -83,4 +118,4 @@ def choose_pictures(pictures: Sequence[Pixels], scores: npt.NDArray[np.float32])
         rank_of_label[label] = rank_of_label.get(label, -1) + 1
         undecided = bool(lead[index] < _MIN_LEAD)
         ranked.append((undecided, rank_of_label[label], len(ranked), int(index)))
-    return [pictures[index] for *_, index in sorted(ranked)[:_CHOSEN]]
+    return [pictures[index] for *_, index in sorted(ranked)[:most]]

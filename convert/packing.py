@@ -21,7 +21,8 @@ from edgebee.convert.formats import CALIBRATED_FORMATS, Format, InputType
 from edgebee.convert.metadata import pack_metadata
 from edgebee.convert.representative import photo_name
 from edgebee.convert.validation_set import score_keras
-from edgebee.convert.verification import Verification, run_model
+from edgebee.convert.verification import NeitherVerification, Verification, run_model
+from edgebee.edge.classify import NEITHER
 from edgebee.edge.tflite.model_file import parse_model_file
 from edgebee.edge.tflite.runtimes import list_operators
 from edgebee.errors import ConversionError
@@ -31,6 +32,7 @@ from edgebee.manifest import (
     GoldenSample,
     GoldenSamples,
     Manifest,
+    NeitherResult,
     Network,
     Preprocessing,
     Provenance,
@@ -89,7 +91,7 @@ class ModelPacker:
         return pack_metadata(
             content,
             labels,
-            description=f"Tells {', '.join(labels)} apart; made by edgebee.",
+            description=f"{_describe_labels(labels)}; made by edgebee.",
             describe=files,
         )
 
@@ -130,10 +132,19 @@ class ModelPacker:
 
     @cached_property
     def _golden(self) -> list[golden.Pixels]:
-        candidates = golden.draw_pictures()
+        neither = self.source.labels[-1] == NEITHER
+        candidates = golden.draw_pictures() + (golden.draw_plain() if neither else [])
         size = self.model.input_shape[1:3]
         pixels = np.stack([golden.enlarge(one, size) for one in candidates])
-        return golden.choose_pictures(candidates, score_keras(self.model, pixels))
+        scores = score_keras(self.model, pixels)
+        return golden.choose_pictures(candidates, scores, neither=neither)
+
+
+def _describe_labels(labels: Sequence[str]) -> str:
+    *classes, last = labels
+    if last == NEITHER:
+        return f"Tells {', '.join(classes)} apart, or says {NEITHER}"
+    return f"Tells {', '.join(labels)} apart"
 
 
 def _versions() -> dict[str, str]:
@@ -218,6 +229,20 @@ def _verification_result(verification: Verification, max_drop: float) -> Verific
         drop_interval_95=(round(seen.interval.low, 2), round(seen.interval.high, 2)),
         mcnemar_p=round(seen.p, 4),
         max_drop=max_drop,
+        neither=_neither_result(verification.neither),
+    )
+
+
+def _neither_result(seen: NeitherVerification | None) -> NeitherResult | None:
+    if seen is None:
+        return None
+    return NeitherResult(
+        correct_as_seen=seen.as_seen.correct,
+        keras_correct_as_seen=seen.as_seen.reference_correct,
+        strangers=seen.strangers,
+        refused=seen.refused,
+        keras_refused=seen.reference_refused,
+        mean_difference=round(seen.mean_difference, 3),
     )
 
 

@@ -8,14 +8,23 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebee.convert.formats import CALIBRATED_FORMATS, DEFAULT_SAMPLES, Format, InputType
-from edgebee.convert.representative import RepresentativeDataset, read_representative_dataset
+from edgebee.convert.representative import (
+    RepresentativeDataset,
+    read_representative_dataset,
+    read_strangers,
+)
 from edgebee.convert.representative_checks import check_representative
-from edgebee.convert.validation_set import ValidationSet, check_reference, read_validation_set
+from edgebee.convert.validation_set import (
+    ValidationSet,
+    check_reference,
+    read_validation_set,
+    score_strangers,
+)
 from edgebee.errors import ConversionError
 from edgebee.manifest import RepresentativePhotos, ScoreSettings
 from edgebee.progress import ProgressCallback
@@ -36,6 +45,9 @@ if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset
 
 __all__ = ["Preparation", "prepare"]
+
+MAX_REPRESENTATIVE_OTHERS = 20
+"""Photos of none of the classes in the representative dataset of a model that knows `neither`."""
 
 _log = logging.getLogger("edgebee.convert")
 
@@ -75,7 +87,8 @@ def prepare(
     from edgebee.convert.packing import ModelPacker, ModelSource, hash_photo_list
 
     model = load_keras(path)
-    _check_labels(path, model, photos.labels)
+    labels = read_label_file(path.parent / LABELS_NAME) or photos.labels
+    _check_labels(path, model, labels)
     record = read_training_record(path.parent, or_none=True) or TrainingRecord()
     trained = record.validation or ValidationRecord()
     same_photos = record.data is not None and record.data.source == photos.source
@@ -86,7 +99,7 @@ def prepare(
         representative = _read_representative(photos, model, samples, seed, progress)
         described = _check_representative(representative, photos, calibrated[0])
     source = ModelSource(
-        labels=photos.labels,
+        labels=labels,
         keras_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         data_sha256=hash_photo_list(photos.root, [*photos.train.paths, *photos.validation.paths]),
         scores=ScoreSettings(trained.calibration.temperature, trained.calibration.threshold),
@@ -132,16 +145,32 @@ def _check_labels(path: Path, model: Any, labels: Sequence[str]) -> None:
 def _read_representative(
     photos: Dataset, model: Any, samples: int | None, seed: int, progress: ProgressCallback
 ) -> RepresentativeDataset:
-    train = photos.train
-    return read_representative_dataset(
+    train, size = photos.train, model.input_shape[1:3]
+    representative = read_representative_dataset(
         train.paths,
         train.classes,
         root=photos.root,
         samples=samples or max(DEFAULT_SAMPLES, 2 * len(photos.labels)),
-        size=model.input_shape[1:3],
+        size=size,
         seed=seed,
         progress=progress,
     )
+    if not _knows_neither(model, photos):
+        return representative
+    strangers = read_strangers(
+        photos.others,
+        size,
+        frames_per_kind=1,
+        most=MAX_REPRESENTATIVE_OTHERS,
+        seed=seed + 1,  # other frames than those of the verification
+        progress=progress,
+    )
+    return replace(representative, strangers=strangers)
+
+
+def _knows_neither(model: Any, photos: Dataset) -> bool:
+    """Whether a model has one score more than there are classes."""
+    return bool(model.output_shape[1] > len(photos.labels))
 
 
 def _check_representative(
@@ -164,9 +193,11 @@ def _read_validation(
     progress: ProgressCallback,
 ) -> ValidationSet:
     """Read the validation photos, and check the Keras model on them."""
-    checking = photos.validation
+    checking, strangers = photos.validation, None
+    if _knows_neither(model, photos):
+        strangers = score_strangers(photos.others_validation, model, progress=progress)
     validation = read_validation_set(
-        checking.paths, checking.classes, model, seed=seed, progress=progress
+        checking.paths, checking.classes, model, seed=seed, strangers=strangers, progress=progress
     )
     warning = check_reference(validation, photos.labels, recorded)
     if warning is not None:

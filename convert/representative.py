@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.errors import ConversionError
+from edgebee.photos.blank_frames import draw_blank_frames
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "photo_name",
     "read_photos",
     "read_representative_dataset",
+    "read_strangers",
 ]
 
 _log = logging.getLogger("edgebee.convert")
@@ -36,10 +38,14 @@ class RepresentativeDataset:
     """Where they come from, in the same order: their place below the dataset's folder."""
     classes: tuple[int, ...]
     """The class of each."""
+    strangers: npt.NDArray[np.uint8] | None = None
+    """`[pictures, H, W, 3]` of none of the classes, for a model that knows `neither`: its score
+    has values on them that it has on no photo of a class."""
 
     def samples(self) -> Iterator[list[npt.NDArray[np.float32]]]:
         """What the TFLite converter asks for: one `float32 [1, H, W, 3]` at a time."""
-        for photo in self.pixels:
+        strangers = () if self.strangers is None else self.strangers
+        for photo in (*self.pixels, *strangers):
             yield [photo[np.newaxis].astype(np.float32)]
 
 
@@ -110,6 +116,36 @@ def read_photos(
             f"there are no readable {kind} photos; add some, or name others with --data"
         )
     return np.stack(read), used
+
+
+def read_strangers(
+    others: Sequence[Path],
+    size: tuple[int, int],
+    *,
+    frames_per_kind: int,
+    most: int,
+    seed: int,
+    progress: ProgressCallback,
+) -> npt.NDArray[np.uint8]:
+    """Pictures of none of the classes: blank frames, and photos where there are any.
+
+    Args:
+        others: the photos.
+        size: height and width of the model's input, in pixels.
+        frames_per_kind: blank frames of each kind.
+        most: the largest number of photos to read.
+        seed: which frames and which photos.
+        progress: called after each photo.
+
+    Returns:
+        `[pictures, H, W, 3]`.
+    """
+    frames = draw_blank_frames(frames_per_kind, size, seed=seed)
+    if not others:
+        return frames
+    order = draw_order([0] * len(others), seed)
+    photos, _ = read_photos(others, order, size, kind="other", most=most, progress=progress)
+    return np.concatenate([frames, photos])
 
 
 def read_representative_dataset(

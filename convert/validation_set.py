@@ -13,21 +13,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.convert.representative import draw_order, read_photos
+from edgebee.convert.representative import draw_order, read_photos, read_strangers
 from edgebee.errors import ConversionError
 from edgebee.progress import ProgressCallback, ignore_progress
 from edgebee.stats import SIGNIFICANT_P, binomial_p, compare_paired
 
-__all__ = ["MAX_PHOTOS", "ValidationSet", "check_reference", "read_validation_set", "score_keras"]
+__all__ = [
+    "MAX_PHOTOS",
+    "Strangers",
+    "ValidationSet",
+    "check_reference",
+    "read_validation_set",
+    "score_keras",
+    "score_strangers",
+]
 
 MAX_PHOTOS = 1000
 """As many photos are kept decoded: 150 MB at 224 pixels."""
+MAX_OTHERS = 200
+"""As many photos of none of the classes."""
 
 _BATCH = 32
 _SIGNIFICANT = 0.01
 """Highest p-value at which labels count as swapped."""
 _MOST_NAMED = 20
 """Labels in a message."""
+
+
+@dataclass(frozen=True)
+class Strangers:
+    """Pictures of none of the classes: blank frames, and `other` photos where there are any."""
+
+    pixels: npt.NDArray[np.uint8]
+    """`[pictures, H, W, 3]`."""
+    reference: npt.NDArray[np.float32]
+    """`[pictures, labels]`, Keras' scores."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +60,18 @@ class ValidationSet:
     """`[photos]`, the true classes."""
     reference: npt.NDArray[np.float32]
     """`[photos, labels]`, Keras' scores."""
+    strangers: Strangers | None = None
+    """None for a model that does not know `neither`."""
+
+    def best_class(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+        """The best class of each row of scores, `neither` left out."""
+        of_classes = scores if self.strangers is None else scores[:, :-1]
+        return np.asarray(of_classes.argmax(axis=1))
 
     @property
     def reference_correct(self) -> npt.NDArray[np.bool_]:
-        """`[photos]`: where Keras is correct."""
-        return np.asarray(self.reference.argmax(axis=1) == self.classes)
+        """`[photos]`: where Keras' best class is the true one."""
+        return np.asarray(self.best_class(self.reference) == self.classes)
 
 
 def read_validation_set(
@@ -53,6 +80,7 @@ def read_validation_set(
     model: Any,
     *,
     seed: int = 0,
+    strangers: Strangers | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> ValidationSet:
     """Read validation photos, and let the Keras model score them.
@@ -62,6 +90,7 @@ def read_validation_set(
         classes: the class of each.
         model: Keras, `[N, H, W, 3]` in 0..255 -> `[N, labels]`.
         seed: which photos, of many.
+        strangers: for a model that knows `neither`.
         progress: called after each photo.
 
     Raises:
@@ -71,9 +100,29 @@ def read_validation_set(
     pixels, used = read_photos(
         paths, order, model.input_shape[1:3], kind="validation", most=len(order), progress=progress
     )
-    return ValidationSet(
-        pixels, np.array([classes[index] for index in used]), score_keras(model, pixels)
+    true_classes = np.array([classes[index] for index in used])
+    return ValidationSet(pixels, true_classes, score_keras(model, pixels), strangers)
+
+
+def score_strangers(
+    others: Sequence[Path], model: Any, *, progress: ProgressCallback = ignore_progress
+) -> Strangers:
+    """Read pictures of none of the classes, and let the Keras model score them.
+
+    Args:
+        others: photos; of more than `MAX_OTHERS`, that many are drawn.
+        model: Keras, `[N, H, W, 3]` in 0..255 -> `[N, labels]`.
+        progress: called after each photo.
+    """
+    pixels = read_strangers(
+        others,
+        model.input_shape[1:3],
+        frames_per_kind=4,
+        most=MAX_OTHERS,
+        seed=0,
+        progress=progress,
     )
+    return Strangers(pixels, score_keras(model, pixels))
 
 
 def score_keras(model: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -154,7 +203,7 @@ def _check_labels(photos: ValidationSet, labels: Sequence[str]) -> None:
     Then each class gets its predictions under another name: the label predicted most often
     differs from class to class, as it should, but is not the class itself.
     """
-    predicted, correct = photos.reference.argmax(axis=1), photos.reference_correct
+    predicted, correct = photos.best_class(photos.reference), photos.reference_correct
     most_often = {
         int(one): int(np.bincount(predicted[photos.classes == one]).argmax())
         for one in np.unique(photos.classes)

@@ -16,16 +16,60 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.convert.validation_set import ValidationSet
+from edgebee.convert.validation_set import Strangers, ValidationSet
 from edgebee.edge.classify import ModelError, invoke, make_interpreter
 from edgebee.errors import OutputError
 from edgebee.stats import PairedComparison, compare_paired
 
-__all__ = ["Verification", "run_model", "verify"]
+__all__ = ["NeitherVerification", "Verification", "run_model", "verify"]
+
+_Scores = npt.NDArray[np.float32]
 
 MIN_AGREEMENT = 0.8
 """Share of the photos for which a format and Keras must predict the same label, correct or not: a
 model that is no better than chance could change every prediction without losing accuracy."""
+
+MAX_NEITHER_LOST = 0.1
+"""Share of the pictures of none of the classes that a format may take for a class where Keras says
+`neither`. They are few, and lie nearer to the border than the photos of the classes."""
+
+MAX_NEITHER_DIFFERENCE = 0.1
+"""Of the scores of `neither` to Keras', on average: a format whose score hardly moves any more
+would order strangers and classes no better than chance, even where its labels are the same."""
+
+
+@dataclass(frozen=True)
+class NeitherVerification:
+    """How a format says `neither`, compared with Keras."""
+
+    as_seen: PairedComparison
+    """Of the validation photos, where those called `neither` are incorrect."""
+    strangers: int
+    """Pictures of none of the classes."""
+    refused: int
+    """Of these, those that the format calls `neither`."""
+    reference_refused: int
+    """Of these, those that Keras calls so."""
+    mean_difference: float
+    """Of the scores of `neither` to Keras', of all pictures, 0-1."""
+
+    def __str__(self) -> str:
+        return (
+            f"`neither` for {self.refused} of {self.strangers} strangers "
+            f"(Keras {self.reference_refused})"
+        )
+
+    def problem(self, max_drop: float) -> str | None:
+        """As `Verification.problem`."""
+        seen = self.as_seen
+        if seen.lost - seen.gained > max(1.0, max_drop * seen.total / 100):
+            return f"calls more validation photos `neither` than --max-drop {max_drop:g} allows"
+        lost = self.reference_refused - self.refused
+        if lost > max(1.0, MAX_NEITHER_LOST * self.strangers):
+            return "takes strangers for a class where Keras says `neither`"
+        if self.mean_difference > MAX_NEITHER_DIFFERENCE:
+            return f"its scores of `neither` are off by {self.mean_difference:.2f} on average"
+        return None
 
 
 @dataclass(frozen=True)
@@ -37,6 +81,8 @@ class Verification:
     """Photos for which it predicts the same label as Keras."""
     largest_difference: float
     """Of any score to Keras' score, 0-1."""
+    neither: NeitherVerification | None = None
+    """None for a model that does not know it."""
 
     def __str__(self) -> str:
         seen, interval = self.comparison, self.comparison.interval
@@ -50,7 +96,8 @@ class Verification:
     def short(self) -> str:
         """The counts alone."""
         seen = self.comparison
-        return f"{seen.correct} of {seen.total} correct (Keras {seen.reference_correct})"
+        counts = f"{seen.correct} of {seen.total} correct (Keras {seen.reference_correct})"
+        return counts if self.neither is None else f"{counts}, {self.neither}"
 
     def problem(self, max_drop: float) -> str | None:
         """Why a format must not be used; None when it may.
@@ -65,7 +112,7 @@ class Verification:
             return f"loses more than --max-drop {max_drop:g}"
         if seen.total - self.agreement > max(1.0, (1 - MIN_AGREEMENT) * seen.total):
             return "predicts other labels than Keras"
-        return None
+        return None if self.neither is None else self.neither.problem(max_drop)
 
 
 def verify(content: bytes, photos: ValidationSet) -> Verification:
@@ -75,11 +122,34 @@ def verify(content: bytes, photos: ValidationSet) -> Verification:
         ModelError: it does not load.
     """
     scores = run_model(content, photos.pixels)
-    predicted = scores.argmax(axis=1)
+    correct = photos.best_class(scores) == photos.classes
+    neither = None
+    if photos.strangers is not None:
+        strange = run_model(content, photos.strangers.pixels)
+        neither = _compare_neither(photos, photos.strangers, scores, strange)
     return Verification(
-        comparison=compare_paired(photos.reference_correct, predicted == photos.classes),
-        agreement=int((predicted == photos.reference.argmax(axis=1)).sum()),
+        comparison=compare_paired(photos.reference_correct, correct),
+        agreement=int((scores.argmax(axis=1) == photos.reference.argmax(axis=1)).sum()),
         largest_difference=float(np.abs(scores - photos.reference).max()),
+        neither=neither,
+    )
+
+
+def _compare_neither(
+    photos: ValidationSet, strangers: Strangers, scores: _Scores, strange: _Scores
+) -> NeitherVerification:
+    """Compare the last score, `neither`, of a format's `scores` and `strange` ones with Keras'."""
+    neither = scores.shape[1] - 1
+    off = np.concatenate([scores - photos.reference, strange - strangers.reference])[:, neither]
+    return NeitherVerification(
+        as_seen=compare_paired(
+            photos.reference.argmax(axis=1) == photos.classes,
+            scores.argmax(axis=1) == photos.classes,
+        ),
+        strangers=len(strange),
+        refused=int((strange.argmax(axis=1) == neither).sum()),
+        reference_refused=int((strangers.reference.argmax(axis=1) == neither).sum()),
+        mean_difference=float(np.abs(off).mean()),
     )
 
 

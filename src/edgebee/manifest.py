@@ -20,6 +20,7 @@ __all__ = [
     "GoldenSamples",
     "Manifest",
     "ManifestError",
+    "NeitherResult",
     "Network",
     "Preprocessing",
     "Provenance",
@@ -64,7 +65,7 @@ class ScoreSettings:
     temperature: float | None
     """The calibrated temperature, which is in the graph already."""
     threshold: float | None
-    """Below this score (0-1) the runner answers `unknown`."""
+    """Below this share of the best class among the classes (0-1) the runner says `unknown`."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,28 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class NeitherResult:
+    """How the model says `neither`, compared with Keras."""
+
+    correct_as_seen: int
+    """Validation photos that are correct where `neither` counts as incorrect."""
+    keras_correct_as_seen: int
+    strangers: int
+    """Pictures of none of the classes: blank frames, and photos where there are any."""
+    refused: int
+    """Of these, those that the model calls `neither`."""
+    keras_refused: int
+    mean_difference: float
+    """Of the scores of `neither` to Keras', of all pictures, 0-1."""
+
+
+@dataclass(frozen=True)
 class VerificationResult:
     """How the model compared with Keras on the validation photos."""
 
     total: int
     correct: int
+    """By the best class, `neither` left out."""
     keras_correct: int
     agreement: int
     """Photos for which both predict the same label."""
@@ -142,6 +160,8 @@ class VerificationResult:
     mcnemar_p: float
     max_drop: float
     """The limit that applied, in points."""
+    neither: NeitherResult | None = None
+    """None, and not written, where the model does not know it."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +199,10 @@ class Manifest:
 
 def write_manifest(manifest: Manifest) -> bytes:
     """The manifest as compact UTF-8 JSON."""
-    return json.dumps(asdict(manifest), ensure_ascii=False, separators=(",", ":")).encode()
+    content = asdict(manifest)
+    if manifest.verification and manifest.verification.neither is None:
+        del content["verification"]["neither"]
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def read_manifest(content: bytes) -> Manifest:

@@ -97,6 +97,14 @@ def _summary(file: ModelFile) -> Iterator[str]:
             f"{result.correct} of {result.total} validation photos correct "
             f"(Keras {result.keras_correct})",
         )
+    if result and result.neither:
+        seen = result.neither
+        yield _row(
+            "neither",
+            f"for {seen.refused} of {seen.strangers} pictures of none of the classes "
+            f"(Keras {seen.keras_refused}); {seen.correct_as_seen} of {result.total} photos "
+            "correct where it counts as incorrect",
+        )
     for runtime, refused in _runtimes(file).items():
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
         yield _row("runs on", f"{runtime}: {f'no: {refused[0]}{more}' if refused else 'yes'}")
