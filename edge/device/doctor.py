@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+from edgebee.edge.classify import NEITHER
 from edgebee.edge.device.isolated_run import IsolatedRun, run_isolated
 from edgebee.edge.device.platforms import (
     NEW_CARD,
@@ -196,7 +197,8 @@ def _python_of(machine: Machine) -> Problem:
 def check_model(file: ModelFile, runtime: str) -> list[Problem]:
     """Whether the file is sound, and whether a runtime knows its operators."""
     megabytes = file.size_bytes / 1e6
-    found = [Problem("model", OK, f"{file.path}: {megabytes:.2f} MB, sound")]
+    knows = f", knows {NEITHER}" if NEITHER in file.labels[-1:] else ""
+    found = [Problem("model", OK, f"{file.path}: {megabytes:.2f} MB, sound{knows}")]
     if file.problems:
         text = f"{file.path}: {'; '.join(file.problems)}"
         found = [Problem("model", FAILED, text, f"edgebee inspect {file.path}")]

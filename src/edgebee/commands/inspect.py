@@ -101,9 +101,8 @@ def _summary(file: ModelFile) -> Iterator[str]:
         seen = result.neither
         yield _row(
             "neither",
-            f"for {seen.refused} of {seen.strangers} pictures of none of the classes "
-            f"(Keras {seen.keras_refused}); {seen.correct_as_seen} of {result.total} photos "
-            "correct where it counts as incorrect",
+            f"for {seen.refused} of {seen.strangers} pictures of no class "
+            f"(Keras {seen.keras_refused})",
         )
     for runtime, refused in _runtimes(file).items():
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
