@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.edge.classify import read_photo
-from edgebee.palette import INK, MUTED
+from edgebee.palette import INK, MUTED, PAPER, SECOND
 from edgebee.run import Epoch
 
 __all__ = ["plot_confusion", "plot_mistakes", "plot_training"]
@@ -73,7 +73,7 @@ def plot_confusion(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: 
     figure = _figure(side_inches, side_inches)
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(_confusion_colours(shares))
     font_points = max(3, min(10, 200 / count))
     if count <= MOST_NUMBERED_CLASSES:
         for row, column in np.ndindex(matrix.shape):
@@ -91,8 +91,20 @@ def plot_confusion(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: 
     axes.set_yticks(range(count), labels, fontsize=font_points)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(f"Confusion matrix\n{title}", fontsize=10)
+    axes.set_title(f"{title}\norange is incorrect", fontsize=10)
     return _png(figure)
+
+
+def _confusion_colours(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Colours `[classes, classes, 3]`, 0-1: the darker, the larger the share of its row."""
+    from matplotlib.colors import to_rgb
+
+    correct = np.eye(len(shares), dtype=bool)[..., None]
+    full = np.where(correct, to_rgb(MUTED), to_rgb(SECOND))
+    # One incorrect photo among hundreds is still seen.
+    depth = np.where(shares > 0, 0.15 + 0.85 * shares, 0.0)[..., None]
+    colours: npt.NDArray[np.float64] = full * depth + np.array(to_rgb(PAPER)) * (1 - depth)
+    return colours
 
 
 def plot_mistakes(
@@ -143,7 +155,7 @@ def _figure(width_inches: float, height_inches: float) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_inches, height_inches), dpi=120, layout="constrained")
+    figure = Figure((width_inches, height_inches), 120, PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
