@@ -6,6 +6,7 @@ TensorFlow is imported when a conversion starts, not with this module.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import zipfile
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset
 
 __all__ = ["ConvertedModel", "FormatsRefusedError", "RefusedFormat", "convert_model"]
+
+_log = logging.getLogger("edgebee.convert")
 
 MAX_SELFTEST_DIFFERENCE = 1e-4
 """Of a file's golden scores a moment after they were recorded: a sum in another order at most."""
@@ -101,7 +104,6 @@ def convert_model(
     seed: int = 0,
     io: InputType = "uint8",
     max_drop: float = MAX_DROP_POINTS,
-    runtimes: Sequence[str] = (),
     progress: ProgressCallback = ignore_progress,
 ) -> tuple[ConvertedModel, ...]:
     """Convert a Keras image classifier to TFLite and verify every file before it is written.
@@ -122,8 +124,6 @@ def convert_model(
         io: type of int8's input and output: `uint8` takes pixels as they are, `int8` takes
             them less 128, as microcontrollers do.
         max_drop: points of accuracy (0-100) that a format may lose to Keras; one photo always.
-        runtimes: that must have the operators, as `tflite-runtime==2.14`; by default all that
-            edgebee runs on.
         progress: called as photos are read and formats are made.
 
     Returns:
@@ -135,12 +135,8 @@ def convert_model(
         ConversionError: this model cannot be converted, or not with these photos.
         EdgebeeError: the photos, the labels or the output folder cannot be used.
     """
-    from edgebee.edge.tflite.runtimes import RUNTIMES, resolve_runtime
-
     wanted = _known_formats(formats)
     _check_settings(io, samples, seed, max_drop)
-    for runtime in runtimes:
-        resolve_runtime(runtime)
     path = Path(model)
     silence_decoder_warnings()
     check_keras_file(path)
@@ -157,7 +153,7 @@ def convert_model(
             max_drop=max_drop,
             progress=progress,
         )
-        return _convert_all(prepared, wanted, tuple(runtimes) or RUNTIMES, folder, progress)
+        return _convert_all(prepared, wanted, folder, progress)
 
 
 def _known_formats(formats: Sequence[str]) -> list[Format]:
@@ -180,18 +176,14 @@ def _check_settings(io: str, samples: int | None, seed: int, max_drop: float) ->
 
 
 def _convert_all(
-    prepared: Preparation,
-    formats: Sequence[Format],
-    runtimes: Sequence[str],
-    folder: Path,
-    progress: ProgressCallback,
+    prepared: Preparation, formats: Sequence[Format], folder: Path, progress: ProgressCallback
 ) -> tuple[ConvertedModel, ...]:
     """Write what passes its verification; raise for the rest when all is done."""
     converted: list[ConvertedModel] = []
     refused: list[RefusedFormat] = []
     for number, format_ in enumerate(formats):
         progress(Progress("converting", number, len(formats), unit="format", note=format_))
-        made = _convert(prepared, format_, runtimes, folder / f"model_{format_}.tflite")
+        made = _convert(prepared, format_, folder / f"model_{format_}.tflite")
         if isinstance(made, ConvertedModel):
             converted.append(made)
         else:
@@ -204,18 +196,15 @@ def _convert_all(
     return tuple(converted)
 
 
-def _convert(
-    prepared: Preparation, format_: Format, runtimes: Sequence[str], path: Path
-) -> ConvertedModel | RefusedFormat:
+def _convert(prepared: Preparation, format_: Format, path: Path) -> ConvertedModel | RefusedFormat:
     """Make, verify and write one format."""
     from edgebee.convert.verification import verify
     from edgebee.edge.tflite.runtimes import check_operators
 
     content = prepared.builder.build(format_)
     try:
-        too_new = check_operators(content, runtimes)
-        if too_new:
-            return RefusedFormat(path, format_, "; ".join(str(one) for one in too_new[:3]))
+        for too_new in check_operators(content):
+            _log.warning("%s: %s", path, too_new)
         verification = verify(content, prepared.validation)
         problem = verification.problem(prepared.packer.source.max_drop)
         if problem is not None:

@@ -5,8 +5,7 @@
 | float32 | float32 | float32          | float32                 |
 | float16 | float16 | float32          | float32                 |
 | dynamic | int8    | float32 and int8 | float32                 |
-| int8    | int8    | int8             | uint8, int8 or float32  |
-| int16x8 | int8    | int16            | float32                 |
+| int8    | int8    | int8             | uint8 or int8           |
 """
 
 from __future__ import annotations
@@ -20,24 +19,20 @@ __all__ = [
     "FORMATS",
     "INPUT_TYPES",
     "MAX_DROP_POINTS",
-    "PROCESSOR_FORMATS",
     "Format",
     "InputType",
 ]
 
-Format = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
+Format = Literal["float32", "float16", "dynamic", "int8"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 """In the order in which they are made."""
 
-PROCESSOR_FORMATS: tuple[Format, ...] = ("float32", "float16", "dynamic", "int8")
-"""Those that a Pi's processor has fast kernels for; int16x8 takes it fifty times longer."""
-
-CALIBRATED_FORMATS: tuple[Format, ...] = ("dynamic", "int8", "int16x8")
+CALIBRATED_FORMATS: tuple[Format, ...] = ("dynamic", "int8")
 """Those that need the representative dataset: for their weights, for their ranges, or both."""
 
 DEFAULT_FORMATS: tuple[Format, ...] = ("int8",)
 
-InputType = Literal["uint8", "int8", "float32"]
+InputType = Literal["uint8", "int8"]
 INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
 """Of int8's input and output. uint8: pixels as they are; int8: pixels less 128."""
 

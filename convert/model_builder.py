@@ -5,27 +5,17 @@ Imports TensorFlow at the top: import it only where converting happens.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from edgebee.convert.formats import Format, InputType
 from edgebee.convert.gptq import copy_kernels, quantize_kernels
-from edgebee.convert.quantize import (
-    calibrate,
-    list_float_operators,
-    quantize_float,
-    quantize_int8,
-    quantize_int16x8,
-    trace,
-)
+from edgebee.convert.quantize import calibrate, quantize_float, quantize_int8, trace
 from edgebee.convert.representative import RepresentativeDataset
 from edgebee.errors import ConversionError
 
 __all__ = ["ModelBuilder"]
-
-_log = logging.getLogger("edgebee.convert")
 
 _GPTQ_PHOTOS = 32
 """The first of the representative dataset, in which every class has its share."""
@@ -57,13 +47,7 @@ class ModelBuilder:
             return quantize_float(self._graph, format_)
         if format_ == "dynamic":
             return copy_kernels(self._gptq, quantize_float(self._graph, format_))
-        if format_ == "int16x8":
-            return quantize_int16x8(self._calibrated)
-        content = quantize_int8(self._calibrated, self.io)
-        left = list_float_operators(content)
-        if left:
-            _log.warning("int8 has no kernels for %s: they stay in float", ", ".join(left))
-        return content
+        return quantize_int8(self._calibrated, self.io)
 
     @cached_property
     def _graph(self) -> Any:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from edgebee.convert.formats import CALIBRATED_FORMATS, DEFAULT_SAMPLES, Format, InputType
 from edgebee.convert.representative import (
     RepresentativeDataset,
+    check_representative,
     read_representative_dataset,
     read_strangers,
 )
-from edgebee.convert.representative_checks import check_representative
 from edgebee.convert.validation_set import (
     ValidationSet,
     check_reference,

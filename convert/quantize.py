@@ -18,21 +18,11 @@ import tensorflow as tf
 from edgebee.convert import tensorflow_internals as internals
 from edgebee.convert.formats import InputType
 from edgebee.convert.representative import RepresentativeDataset
-from edgebee.edge.tflite.flatbuffer import read_root
-from edgebee.edge.tflite.schema import TENSOR_TYPES
-from edgebee.edge.tflite.structure import operator_name
 from edgebee.errors import ConversionError
 
-__all__ = [
-    "calibrate",
-    "list_float_operators",
-    "quantize_float",
-    "quantize_int8",
-    "quantize_int16x8",
-    "trace",
-]
+__all__ = ["calibrate", "quantize_float", "quantize_int8", "trace"]
 
-_TYPES = {"uint8": tf.uint8, "int8": tf.int8, "float32": tf.float32}
+_TYPES = {"uint8": tf.uint8, "int8": tf.int8}
 _ZERO_POINTS = {"uint8": 0, "int8": -128}
 
 
@@ -105,35 +95,8 @@ def quantize_int8(calibrated: bytes, io: InputType = "uint8") -> bytes:
         ConversionError: the quantizer refuses the model, or the input does not take pixels.
     """
     content = _converted("int8", lambda: internals.quantize_int8(calibrated, _TYPES[io]))
-    if io in _ZERO_POINTS:
-        _check_takes_pixels(content, _ZERO_POINTS[io])
+    _check_takes_pixels(content, _ZERO_POINTS[io])
     return content
-
-
-def quantize_int16x8(calibrated: bytes) -> bytes:
-    """Make the int16x8 format of a calibrated model: activations of 16 bits, weights of 8.
-
-    Raises:
-        ConversionError: the quantizer refuses the model.
-    """
-    return _converted("int16x8", lambda: internals.quantize_int16x8(calibrated))
-
-
-def list_float_operators(content: bytes) -> list[str]:
-    """Names of the operators of an int8 model that compute in float, and give floats.
-
-    The quantizer leaves in float what it knows no integer kernel for.
-    """
-    model = read_root(content)
-    names = [operator_name(code) for code in model["operator_codes"]]
-    graph = model["subgraphs"][0]
-    types = [TENSOR_TYPES[tensor["type"]][0] for tensor in graph["tensors"]]
-    giving_floats = {
-        names[operator["opcode_index"]]
-        for operator in graph["operators"]
-        if "float32" in {types[index] for index in operator["outputs"]}
-    }
-    return sorted(giving_floats - {"DEQUANTIZE"})
 
 
 def _converted(format_: str, step: Callable[[], bytes]) -> bytes:

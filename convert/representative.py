@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,17 +14,26 @@ import numpy.typing as npt
 
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.errors import ConversionError
+from edgebee.manifest import RepresentativePhotos
 from edgebee.photos.blank_frames import draw_blank_frames
+from edgebee.photos.layout import list_some
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
 
 __all__ = [
     "RepresentativeDataset",
+    "check_representative",
     "draw_order",
     "photo_name",
     "read_photos",
     "read_representative_dataset",
     "read_strangers",
 ]
+
+MIN_SAMPLES = 8
+"""Fewer photos than this do not show a layer's range."""
+
+MIN_SPREAD = 64
+"""Of the 256 levels that all photos together use, from the 1st to the 99th percentile."""
 
 _log = logging.getLogger("edgebee.convert")
 
@@ -183,4 +193,44 @@ def read_representative_dataset(
         pixels,
         tuple(photo_name(root, paths[index]) for index in used),
         tuple(classes[index] for index in used),
+    )
+
+
+def check_representative(
+    photos: RepresentativeDataset, labels: Sequence[str]
+) -> RepresentativePhotos:
+    """Describe the photos that int8's value ranges will be measured on.
+
+    Args:
+        photos: the representative dataset.
+        labels: names of all classes.
+
+    Raises:
+        ConversionError: there are too few, or none of a class.
+    """
+    count, of_class = len(photos.names), Counter(photos.classes)
+    needed = max(MIN_SAMPLES, len(labels))
+    if count < needed:
+        raise ConversionError(
+            f"{count} photos are too few for the representative dataset: it takes {needed} "
+            "at least, 100 are better; raise --samples, or add training photos"
+        )
+    if missing := [label for index, label in enumerate(labels) if not of_class[index]]:
+        raise ConversionError(
+            f"no photo of {list_some(missing)} is among the {count} representative photos; "
+            "raise --samples, or add training photos of it that can be read"
+        )
+    low, high = (int(level) for level in np.percentile(photos.pixels, (1, 99)))
+    remarks = ()
+    if high - low < MIN_SPREAD:
+        remarks = (
+            f"the representative photos use levels {low} to {high} of 0 to 255 only; "
+            "add photos in other light, or int8 will be wrong in it",
+        )
+    return RepresentativePhotos(
+        files=photos.names,
+        distinct=len({hashlib.sha256(one.tobytes()).digest() for one in photos.pixels}),
+        of_class={label: of_class[index] for index, label in enumerate(labels)},
+        level_range=(low, high),
+        remarks=remarks,
     )

@@ -26,7 +26,6 @@ __all__ = [
     "check_version",
     "quantize_dense_layers_per_tensor",
     "quantize_int8",
-    "quantize_int16x8",
 ]
 
 OLDEST_TRIED, NEWEST_TRIED = (2, 18), (2, 21)
@@ -90,19 +89,3 @@ def quantize_int8(calibrated: bytes, io: Any) -> bytes:
             disable_per_channel_for_dense_layers=True,
         )
     )
-
-
-def quantize_int16x8(calibrated: bytes) -> bytes:
-    """Quantize weights to int8 and activations to int16; input and output stay float32.
-
-    Args:
-        calibrated: from `add_value_ranges`.
-    """
-    float32, int16, int64 = (np.dtype(name).num for name in ("float32", "int16", "int64"))
-    allow_float, per_tensor, per_tensor_dense = False, False, True
-    settings = (float32, float32, allow_float, int16, int64, per_tensor)
-    quantize = Calibrator(calibrated)._calibrator.QuantizeModel
-    try:
-        return bytes(quantize(*settings, per_tensor_dense))
-    except TypeError:  # TensorFlow 2.18 takes no setting for dense layers
-        return bytes(quantize(*settings))

@@ -100,7 +100,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None
 def _train_and_convert(folder: Path) -> None:
     from edgebee.commands import train
     from edgebee.convert.conversion import convert_model
-    from edgebee.convert.formats import PROCESSOR_FORMATS
+    from edgebee.convert.formats import FORMATS
     from edgebee.train.recipe import Recipe
 
     train.run(
@@ -109,10 +109,7 @@ def _train_and_convert(folder: Path) -> None:
     # Three epochs leave many answers near one half, and int8 turns some of them, more or fewer as
     # the processor rounds in training: how much a real model may lose is tested elsewhere.
     convert_model(
-        folder / "model.keras",
-        formats=PROCESSOR_FORMATS,
-        samples=CALIBRATION_SAMPLES,
-        max_drop=10.0,
+        folder / "model.keras", formats=FORMATS, samples=CALIBRATION_SAMPLES, max_drop=10.0
     )
 
 

@@ -210,7 +210,7 @@ def check_model(file: ModelFile, runtime: str) -> list[Problem]:
         return [*found, Problem("operators", WARNING, str(error), remedy)]
     for entry in refused:
         text = str(entry).partition(";")[0]
-        found.append(Problem("operators", FAILED, text, entry.remedy.partition(", or there")[0]))
+        found.append(Problem("operators", FAILED, text, entry.remedy))
     if not refused:
         kinds = f"{len(file.operators)} kinds of operator"
         found.append(Problem("operators", OK, f"{kinds}, all known to {runtime}"))

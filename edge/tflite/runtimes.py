@@ -122,9 +122,8 @@ class Unsupported:
     @property
     def remedy(self) -> str:
         """What to do about it."""
-        again = f"edgebee convert --target-runtime '{self.runtime}'"
         able = _first_able(self.operator, self.version)
-        return f"{again}, or there: pip install '{able.replace('==', '>=')}'" if able else again
+        return f"pip install '{able.replace('==', '>=')}'" if able else "train another model"
 
     def __str__(self) -> str:
         knows = "no version of it" if self.highest is None else f"up to version {self.highest}"

@@ -38,7 +38,6 @@ def test_results_on_stdout_talk_on_stderr(edgebee, folder):
         (["--quantize", "int8", "--quantize", "float32"], ["float32", "int8"]),
         (["--quantize", "all"], ["dynamic", "float16", "float32", "int8"]),
         (["--quantize", "all", "--quantize", "int8"], ["dynamic", "float16", "float32", "int8"]),
-        (["--quantize", "int16x8"], ["int16x8"]),
     ],
 )
 def test_formats_asked_for_are_made_and_no_others(edgebee, folder, tmp_path, options, made):

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgebee.convert.representative import draw_order, read_representative_dataset
+from edgebee.convert.representative import (
+    MIN_SAMPLES,
+    RepresentativeDataset,
+    check_representative,
+    draw_order,
+    read_representative_dataset,
+)
 from edgebee.edge.classify import read_photo
 from edgebee.errors import ConversionError
 
@@ -118,3 +124,40 @@ def test_progress_counts_no_more_than_the_samples(photos):
     photos[0].write_text("no photo")
     read(photos, progress=steps.append)
     assert [(step.done, step.total) for step in steps] == [(done, 4) for done in (1, 2, 3, 4)]
+
+
+# ------------------------------------------------------------------ what would ruin int8
+
+
+def check(count, classes=None, labels=("a", "b"), darker=1):
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8) // darker
+    classes = classes or [number % len(labels) for number in range(count)]
+    names = tuple(f"{number}.jpg" for number in range(count))
+    return check_representative(RepresentativeDataset(pixels, names, tuple(classes)), labels)
+
+
+def test_photos_of_every_class_pass_without_a_remark():
+    seen = check(20)
+    assert seen.remarks == ()
+    assert (len(seen.files), seen.distinct, seen.of_class) == (20, 20, {"a": 10, "b": 10})
+    assert 0 <= seen.level_range[0] < seen.level_range[1] <= 255
+
+
+def test_too_few_photos_or_a_class_without_any_are_refused():
+    with pytest.raises(ConversionError, match=r"too few.*--samples"):
+        check(3)
+    with pytest.raises(ConversionError, match="no photo of b"):
+        check(20, [0] * 20)
+
+
+def test_as_many_photos_as_classes_at_least():
+    labels = [f"class {number}" for number in range(MIN_SAMPLES + 4)]
+    with pytest.raises(ConversionError, match="too few"):
+        check(MIN_SAMPLES + 3, labels=labels)
+    assert check(MIN_SAMPLES + 4, labels=labels).of_class == dict.fromkeys(labels, 1)
+
+
+def test_photos_that_are_all_dark_are_remarked_on():
+    (remark,) = check(20, darker=6).remarks
+    assert "levels 0 to 4" in remark
+    assert "other light" in remark

@@ -221,13 +221,7 @@ def test_without_sabotage_it_is_green(edgebee, folder):
 
 
 def test_calibration_of_another_range(edgebee, folder, monkeypatch):
-    real = representative.read_photo
-    monkeypatch.setattr(representative, "read_photo", lambda path, size: real(path, size) // 255)
-    assert_red(convert(edgebee, folder), folder, "of a single colour")
-
-
-def test_calibration_of_another_range_past_the_checks(edgebee, folder, monkeypatch):
-    # Without those checks the input would not take pixels as they are.
+    # The input would not take pixels as they are.
     real = representative.RepresentativeDataset.samples
     monkeypatch.setattr(
         representative.RepresentativeDataset,
@@ -252,15 +246,6 @@ def test_calibration_without_a_class(edgebee, folder, tmp_path):
         if path.parent.name == "red":
             path.write_bytes(b"damaged")
     assert_red(convert(edgebee, folder, "--samples", 18), folder, "no photo of red")
-
-
-def test_calibration_on_noise(edgebee, folder, tmp_path):
-    from PIL import Image
-
-    rng = np.random.default_rng(0)
-    for path in (tmp_path / "photos").rglob("*.png"):
-        Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(path)
-    assert_red(convert(edgebee, folder), folder, "random noise")
 
 
 def test_labels_shuffled(edgebee, folder, tmp_path):
@@ -332,7 +317,7 @@ def test_another_model_in_the_file_than_was_verified(edgebee, folder, monkeypatc
     assert_red(convert(edgebee, folder), folder, "golden samples", "away")
 
 
-def test_an_operator_too_new_for_a_runtime(edgebee, folder, monkeypatch):
+def test_an_operator_too_new_for_a_runtime_is_warned_of(edgebee, folder, monkeypatch):
     # Dense layers quantized channel by channel, as the converter does it on its own.
     import tensorflow as tf
 
@@ -344,15 +329,11 @@ def test_an_operator_too_new_for_a_runtime(edgebee, folder, monkeypatch):
     red_or_blue(wide=True).save(folder / "model.keras")
     monkeypatch.setattr(model_builder, "quantize_float", plain_dynamic)
     command = ("convert", folder / "model.keras", "--quantize", "dynamic")
-    for runtimes in (("--target-runtime", "tflite-runtime==2.14"), ()):
-        done = edgebee(*command, *runtimes)
-        assert_red(done, folder, "FULLY_CONNECTED version 12", "tflite-runtime==2.14")
-    assert edgebee(*command, "--target-runtime", "ai-edge-litert==2.3").status == 0
-
-
-@pytest.mark.parametrize("runtime", ["tensorflow==2.14", "tflite-runtime==1.0", ""])
-def test_a_runtime_that_nobody_knows_is_wrong_usage(edgebee, folder, runtime):
-    assert convert(edgebee, folder, "--target-runtime", runtime).status == 2
+    done = edgebee(*command)
+    assert done.status == 0
+    (warning,) = [line for line in done.errors if line.startswith("warning: ")]
+    for word in ("FULLY_CONNECTED version 12", "tflite-runtime==2.14", "pip install"):
+        assert word in warning
 
 
 # ------------------------------------------------------------------ refused and kept

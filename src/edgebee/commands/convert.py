@@ -8,37 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgebee.console import GroupedCommand, ProgressBars, echo, log, show_log_records
-from edgebee.convert.formats import (
-    DEFAULT_FORMATS,
-    FORMATS,
-    INPUT_TYPES,
-    MAX_DROP_POINTS,
-    PROCESSOR_FORMATS,
-)
+from edgebee.convert.formats import DEFAULT_FORMATS, FORMATS, INPUT_TYPES, MAX_DROP_POINTS
 
 if TYPE_CHECKING:
     from edgebee.convert.conversion import ConvertedModel
 
 _GROUPS = {
     "Input and output": ("data", "output"),
-    "Formats": ("formats", "io", "runtimes"),
+    "Formats": ("formats", "io"),
     "Representative dataset": ("samples", "seed"),
     "Verification": ("max_drop",),
 }
-
-
-def _check_runtimes(
-    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
-) -> tuple[str, ...]:
-    if values:
-        from edgebee.edge.tflite.runtimes import UnknownRuntimeError, resolve_runtime
-
-        try:
-            for value in values:
-                resolve_runtime(value)
-        except UnknownRuntimeError as error:
-            raise click.BadParameter(str(error), ctx, param) from error
-    return values
 
 
 @click.command(
@@ -57,8 +37,7 @@ def _check_runtimes(
     default=DEFAULT_FORMATS,
     show_default=True,
     type=click.Choice([*FORMATS, "all"]),
-    help="Format to write (repeatable). all: every format but int16x8, which is for accelerators; "
-    "an ordinary processor runs it far slower than int8.",
+    help="Format to write (repeatable). all: every one of them.",
 )
 @click.option(
     "--output",
@@ -100,15 +79,6 @@ def _check_runtimes(
     help="Percentage points of accuracy that a format may lose to Keras on the validation photos. "
     "A format that loses more is not written; one photo may always be lost.",
 )
-@click.option(
-    "--target-runtime",
-    "runtimes",
-    multiple=True,
-    callback=_check_runtimes,
-    metavar="NAME==VERSION",
-    show_default="all that edgebee runs on",
-    help="Runtime that must have all operators, as tflite-runtime==2.14 (repeatable).",
-)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -135,7 +105,7 @@ def command(
     if ctx.find_root().params.get("debug"):
         start_tensorflow(debug=True)
     dataset = load_training_photos(model.parent, data) if data is not None else None
-    wanted = [*formats, *(PROCESSOR_FORMATS if "all" in formats else ())]
+    wanted = FORMATS if "all" in formats else formats
     with ProgressBars() as bars:
         try:
             converted = convert_model(

@@ -94,7 +94,6 @@ def test_a_version_that_is_too_new_is_named_with_runtime_and_remedy():
     line = str(problem)
     assert "tflite-runtime==2.14" in line
     assert "FULLY_CONNECTED version 12" in line
-    assert "edgebee convert --target-runtime 'tflite-runtime==2.14'" in line
     assert "pip install 'ai-edge-litert>=1.0.0'" in line
 
 
