@@ -221,7 +221,7 @@ def check_representative(
             "raise --samples, or add training photos of it that can be read"
         )
     low, high = (int(level) for level in np.percentile(photos.pixels, (1, 99)))
-    remarks = ()
+    remarks: tuple[str, ...] = ()
     if high - low < MIN_SPREAD:
         remarks = (
             f"the representative photos use levels {low} to {high} of 0 to 255 only; "

@@ -68,7 +68,7 @@ class NeitherVerification:
         if lost > max(1.0, MAX_NEITHER_LOST * self.strangers):
             return "takes strangers for a class where Keras says `neither`"
         if self.mean_difference > MAX_NEITHER_DIFFERENCE:
-            return f"its scores of `neither` are off by {self.mean_difference:.2f} on average"
+            return f"its scores of `neither` differ by {self.mean_difference:.2f} on average"
         return None
 
 

@@ -100,8 +100,15 @@ def literals(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-def texts() -> Iterator[tuple[str, int, str]]:
-    """File, line and text of everything that people read."""
+@cache
+def texts() -> tuple[tuple[str, int, str], ...]:
+    """File, line and text, spaces evened, of everything that people read."""
+    return tuple(
+        (file, line, " ".join(text.split()).replace(PURPOSE, "")) for file, line, text in _texts()
+    )
+
+
+def _texts() -> Iterator[tuple[str, int, str]]:
     for file, tree in sources().items():
         for line, text in literals(tree):
             yield file, line, text
@@ -120,7 +127,7 @@ def test_a_retired_word_is_not_used(pattern):
     found = [
         f"{file}:{line}: {match[0]!r} -> {RETIRED[pattern]}"
         for file, line, text in texts()
-        for match in words.finditer(" ".join(text.split()).replace(PURPOSE, ""))
+        for match in words.finditer(text)
         if not allowed(file, match[0])
     ]
     assert not found, "\n".join(found)
