@@ -88,7 +88,8 @@ UNKNOWN = "unknown"
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells report it."""
 
-CSV_HEADER = "path,label,score,scores,decode_ms,invoke_ms,error"
+CSV_HEADER = "path,label,score,taken,decode_ms,invoke_ms,error"
+"""Behind these comes one column for each label, with its score."""
 
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 """`uint8 [H, W, 3]`, RGB, 0-255."""
@@ -188,6 +189,8 @@ class DecodedImage(NamedTuple):
     """Rows of it that are picture."""
     orientation: int
     """EXIF orientation, 1-8; 1 is upright."""
+    taken: str = ""
+    """When it was taken, see `Prediction.taken`."""
 
 
 _TO_UPRIGHT = {
@@ -285,11 +288,22 @@ def _decode_file(image: Image.Image, size: tuple[int, int]) -> DecodedImage:
 
 
 def _as_decoded(image: Image.Image, extent: Sequence[float]) -> DecodedImage:
-    orientation = 1
-    if image.format != "TIFF":  # which Pillow turns while loading; the tag may still be there
-        with contextlib.suppress(*_LIBRARY_ERRORS):  # broken EXIF leaves the pixels as good
-            orientation = image.getexif().get(0x0112, 1)
-    return DecodedImage(_as_rgb(image), extent[0], extent[1], orientation)
+    orientation, taken = 1, ""
+    with contextlib.suppress(*_LIBRARY_ERRORS):  # broken EXIF leaves the pixels as good
+        exif = image.getexif()
+        if image.format != "TIFF":  # which Pillow turns while loading; the tag may still be there
+            orientation = exif.get(0x0112, 1)
+        taken = _time_taken(exif.get_ifd(0x8769)) if exif else ""
+    return DecodedImage(_as_rgb(image), extent[0], extent[1], orientation, taken)
+
+
+def _time_taken(exif: Mapping[int, Any]) -> str:
+    """DateTimeOriginal with OffsetTimeOriginal, if there is one, as ISO 8601; else ""."""
+    date = re.match(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)", str(exif.get(0x9003)), re.ASCII)
+    if not date or date[1] == "0000":  # a camera whose clock was never set
+        return ""
+    offset = re.match(r"[+-]\d\d:\d\d", str(exif.get(0x9011)), re.ASCII)
+    return f"{date[1]}-{date[2]}-{date[3]}T{date[4]}{offset[0] if offset else ''}"
 
 
 def open_image(source: StrPath | bytes | BinaryIO) -> Image.Image:
@@ -361,7 +375,8 @@ def _decode_truncated(
     """Decode a JPEG that lacks only its last bytes; raises `error` when more is missing."""
     content = source if isinstance(source, bytes) else _content(source)
     with open_image(content + b"\xff\xd9") as image:  # the end-of-image marker
-        if image.format != "JPEG" or image.info.get("progressive"):
+        coarse = image.info.get("progressive") and content.count(b"\xff\xda") < _LEAST_SCANS
+        if image.format != "JPEG" or coarse or content.endswith(bytes(_MOST_ZEROS)):
             raise error
         full_height = image.height
         decoded = _decode_file(image, size)
@@ -373,6 +388,13 @@ def _decode_truncated(
     name = source if isinstance(source, (str, os.PathLike)) else "photo"
     _log.warning("%s: its last bytes are missing; read without them", name)
     return decoded
+
+
+_LEAST_SCANS = 6
+"""Of a progressive JPEG; the later ones, some half of the file, add what no prediction needs."""
+
+_MOST_ZEROS = 64
+"""At the end of a cut JPEG; more stand where a file system never wrote its second half."""
 
 
 def _content(source: StrPath | BinaryIO) -> bytes:
@@ -443,6 +465,9 @@ sys.path = sys.argv[2:]
 sys.excepthook = lambda kind, error, traceback: print(error)
 from {runtime} import Interpreter
 interpreter = Interpreter(sys.argv[1])
+entry = interpreter.get_input_details()[0]
+if -1 in entry["shape_signature"][1:3] and entry["shape_signature"][3:] == [3]:
+    interpreter.resize_tensor_input(entry["index"], {shape})
 interpreter.allocate_tensors()
 interpreter.invoke()
 """
@@ -458,7 +483,11 @@ def available_cpus() -> int:
 
 
 def make_interpreter(
-    model: StrPath, threads: int | None = None, *, keep_tensors: bool = False
+    model: StrPath,
+    threads: int | None = None,
+    *,
+    keep_tensors: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Any:
     """Load a `.tflite` file and allocate its tensors.
 
@@ -467,6 +496,7 @@ def make_interpreter(
         threads: to invoke it on: at most, and by default, one per CPU.
         keep_tensors: keep the values of all tensors after invoking, for `Classifier.embed`;
             the runtime's built-in kernels are used then, which are slower.
+        size: height and width of its photos, for a model that takes photos of any size.
 
     Raises:
         ModelError: it cannot be used.
@@ -487,13 +517,28 @@ def make_interpreter(
         if network and sha256(content[: network["bytes"]]).hexdigest() != network["sha256"]:
             raise ValueError("its hash is not the one in edgebee.json")
         if not network and not hasattr(sys, "frozen"):  # a frozen program would start itself
-            _try_in_child(model, runtime.__name__)
+            _try_in_child(model, runtime.__name__, size or (224, 224))
         with _native_messages_silenced():
             interpreter = runtime.Interpreter(model_path=os.fspath(model), **options)
+            _set_size(interpreter, size, model)
             interpreter.allocate_tensors()
         interpreter.get_input_details()[0]  # whose names may be no text
         interpreter.get_output_details()[0]
     return interpreter
+
+
+def _set_size(interpreter: Any, size: tuple[int, int] | None, model: StrPath) -> None:
+    """Fix the height and width of the photos that a model takes, where they are free."""
+    entry = interpreter.get_input_details()[0]
+    shape = entry.get("shape_signature", entry["shape"]).tolist()
+    if -1 in shape[1:3] and shape[3:] == [3]:
+        if size is None:
+            raise ModelError(
+                f"{model}: takes photos of any size; name the one it was trained on, as --size 224"
+            )
+        interpreter.resize_tensor_input(entry["index"], [1, *size, 3])
+    elif size and shape[1:3] != [*size]:
+        raise ModelError(f"{model}: takes {shape}, not {size[0]}x{size[1]}; leave out --size")
 
 
 def _check_whole(model: StrPath, content: bytes) -> None:
@@ -503,10 +548,11 @@ def _check_whole(model: StrPath, content: bytes) -> None:
         raise ModelError(f"{model}: cut short after {len(content)} bytes; copy it again")
 
 
-def _try_in_child(model: StrPath, runtime: str) -> None:
+def _try_in_child(model: StrPath, runtime: str, size: Sequence[int]) -> None:
     """Load and invoke a model whose hash is not known in a child process first."""
     # -I: neither the working folder nor the user's variables are asked for modules.
-    command = [sys.executable, "-I", "-c", _TRIAL.format(runtime=runtime), os.fspath(model)]
+    code = _TRIAL.format(runtime=runtime, shape=[1, *size, 3])
+    command = [sys.executable, "-I", "-c", code, os.fspath(model)]
     search_path = [folder for folder in sys.path if folder]
     trial = subprocess.run(
         [*command, *search_path], check=False, capture_output=True, timeout=_TRIAL_TIMEOUT_S
@@ -627,6 +673,30 @@ def read_manifest(model: StrPath) -> dict[str, Any]:
     with _raise_as(ModelError, f"{model}: {MANIFEST_NAME} in it is damaged", "copy it again"):
         manifest = json.loads(_unpack(model).get(MANIFEST_NAME, b"{}"))
     return manifest if isinstance(manifest, dict) else {}
+
+
+def find_newer_training(model: StrPath) -> str:
+    """Say, with the remedy, that a model is not made of the `model.keras` beside it; else "".
+
+    Raises:
+        ModelError: the model is damaged.
+    """
+    keras = Path(model).with_name("model.keras")
+    recorded = (read_manifest(model).get("provenance") or {}).get("keras_sha256")
+    with contextlib.suppress(OSError):  # most models lie alone
+        if recorded and sha256(keras.read_bytes()).hexdigest() != recorded:
+            remedy = shell_line("edgebee", "convert", str(keras))
+            return f"{model}: of another training than {keras}; to use that one: {remedy}"
+    return ""
+
+
+def shell_line(*words: str) -> str:
+    """Words quoted as the system's shell takes them."""
+    if os.name == "nt":
+        return subprocess.list2cmdline(words)
+    import shlex
+
+    return shlex.join(words)
 
 
 def find_model() -> Path:
@@ -895,6 +965,8 @@ class Prediction(NamedTuple):
     """Time for reading the photo, milliseconds."""
     invoke_ms: float
     """Time for running the model, milliseconds."""
+    taken: str = ""
+    """When the photo was taken by its EXIF, as ISO 8601, with the zone if it is known; or ""."""
 
     def __repr__(self) -> str:
         """`Prediction('bees', 0.957; bees 0.957, ants 0.043; 12.1 ms)`, five labels at most."""
@@ -930,6 +1002,7 @@ class Classifier:
         top_k: int | None = None,
         threshold: float | None = None,
         normalize: str | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         """Load a model.
 
@@ -940,13 +1013,15 @@ class Classifier:
             threshold: see above; default: the model's own, or 0.
             normalize: range of the values that the model takes, one of `NORMALIZATIONS`;
                 default: as its metadata says, else `0..255`.
+            size: height and width, in pixels, for a model that takes photos of any size.
 
         Raises:
             ModelError: the model cannot be used.
             RuntimeMissingError: no TFLite runtime works here.
         """
         self.model, self.threads, self.top_k, self.normalize = model, threads, top_k, normalize
-        self.interpreter = make_interpreter(model, threads)
+        self.interpreter = make_interpreter(model, threads, size=size)
+        self._given_size = size
         self.labels = read_labels(model)
         own_threshold = (read_manifest(model).get("scores") or {}).get("threshold") or 0.0
         self.threshold = own_threshold if threshold is None else threshold
@@ -966,7 +1041,7 @@ class Classifier:
     def __getstate__(self) -> dict[str, Any]:
         """What travels in a pickle: the path and the options."""
         names = ("model", "threads", "top_k", "threshold", "normalize")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"size": self._given_size}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Load the model again."""
@@ -1012,12 +1087,14 @@ class Classifier:
             ModelError: the model makes no prediction.
         """
         started = time.perf_counter()
-        pixels = read_photo(photo, self.size)
+        with _photo_errors(photo):
+            image = _decode(photo, self.size)
+            pixels = resize_image(image, self.size)
         decoded = time.perf_counter()
         try:
             interpreter = self._idle.pop()
         except IndexError:  # others are at work
-            interpreter = make_interpreter(self.model, 1)
+            interpreter = make_interpreter(self.model, 1, size=self._given_size)
         scores = invoke(interpreter, pixels, self.model, self.input_values)
         self._idle.append(interpreter)
         scores = self._as_probabilities(scores)
@@ -1029,6 +1106,7 @@ class Classifier:
             scores={self.labels[index]: float(scores[index]) for index in order[: self.top_k]},
             decode_ms=(decoded - started) * 1e3,
             invoke_ms=(ended - decoded) * 1e3,
+            taken=image.taken,
         )
 
     def _as_probabilities(self, scores: Scores) -> Scores:
@@ -1113,7 +1191,7 @@ class Classifier:
         pixels = read_photo(photo, self.size)
         with self._embedding:
             if self._embedder is None:
-                interpreter = make_interpreter(self.model, keep_tensors=True)
+                interpreter = make_interpreter(self.model, keep_tensors=True, size=self._given_size)
                 self._embedder = interpreter, _find_features(interpreter, self.model)
             interpreter, index = self._embedder
             details = next(one for one in interpreter.get_tensor_details() if one["index"] == index)
@@ -1127,7 +1205,8 @@ def _check_shapes(interpreter: Any, labels: Sequence[str], model: StrPath) -> tu
     """Height and width of a model's input; ModelError unless photos go in and scores come out."""
     entry, *others = interpreter.get_input_details()
     shape = entry["shape"].tolist()
-    scores = interpreter.get_output_details()[0]["shape"].tolist()
+    output, *more = interpreter.get_output_details()
+    scores = output["shape"].tolist()
     names = len(set(labels))
     problem = ""
     if others:
@@ -1136,8 +1215,6 @@ def _check_shapes(interpreter: Any, labels: Sequence[str], model: StrPath) -> tu
         channels_first = len(shape) == 4 and shape[1] == 3
         why = " (channels first)" if channels_first else " (grey)" if shape[-1:] == [1] else ""
         problem = f"takes {shape}{why}, not one RGB photo, [1, H, W, 3]"
-    elif -1 in entry.get("shape_signature", shape)[1:3]:
-        problem = "takes photos of any size; fix its input's height and width when converting"
     elif names < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         problem = f"two of its label names are {twice!r}; each must be another"
@@ -1145,6 +1222,13 @@ def _check_shapes(interpreter: Any, labels: Sequence[str], model: StrPath) -> tu
         problem = f"gives {scores} scores, not [1, {names}] for its {names} label names"
     if problem:
         raise ModelError(f"{model}: {problem}")
+    if more:
+        _log.warning(
+            "%s: has %d outputs; the first, %s, is taken for its scores",
+            model,
+            1 + len(more),
+            output["name"],
+        )
     return shape[1], shape[2]
 
 
@@ -1210,6 +1294,13 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "else 0..255]",
     )
     parser.add_argument(
+        "--size",
+        type=parse_size,
+        metavar="HEIGHTxWIDTH",
+        help="Size of the photos for a model that takes any, as 224 or 240x320. [default: the "
+        "model's]",
+    )
+    parser.add_argument(
         "--threads",
         type=_at_least_one,
         metavar="N",
@@ -1246,6 +1337,17 @@ def _at_least_one(text: str) -> int:
 _at_least_one.__name__ = "integer"  # argparse: "invalid integer value: 'two'"
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from `240x320`, or from one number for both; ValueError if it is none."""
+    found = re.fullmatch(r"([1-9]\d{0,3})(?:[x\u00d7]([1-9]\d{0,3}))?", text, re.ASCII)
+    if not found:
+        raise ValueError(f"{text!r} is not like 224 or 240x320")
+    return int(found[1]), int(found[2] or found[1])
+
+
+parse_size.__name__ = "size"
+
+
 def _share(text: str) -> float:
     number = float(text)
     if not 0 <= number <= 1:
@@ -1256,12 +1358,14 @@ def _share(text: str) -> float:
 _share.__name__ = "number"
 
 
-def render(path: object, result: Prediction | PhotoError, format_: str) -> str:
-    """One line without its end: "text", "json" (JSON Lines) or "csv" (below CSV_HEADER)."""
+def render(
+    path: object, result: Prediction | PhotoError, format_: str, labels: Sequence[str] = ()
+) -> str:
+    """One line without its end: "text", "json" (JSON Lines) or "csv" (below `csv_header`)."""
     if format_ == "json":
         return json.dumps({"path": str(path), **_as_json(result)})
     if format_ == "csv":
-        return ",".join('"' + str(cell).replace('"', '""') + '"' for cell in _cells(path, result))
+        return _csv_line(_cells(path, result, labels))
     if isinstance(result, PhotoError):
         return f"error: {escape_control_chars(result)}"
     listed = ", ".join(f"{label} {score:.3f}" for label, score in result.scores.items())
@@ -1278,16 +1382,29 @@ def _as_json(result: Prediction | PhotoError) -> dict[str, Any]:
         "label": result.label,
         "score": result.score,
         "scores": result.scores,
+        "taken": result.taken or None,
         "ms": {"decode": round(result.decode_ms, 3), "invoke": round(result.invoke_ms, 3)},
     }
 
 
-def _cells(path: object, result: Prediction | PhotoError) -> tuple[object, ...]:
-    """What `CSV_HEADER` names."""
+def csv_header(labels: Sequence[str]) -> str:
+    """The first line of a table: a column for each label comes last."""
+    return f"{CSV_HEADER},{_csv_line(f'score_{label}' for label in labels)}"
+
+
+def _csv_line(cells: Iterable[object]) -> str:
+    return ",".join('"' + str(cell).replace('"', '""') + '"' for cell in cells)
+
+
+def _cells(
+    path: object, result: Prediction | PhotoError, labels: Sequence[str]
+) -> tuple[object, ...]:
+    """What `csv_header` names."""
     if isinstance(result, PhotoError):
-        return path, "", "", "", "", "", result
+        return path, "", "", "", "", "", result, *("" for _ in labels)
     times = round(result.decode_ms, 3), round(result.invoke_ms, 3)
-    return path, result.label, result.score, json.dumps(result.scores), *times, ""
+    scores = (result.scores.get(label, "") for label in labels)
+    return path, result.label, result.score, result.taken, *times, "", *scores
 
 
 def label_order(label: str) -> tuple[bool, str]:
@@ -1295,12 +1412,15 @@ def label_order(label: str) -> tuple[bool, str]:
     return label in (NEITHER, UNKNOWN), label
 
 
-def print_results(results: Iterable[Result], format_: str, *, summary: bool = False) -> int | None:
+def print_results(
+    results: Iterable[Result], format_: str, labels: Sequence[str] = (), *, summary: bool = False
+) -> int | None:
     """Print results as they come; the errors of photos go to standard error, too.
 
     Args:
         results: photos and what came of them.
         format_: "text", "json" or "csv".
+        labels: of the model, for the columns of a table.
         summary: count the labels of many photos in a line on standard error, after text.
 
     Returns:
@@ -1309,7 +1429,9 @@ def print_results(results: Iterable[Result], format_: str, *, summary: bool = Fa
     counts: Counter[str] = Counter()
     failed = 0
     if format_ == "csv":
-        print(CSV_HEADER, flush=True)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # Windows has another in pipes and files
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        print(csv_header(labels), flush=True)
     for path, result in results:
         if isinstance(result, PhotoError):
             failed += 1
@@ -1317,7 +1439,7 @@ def print_results(results: Iterable[Result], format_: str, *, summary: bool = Fa
         else:
             counts[result.label] += 1
         if isinstance(result, Prediction) or format_ != "text":
-            print(render(path, result, format_), flush=True)
+            print(render(path, result, format_, labels), flush=True)
         gc.enable()  # the first result is out
     total = counts.total() + failed
     if summary and format_ == "text" and total >= _SUMMARY_FROM:
@@ -1392,12 +1514,19 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             return print_selftest(model, args.format)
         top_k = args.top_k or (1 if args.format == "text" else None)
         classifier = Classifier(
-            model, threads=1, top_k=top_k, threshold=args.threshold, normalize=args.normalize
+            model,
+            threads=1,
+            top_k=top_k,
+            threshold=args.threshold,
+            normalize=args.normalize,
+            size=args.size,
         )
         if not args.model:
             announce_model(classifier)
+        if stale := find_newer_training(model):
+            _log.warning("%s", stale)
         results = classifier.classify_many(find_images(args.photos), workers=args.threads)
-        status = print_results(results, args.format, summary=True)
+        status = print_results(results, args.format, classifier.labels, summary=True)
         if status is None:
             return print_error(f"no photos in {', '.join(args.photos)}")
         return status

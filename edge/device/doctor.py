@@ -5,11 +5,12 @@ Works in the plain install. What could end the process is done in a child, see `
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
 
-from edgebee.edge.classify import NEITHER
+from edgebee.edge.classify import NEITHER, ModelError, find_newer_training
 from edgebee.edge.device.isolated_run import IsolatedRun, run_isolated
 from edgebee.edge.device.platforms import (
     NEW_CARD,
@@ -35,7 +36,10 @@ SPARE_MB = 100
 
 
 def examine_system(
-    here: SystemInfo, file: ModelFile, threads: int | None = None
+    here: SystemInfo,
+    file: ModelFile,
+    threads: int | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Iterator[Problem]:
     """Whether a file will run here: checks as they are made; running it takes a second or two.
 
@@ -43,6 +47,7 @@ def examine_system(
         here: from `read_system_info`.
         file: the model.
         threads: that it is meant to run on; default: all cores.
+        size: height and width of the photos, for a model that takes any.
     """
     yield _python(here)
     yield _architecture(here)
@@ -50,7 +55,8 @@ def examine_system(
     yield runtime
     yield _numpy(here)
     yield from check_model(file, runtime.text) if runtime.status != FAILED else ()
-    run = run_isolated(file.path, min(threads or here.cores, here.cores))
+    yield from _training(file)
+    run = run_isolated(file.path, min(threads or here.cores, here.cores), size=size)
     yield _run(here, run)
     if run.selftest is not None:
         yield _selftest(run.selftest, file)
@@ -58,6 +64,14 @@ def examine_system(
     yield _threads(here, threads)
     if here.throttled is not None:
         yield check_throttling(here.throttled)
+
+
+def _training(file: ModelFile) -> Iterator[Problem]:
+    """Whether the Keras model beside the file is the one that it was made of."""
+    with contextlib.suppress(ModelError):  # which has a row of its own
+        if stale := find_newer_training(file.path):
+            text, _, remedy = stale.rpartition(": ")
+            yield Problem("training", WARNING, text, remedy)
 
 
 def _pip() -> str:
@@ -112,6 +126,9 @@ def _run(here: SystemInfo, run: IsolatedRun) -> Problem:
     if run.ended == "answered":
         ms = f"loaded in {run.load_ms:.0f} ms, one photo in {run.invoke_ms:.1f} ms"
         return Problem("run", OK, f"{run.runtime}: {ms}")
+    problem, _, remedy = run.reason.rpartition("; ")
+    if "--size" in remedy:
+        return Problem("run", FAILED, f"{run.ended}: {problem}", remedy)
     wheel = find_wheel(here.python[:2], here.architecture, here.glibc)
     remedy = install_command(wheel, sys.executable) if wheel else "edgebee inspect MODEL"
     return Problem("run", FAILED, f"{run.ended}: {run.reason}", remedy)

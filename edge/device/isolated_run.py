@@ -46,7 +46,10 @@ class IsolatedRun:
 
 
 def run_isolated(
-    model: str | os.PathLike[str], threads: int = 1, python: str = sys.executable
+    model: str | os.PathLike[str],
+    threads: int = 1,
+    python: str = sys.executable,
+    size: tuple[int, int] | None = None,
 ) -> IsolatedRun:
     """Run a model in a child process.
 
@@ -54,12 +57,14 @@ def run_isolated(
         model: a `.tflite` file.
         threads: for the runtime.
         python: the interpreter to try it with; it needs edgebee.
+        size: height and width of the photos, for a model that takes any.
 
     Returns:
         What became of it. A crash of the child is a result here, not an error.
     """
     module = "edgebee.edge.device.isolated_run"
-    command = module_command(module, os.fspath(model), str(threads), python=python)
+    arguments = os.fspath(model), str(threads), *map(str, size or ())
+    command = module_command(module, *arguments, python=python)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SECONDS, check=False,
@@ -78,24 +83,25 @@ def run_isolated(
 
 
 def main(arguments: list[str]) -> int:
-    """The child: `MODEL THREADS`. Prints a `IsolatedRun` as JSON."""
+    """The child: `MODEL THREADS [HEIGHT WIDTH]`. Prints a `IsolatedRun` as JSON."""
     from edgebee.edge.classify import EdgebeeError
 
     try:
-        result = _run(Path(arguments[0]), int(arguments[1]))
+        threads, *size = map(int, arguments[1:])
+        result = _run(Path(arguments[0]), threads, (size[0], size[1]) if size else None)
     except EdgebeeError as error:
         result = IsolatedRun("refused", str(error))
     print(json.dumps(asdict(result)))
     return 0 if result.ended == "answered" else _REFUSED
 
 
-def _run(model: Path, threads: int) -> IsolatedRun:
+def _run(model: Path, threads: int, size: tuple[int, int] | None) -> IsolatedRun:
     import numpy as np
 
     from edgebee.edge.classify import make_interpreter, read_manifest, selftest
 
     start = time.perf_counter()
-    interpreter = make_interpreter(model, threads)
+    interpreter = make_interpreter(model, threads, size=size)
     entry = interpreter.get_input_details()[0]
     interpreter.set_tensor(entry["index"], np.zeros(entry["shape"], entry["dtype"]))
     interpreter.invoke()  # the first one prepares the kernels

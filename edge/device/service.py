@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from edgebee.edge.device.environment import require_success
 from edgebee.edge.device.ssh import CommandResult, Host
 from edgebee.edge.device.target import Target
+from edgebee.edge.station.frame_source import CAMERA_VARIABLE
 from edgebee.edge.station.options import ClassifyOptions, parse_options
 from edgebee.errors import RemoteError
 
@@ -37,7 +38,6 @@ REMOVE = (
     f"sudo rm -rf /etc/systemd/system/{UNIT_NAME} /var/lib/edgebee"
 )
 """Removes the unit, and what it remembers of the photos that were classified."""
-_CAMERA_VARIABLE = "EDGEBEE_CAMERA"
 
 _UNIT = """\
 # Made by `edgebee deploy --service`, which replaces it when it is run again.
@@ -128,7 +128,7 @@ def render_unit(service: Service) -> str:
         user=service.user,
         home=_escape(str(service.home)),
         secrets=f"EnvironmentFile={_escape(str(service.secrets))}\n" if service.stream else "",
-        command=" ".join(_argument(word, service) for word in service.command),
+        command=" ".join(map(_quote, _shown(service.command, service))),
         writes="".join(f"ReadWritePaths={_quote('-' + str(path))}\n" for path in service.writes),
         devices=devices,
         # libcamera and udev hear of cameras over netlink.
@@ -136,18 +136,20 @@ def render_unit(service: Service) -> str:
     )
 
 
-def _argument(word: str, service: Service) -> str:
-    """An argument of the command; in place of a camera's address, the variable that holds it."""
-    if service.stream and service.camera and word.endswith(service.camera):
-        option = word.removesuffix(service.camera)  # as in --camera=ADDRESS
-        return f"{_quote(option) if option else ''}${{{_CAMERA_VARIABLE}}}"
-    return _quote(word)
+def _shown(command: Sequence[str], service: Service) -> Iterator[str]:
+    """The command without a camera's address: anyone there can read command lines."""
+    for word in command:
+        if service.stream and service.camera and word.endswith(service.camera):
+            if option := word.removesuffix(service.camera).removesuffix("="):
+                yield option  # of --camera=ADDRESS
+        else:
+            yield word
 
 
 def render_secrets(camera: str) -> str:
     """The text of the file that holds the camera's address (systemd.exec(5), EnvironmentFile=)."""
     escaped = re.sub(r'(["\\`$])', r"\\\1", camera)
-    return f'{_CAMERA_VARIABLE}="{escaped}"\n'
+    return f'{CAMERA_VARIABLE}="{escaped}"\n'
 
 
 def _escape(text: str) -> str:

@@ -18,7 +18,15 @@ import numpy.typing as npt
 
 from edgebee.child_python import code_command
 from edgebee.edge.classify import EdgebeeError
-from edgebee.edge.station.frame_source import END, ERROR, HEAD, OPENED, is_film, mask_secrets
+from edgebee.edge.station.frame_source import (
+    CAMERA_VARIABLE,
+    END,
+    ERROR,
+    HEAD,
+    OPENED,
+    is_film,
+    mask_secrets,
+)
 
 __all__ = ["CameraError", "Frame", "read_frames"]
 
@@ -111,7 +119,7 @@ class _Process:
     """The process that holds the camera (`frame_source`); raises _LostError when it does not."""
 
     def __init__(self, source: str, every_s: float, size: tuple[int, int] | None) -> None:
-        command = code_command(_CHILD, source, str(every_s), *map(str, size or ()))
+        command = code_command(_CHILD, str(every_s), *map(str, size or ()))
         self.name = self._label = mask_secrets(source) or "camera"
         self._film = is_film(source)
         self._process = subprocess.Popen(
@@ -119,6 +127,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            env=os.environ | {CAMERA_VARIABLE: source},
             # Ctrl-C goes to all processes of a terminal's job; this one ends when told to.
             start_new_session=True,
         )

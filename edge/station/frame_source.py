@@ -33,11 +33,25 @@ import numpy.typing as npt
 
 from edgebee.edge.classify import PhotoError, decode_image, resize_image
 
-__all__ = ["END", "ERROR", "FRAME", "HEAD", "OPENED",
-           "SourceError", "is_film", "main", "mask_secrets", "open_source"]  # fmt: skip
+__all__ = [
+    "CAMERA_VARIABLE",
+    "END",
+    "ERROR",
+    "FRAME",
+    "HEAD",
+    "OPENED",
+    "SourceError",
+    "is_film",
+    "main",
+    "mask_secrets",
+    "open_source",
+]
 
 HEAD = struct.Struct("<cIIdQ")  # kind, height, width, seconds into a film, length of the payload
 OPENED, FRAME, END, ERROR = b"O", b"F", b"E", b"X"
+
+CAMERA_VARIABLE = "EDGEBEE_CAMERA"
+"""Holds a camera's address, which may have a password in it: command lines are for all to see."""
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _DEVICES = Path("/dev")
@@ -282,11 +296,13 @@ def _send(
 
 
 def main(argv: Sequence[str]) -> int:
-    """`SOURCE EVERY_SECONDS [WIDTH HEIGHT]`; what libraries print goes nowhere.
+    """`EVERY_SECONDS [WIDTH HEIGHT]`; what libraries print goes nowhere.
+
+    The camera or film is in the environment, see `CAMERA_VARIABLE`.
 
     Returns the exit status.
     """
-    source, every_s, *size = argv
+    source, (every_s, *size) = os.environ[CAMERA_VARIABLE], argv
     # Should edgebee be killed while a driver hangs here, let go of the camera.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

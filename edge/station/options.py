@@ -15,7 +15,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["GROUPS", "PARAMS", "ClassifyOptions", "parse_options"]
+__all__ = ["GROUPS", "PARAMS", "SIZE", "ClassifyOptions", "parse_options"]
 
 PROGRAM = "edgebee classify"
 
@@ -30,6 +30,8 @@ class ClassifyOptions:
     top_k: int | None = None
     threshold: float | None = None
     normalize: str | None = None
+    size: tuple[int, int] | None = None
+    """Height and width of the photos, for a model that takes any."""
     threads: int | None = None
     format: str = "text"
     """`text`, `json` or `csv`."""
@@ -132,6 +134,22 @@ class _Folder(click.Path):
         return [CompletionItem(incomplete, type="dir")]
 
 
+class _Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """Height and width, as `240x320`, or one number for both."""
+
+    name = "HEIGHTxWIDTH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """`(height, width)`, in pixels."""
+        from edgebee.edge.classify import parse_size
+
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+SIZE = _Size()
 _FILE = click.Path(path_type=Path)
 _FOLDER = _Folder(path_type=Path)
 _COUNT = click.IntRange(min=1)
@@ -142,7 +160,7 @@ def _option(*flags: str, text: str, **settings: Any) -> click.Option:
     return click.Option(flags, help=text, show_default=False, **settings)
 
 
-# The lone `classify.py` has the first eight in the same words, which a test compares. They are
+# The lone `classify.py` has the first nine in the same words, which a test compares. They are
 # not imported from there: it loads NumPy, which `--help` and shell completion do not wait for.
 PARAMS: tuple[click.Parameter, ...] = (
     click.Argument(["photos"], nargs=-1, metavar="[PHOTO]...", type=click.Path()),
@@ -174,6 +192,13 @@ PARAMS: tuple[click.Parameter, ...] = (
         type=click.Choice(["0..255", "0..1", "-1..1"]),
         text="Range of the values that the model takes for pixels. [default: as its metadata says, "
         "else 0..255]",
+    ),
+    _option(
+        "--size",
+        type=SIZE,
+        metavar="HEIGHTxWIDTH",
+        text="Size of the photos for a model that takes any, as 224 or 240x320. [default: the "
+        "model's]",
     ),
     _option(
         "--threads",
@@ -261,6 +286,7 @@ GROUPS = {
         "top_k",
         "threshold",
         "normalize",
+        "size",
         "threads",
         "format",
         "json",

@@ -57,6 +57,7 @@ def open_classifier(model: Path, options: ClassifyOptions) -> Classifier:
         top_k=top_k,
         threshold=options.threshold,
         normalize=options.normalize,
+        size=options.size,
     )
 
 
@@ -115,11 +116,15 @@ def _by_label(result: Result) -> tuple[bool, tuple[bool, str], float, str]:
 # ---------------------------------------------------------------- camera and arrivals
 def _classify_frames(classifier: Classifier, options: ClassifyOptions) -> Iterator[Result]:
     from edgebee.edge.station.camera import read_frames
+    from edgebee.edge.station.frame_source import CAMERA_VARIABLE
 
     every_s = DEFAULT_EVERY_S if options.every is None else options.every
-    frames = read_frames(options.camera or "", every_s=every_s, size=options.frame_size)
+    camera = options.camera or os.environ.get(CAMERA_VARIABLE, "")
+    frames = read_frames(camera, every_s=every_s, size=options.frame_size)
     for frame in itertools.islice(frames, options.count):
         prediction = classifier(frame.pixels)
+        if not frame.when.replace(".", "").isdigit():  # the seconds into a film
+            prediction = prediction._replace(taken=frame.when)
         name = f"{frame.source} {frame.when}"
         if options.save_dir:
             name = os.fspath(save_frame(frame, prediction, options.save_dir))
@@ -147,5 +152,6 @@ def _classify_arrivals(classifier: Classifier, options: ClassifyOptions) -> Iter
     name = os.fspath(classifier.model)
     model = name, hashlib.sha256(Path(name).read_bytes()).hexdigest()
     store = WatchStore(below, state, without=apart, model=model)
-    render = functools.partial(classify.render, format_=options.format)
+    labels = classifier.labels
+    render = functools.partial(classify.render, format_=options.format, labels=labels)
     return watch(store, classifier, render=render, before=before, after=after, count=options.count)

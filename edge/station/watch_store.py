@@ -90,7 +90,11 @@ class _Listing:
 
 def default_state_file(folder: Path) -> Path:
     """Where it is kept what was classified in `folder`: one file for each folder of a user."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    try:
+        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as error:  # Python finds no home folder
+        remedy = "name a file with --state"
+        raise WatchError(f"no home folder is known to remember photos in; {remedy}") from error
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     return Path(base, "edgebee", f"watch-{name}.sqlite")
 

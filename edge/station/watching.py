@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import stat
 import sys
 import time
@@ -123,7 +124,7 @@ def _ends_with(line: str) -> bool:
             return False  # what a pipe has taken is not known
         with Path(f"/proc/self/fd/{output}").open("rb") as written:
             written.seek(max(os.fstat(output).st_size - _TAIL_BYTES, 0))
-            tail = written.read().removesuffix(f"{CSV_HEADER}\n".encode())
+            tail = re.sub(rb"%b.*\n\Z" % re.escape(CSV_HEADER.encode()), b"", written.read())
         return tail.endswith(line.encode(errors="backslashreplace") + b"\n")
     except (OSError, io.UnsupportedOperation):
         return False

@@ -114,7 +114,7 @@ def test_json_lines_of_a_folder_answer_every_good_photo_and_report_the_broken_on
     good = [str(album / "a good one.jpg"), str(album / "sub" / "c.png")]
     assert [first["path"], last["path"]] == good
     for record in (first, last):
-        assert list(record) == ["path", "label", "score", "scores", "ms"]
+        assert list(record) == ["path", "label", "score", "scores", "taken", "ms"]
         assert (
             record["score"] == record["scores"][record["label"]] == max(record["scores"].values())
         )
@@ -177,11 +177,11 @@ def test_one_answer_stays_one_line_whatever_a_photo_is_called(lone, photo, encod
         process = start(lone, "--format", format_, photo.parent, text=False, env=environment)
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, b"")
-        done[format_] = out.decode(encoding).removesuffix("\n")
+        done[format_] = out.decode("utf-8" if format_ == "csv" else encoding).removesuffix("\n")
     assert TEXT_LINE.fullmatch(done["text"])["path"] == f"{photo.parent}/{SHOWN}"
     assert json.loads(done["json"])["path"] == f"{photo.parent}/{ODD}"
     _, row = csv.reader(io.StringIO(done["csv"], newline=""), strict=True)
-    spelled = ODD.encode(encoding, "backslashreplace").decode(encoding)  # CSV has no escapes
+    spelled = ODD.encode("utf-8", "backslashreplace").decode()  # CSV has no escapes
     assert row[0] == f"{photo.parent}/{spelled}"
 
 
@@ -423,16 +423,17 @@ def test_csv_has_a_heading_and_a_row_for_every_photo_and_every_failure(lone, alb
     status, out, err = run(lone, "--format", "csv", album, album / "missing.jpg")
     assert (status, len(err)) == (1, 2)
     rows = list(csv.DictReader(out, strict=True))
-    assert out[0] == classify.CSV_HEADER
+    assert out[0] == f'{classify.CSV_HEADER},"score_ants","score_bees"'
     assert [Path(row["path"]).name for row in rows] == [
         "a good one.jpg", "b.jpg", "c.png", "missing.jpg",
     ]  # fmt: skip
     for row in rows:
         if row["error"]:
             assert row["error"].startswith(row["path"])
-            assert (row["label"], row["score"], row["scores"], row["decode_ms"]) == ("",) * 4
+            assert (row["label"], row["score"], row["score_ants"], row["decode_ms"]) == ("",) * 4
         else:
-            assert json.loads(row["scores"])[row["label"]] == float(row["score"])
+            assert row[f"score_{row['label']}"] == row["score"]
+            assert float(row["score_ants"]) + float(row["score_bees"]) == pytest.approx(1)
             assert min(float(row["decode_ms"]), float(row["invoke_ms"])) > 0
 
 
@@ -445,7 +446,29 @@ def test_names_that_csv_has_to_quote_come_back_as_they_were(lone, photo, tmp_pat
     assert (process.returncode, err, row["path"]) == (0, "", str(name))
 
 
-@pytest.mark.parametrize(("format_", "listed"), [("text", 1), ("json", 2), ("csv", 2)])
+def test_labels_are_written_in_real_letters_and_the_time_is_that_of_exif(
+    lone, photo, foreign_model
+):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0x9003: "2024:05:01 12:30:00", 0x9011: "+02:00"})
+    with Image.open(photo) as image:
+        image.save(photo, exif=exif)
+    photo.with_name("labels.txt").write_text("蜂\n🐝 bee\n", encoding="utf-8")
+    model = shutil.copy(foreign_model, photo.parent)
+    # As on Windows, whose pipes take the letters of one country.
+    where = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    process = start(lone, "-m", model, "--format", "csv", photo, env=where, text=False)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    (row,) = csv.DictReader(io.StringIO(out.decode()), strict=True)
+    assert row["label"] in ("蜂", "🐝 bee")
+    assert {row["score_蜂"], row["score_🐝 bee"]} > {row["score"]}
+    assert row["taken"] == "2024-05-01T12:30:00+02:00"
+    _, out, _ = run(lone, "--json", photo)
+    assert json.loads(out[0])["taken"] == row["taken"]
+
+
+@pytest.mark.parametrize(("format_", "listed"), [("text", 1), ("json", 2)])
 def test_all_labels_are_listed_for_programs_and_the_best_for_people(lone, photo, format_, listed):
     _, out, _ = run(lone, "--format", format_, photo)
     assert sum(out[-1].count(label) > 0 for label in ("ants", "bees")) == listed

@@ -1,5 +1,7 @@
 """Models with other inputs and outputs than the one that ships, made on the spot."""
 
+import pickle
+
 import classify
 import numpy as np
 import pytest
@@ -226,10 +228,50 @@ def test_scores_of_more_dimensions_are_taken_as_they_are(tmp_path):
     [
         ((1, 3, 4, 6), lambda x: tf.reduce_mean(x, axis=[2, 3]), "(channels first)"),
         ((1, 4, 6, 1), lambda x: tf.reduce_mean(x, axis=[1, 2]), "(grey)"),
-        ((1, None, None, 3), channel_means, "takes photos of any size"),
+        ((1, None, None, 3), channel_means, "takes photos of any size; name the one"),
     ],
 )
 def test_what_is_wrong_with_an_input_is_said(tmp_path, shape, function, reason):
     with pytest.raises(classify.ModelError) as caught:
         classify.Classifier(write(tmp_path, function, shape))
     assert reason in str(caught.value)
+
+
+def test_a_model_of_free_size_is_run_at_the_size_that_is_named(tmp_path, caplog):
+    path = write(tmp_path, channel_means, (1, None, None, 3))
+    classifier = classify.Classifier(path, size=(4, 6))
+    assert classifier.size == (4, 6)
+    with pickle.loads(pickle.dumps(classifier)) as again:
+        scores = list(again(PATTERN).scores.values())
+    means = sorted(PATTERN.mean(axis=(0, 1)) / 255, reverse=True)
+    assert scores == pytest.approx(means, abs=1e-6)  # float32's rounding
+
+
+def test_a_size_that_a_model_does_not_take_is_refused(tmp_path):
+    path = write(tmp_path, channel_means, (1, 4, 6, 3))
+    assert classify.Classifier(path, size=(4, 6)).size == (4, 6)
+    with pytest.raises(classify.ModelError, match=r"takes \[1, 4, 6, 3\], not 6x4; leave out --s"):
+        classify.Classifier(path, size=(6, 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("224", (224, 224)), ("240x320", (240, 320)), ("2\u00d71", (2, 1))]
+)
+def test_a_size_is_height_and_width_or_one_number(text, size):
+    assert classify.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "224x", "x224", "-4", "2.5", "12345", "4x4x3"])
+def test_other_sizes_are_refused(text):
+    with pytest.raises(ValueError, match="is not like 224 or 240x320"):
+        classify.parse_size(text)
+
+
+def test_which_of_several_outputs_is_taken_is_said(tmp_path, caplog):
+    path = write(
+        tmp_path, lambda x: (channel_means(x), tf.reduce_max(x, axis=[1, 2])), (1, 4, 6, 3)
+    )
+    classifier = classify.Classifier(path)
+    line = next(one for one in caplog.messages if "outputs" in one)
+    assert line.startswith(f"{path}: has 2 outputs; the first, ")
+    assert classifier(PATTERN).scores["label 2"] == pytest.approx(PATTERN[..., 2].mean() / 255)

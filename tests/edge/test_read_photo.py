@@ -359,6 +359,45 @@ def test_a_jpeg_that_lacks_its_last_bytes_is_read_with_a_warning(
     assert caplog.messages == [f"{name}: its last bytes are missing; read without them"]
 
 
+@pytest.mark.parametrize(("kept", "read"), [(0.9, True), (0.75, True), (0.2, False)])
+def test_a_progressive_jpeg_is_read_without_its_finest_scans(landscape, caplog, kept, read):
+    whole = encode(Image.fromarray(landscape), "JPEG", progressive=True, quality=85)
+    cut = whole[: int(len(whole) * kept)]
+    if not read:
+        assert "truncated" in refused(cut)
+        return
+    # The scans that are missing refine levels by a few grey levels at most.
+    assert difference(classify.read_photo(cut), classify.read_photo(whole))[0] < 3
+    assert caplog.messages == ["photo: its last bytes are missing; read without them"]
+
+
+def test_a_jpeg_whose_second_half_was_never_written_is_refused(tmp_path, photo):
+    content = photo.read_bytes()
+    half = len(content) // 2
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(content[:half] + bytes(len(content) - half))
+    assert "truncated" in refused(broken)
+
+
+@pytest.mark.parametrize(
+    ("tags", "taken"),
+    [
+        ({0x9003: "2024:05:01 12:30:00"}, "2024-05-01T12:30:00"),
+        ({0x9003: "2024:05:01 12:30:00", 0x9011: "-05:30"}, "2024-05-01T12:30:00-05:30"),
+        ({0x9003: "2024:05:01 12:30:00", 0x9011: "CEST"}, "2024-05-01T12:30:00"),
+        ({0x9003: "0000:00:00 00:00:00"}, ""),
+        ({0x9003: "    :  :     :  :  "}, ""),
+        ({}, ""),
+    ],
+)
+def test_when_a_photo_was_taken_is_read_from_its_exif(photo, tags, taken):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update(tags)
+    with Image.open(photo) as image:
+        content = encode(image, "JPEG", exif=exif)
+    assert classify.decode_image(content).taken == taken
+
+
 @pytest.mark.parametrize(
     ("brand", "way_out"),
     [(b"heic", "HEIC needs a plug-in: pip install pillow-heif"), (b"isom", "a film, not a photo")],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebee.console import GroupedCommand
+from edgebee.console import GroupedCommand, log
 from edgebee.edge.station.options import GROUPS, PARAMS, make_options
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ def _run(options: ClassifyOptions) -> int:
     classifier = sources.open_classifier(model, options)
     if not options.model:
         classify.announce_model(classifier)
+    if stale := classify.find_newer_training(model):
+        log(f"warning: {stale}")
     results = sources.classify_source(classifier, options)
     named = options.source == "photos"
     if named:
         results = _with_progress_bar(results, options)
-    status = classify.print_results(results, options.format, summary=named)
+    status = classify.print_results(results, options.format, classifier.labels, summary=named)
     if status is None:
         return classify.print_error(f"no photos in {', '.join(options.photos)}")
     return status

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgebee.console import GroupedCommand, echo
+from edgebee.console import GroupedCommand, echo, log
 
 
 @click.command(
@@ -86,7 +86,7 @@ def command(
     if service and not {"--watch", "--camera"} & {one.split("=")[0] for one in arguments}:
         raise click.UsageError("--service needs --watch DIR or --camera")
 
-    from edgebee.edge.classify import find_model, read_labels
+    from edgebee.edge.classify import find_model, find_newer_training, read_labels
     from edgebee.edge.device.deployment import deploy
     from edgebee.edge.device.ssh import connect
     from edgebee.edge.station.options import parse_options
@@ -96,6 +96,8 @@ def command(
         parse_options(arguments)
     model = model or find_model()
     read_labels(model)
+    if stale := find_newer_training(model):
+        log(f"warning: {stale}")
 
     with connect(host, port=port, identity=identity, options=ssh_option) as there:
         options = arguments if service else None

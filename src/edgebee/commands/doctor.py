@@ -10,6 +10,7 @@ import click
 
 from edgebee.console import echo
 from edgebee.edge.device.platforms import MACHINES
+from edgebee.edge.station.options import SIZE
 
 
 @click.command("doctor", short_help="Check whether a model will run, here or on a Pi.")
@@ -24,10 +25,22 @@ from edgebee.edge.device.platforms import MACHINES
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Threads to run it on.  [default: all cores]"
 )
+@click.option(
+    "--size",
+    type=SIZE,
+    help="Size of the photos for a model that takes any, as 224 or 240x320.  "
+    "[default: the model's]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context, *, model: Path | None, place: str | None, threads: int | None, as_json: bool
+    ctx: click.Context,
+    *,
+    model: Path | None,
+    place: str | None,
+    threads: int | None,
+    size: tuple[int, int] | None,
+    as_json: bool,
 ) -> None:
     """Check whether MODEL will run. Each problem is printed with what fixes it.
 
@@ -47,13 +60,14 @@ def command(
     from edgebee.edge.device.system_info import read_system_info
     from edgebee.edge.tflite.model_file import read_model_file
 
-    if place and threads:
-        raise click.UsageError("--threads is for this machine; leave out --threads or --for")
+    for option, value in {"--threads": threads, "--size": size}.items():
+        if place and value:
+            raise click.UsageError(f"{option} is for this machine; leave out {option} or --for")
     file = read_model_file(model or find_model())
     checks = (
         examine_machine(MACHINES[place], file)
         if place
-        else examine_system(read_system_info(), file, threads)
+        else examine_system(read_system_info(), file, threads, size)
     )
     done = []
     for check in checks:

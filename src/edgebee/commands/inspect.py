@@ -77,6 +77,8 @@ def _as_dict(file: ModelFile) -> dict[str, Any]:
 def _summary(file: ModelFile) -> Iterator[str]:
     """What decides whether a model fits."""
     yield f"{file.path}: {file.size_bytes / 1e6:.2f} MB, {file.parameters:,} parameters"
+    if any(-1 in tensor.shape[1:] for tensor in file.inputs):
+        yield _row("size", "any: name the one it was trained on, as classify --size 224")
     metadata = file.metadata
     about = metadata.description if metadata else file.description
     if about:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def file(model):
 
 def examine(monkeypatch, file, threads=None, result=ANSWERED, **changes):
     """Findings by name on a machine that differs from PI in `changes`; the run ended so."""
-    monkeypatch.setattr(doctor, "run_isolated", lambda *_: result)
+    monkeypatch.setattr(doctor, "run_isolated", lambda *_, **__: result)
     here = dataclasses.replace(PI, **changes)
     return {one.name: one for one in doctor.examine_system(here, file, threads)}
 
@@ -85,6 +86,39 @@ def test_what_is_amiss_is_found_with_its_remedy(
     assert said in finding.text
     assert remedy in finding.remedy
     assert bool(finding.remedy) == (status != OK)
+
+
+@pytest.fixture
+def beside_another(model, tmp_path):
+    """A model beside a Keras model that it was not made of."""
+    (tmp_path / "model.keras").write_bytes(b"of another training")
+    return Path(shutil.copy(model, tmp_path))
+
+
+def test_a_model_of_another_training_is_warned_of(monkeypatch, beside_another):
+    found = examine(monkeypatch, read_model_file(beside_another))["training"]
+    keras = beside_another.with_name("model.keras")
+    assert (found.status, found.remedy) == (WARNING, f"edgebee convert {keras}")
+    assert found.text.startswith(f"{beside_another}: of another training than {keras}; ")
+
+
+def test_the_model_that_was_made_of_the_one_beside_it_is_not(monkeypatch, model, tmp_path):
+    keras = tmp_path / "model.keras"
+    keras.write_bytes(b"its own")
+    recorded = {"provenance": {"keras_sha256": hashlib.sha256(b"its own").hexdigest()}}
+    monkeypatch.setattr(classify, "read_manifest", lambda path: recorded)
+    assert classify.find_newer_training(tmp_path / "model_int8.tflite") == ""
+    keras.unlink()
+    assert classify.find_newer_training(tmp_path / "model_int8.tflite") == ""
+
+
+def test_classify_and_deploy_warn_of_it_too(edgebee, beside_another, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "p.png")
+    warning = f"warning: {beside_another}: of another training than "
+    done = edgebee("classify", "-m", str(beside_another), str(tmp_path / "p.png"))
+    assert (done.status, done.err.count(warning)) == (0, 1)
+    done = edgebee("deploy", "-m", str(beside_another), "-p", "1", "nobody@127.0.0.1")
+    assert (done.status, done.err.count(warning)) == (1, 1)
 
 
 def test_more_threads_than_cores_are_warned_of(monkeypatch, file):

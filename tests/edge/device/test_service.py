@@ -76,8 +76,7 @@ def test_a_cameras_password_is_not_in_the_unit(words):
     assert "ord@" not in text
     assert "\nEnvironmentFile=/root/edgebee/camera.env\n" in text
     (start,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
-    camera = "--camera=${EDGEBEE_CAMERA}" if len(words) == 1 else "--camera ${EDGEBEE_CAMERA}"
-    assert start == f"ExecStart=/bin/x {camera} --every 5"
+    assert start == "ExecStart=/bin/x --camera --every 5"
 
 
 def test_the_file_with_the_address_is_read_as_a_shell_would():

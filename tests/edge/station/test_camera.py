@@ -220,9 +220,10 @@ def test_a_camera_that_is_pulled_out_is_waited_for(network_camera, caplog):
 
 def test_a_camera_that_is_pulled_out_is_let_go_before_the_next_frame(network_camera):
     """Held, it would keep its number, and be another one when it is put back."""
-    command = code_command(camera._CHILD, network_camera.address, "3600")
+    command = code_command(camera._CHILD, "3600")
+    where = os.environ | {frame_source.CAMERA_VARIABLE: network_camera.address}
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=where) as process:
         head = process.stdout.read(frame_source.HEAD.size)
         kind, *_, length = frame_source.HEAD.unpack(head)
         assert (kind, process.stdout.read(length)) == (
@@ -414,6 +415,23 @@ def test_a_still_picture_address_is_asked_once_a_frame(still_camera, caplog):
     assert requests == [True] * 5  # one to see what it gives, and one a frame
     assert caplog.messages == []
     assert {frame.source for frame in frames} == {address.replace("secret", "***")}
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at command lines in /proc")
+def test_a_password_in_the_environment_is_on_no_command_line(still_camera):
+    address, _ = still_camera
+    command = [sys.executable, "-m", "edgebee", "classify", "-m", MODEL, "--camera", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=os.environ | {"EDGEBEE_CAMERA": address}
+    ) as station:
+        assert station.stdout is not None
+        prediction = json.loads(station.stdout.readline())
+        children = Path(f"/proc/{station.pid}/task/{station.pid}/children").read_text().split()
+        lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (*children, station.pid)]
+        station.terminate()
+    assert prediction["taken"] == prediction["path"].rpartition(" ")[2]
+    assert len(lines) == 2
+    assert not any(b"secret" in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,13 @@ def test_each_folder_has_a_record_of_its_own(monkeypatch, tmp_path):
     assert own.parent == tmp_path / "state" / "edgebee"
 
 
+def test_without_a_home_folder_the_way_out_is_named(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: Path("~nobody-at-all").expanduser())
+    with pytest.raises(watch_store.WatchError, match="name a file with --state"):
+        watch_store.default_state_file(tmp_path)
+
+
 # ---------------------------------------------------------------- answering, in this process
 
 
