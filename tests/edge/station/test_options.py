@@ -9,7 +9,17 @@ import pytest
 options = pytest.importorskip("edgebee.edge.station.options", reason="needs edgebee")
 from edgebee.edge import classify  # noqa: E402
 
-SHARED = {"model", "top_k", "threshold", "normalize", "threads", "format", "json", "selftest"}
+SHARED = {
+    "model",
+    "top_k",
+    "threshold",
+    "normalize",
+    "size",
+    "threads",
+    "format",
+    "json",
+    "selftest",
+}
 
 
 def click_options():
