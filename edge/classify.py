@@ -699,6 +699,11 @@ def shell_line(*words: str) -> str:
     return shlex.join(words)
 
 
+def read_threshold(model: StrPath) -> float:
+    """The threshold that a model's training chose, 0-1; 0 if it chose none."""
+    return float((read_manifest(model).get("scores") or {}).get("threshold") or 0.0)
+
+
 def find_model() -> Path:
     """The newest `artifacts/*int8*.tflite`, else what ships or lies beside this file.
 
@@ -1023,8 +1028,7 @@ class Classifier:
         self.interpreter = make_interpreter(model, threads, size=size)
         self._given_size = size
         self.labels = read_labels(model)
-        own_threshold = (read_manifest(model).get("scores") or {}).get("threshold") or 0.0
-        self.threshold = own_threshold if threshold is None else threshold
+        self.threshold = read_threshold(model) if threshold is None else threshold
         self.size = _check_shapes(self.interpreter, self.labels, model)
         self.input_values = self._find_input_values()
         self._gives_logits = False

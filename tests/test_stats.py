@@ -9,6 +9,7 @@ import pytest
 
 from edgebee.stats import (
     auroc,
+    auroc_interval,
     binomial_p,
     compare_paired,
     confusion_matrix,
@@ -204,3 +205,23 @@ def test_auroc_is_the_share_of_pairs_in_order():
 )
 def test_fpr95_counts_what_passes_where_95_percent_of_the_known_do(known, strange, share):
     assert fpr95(known, strange) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("area", [0.0, 0.5, 0.9, 1.0])
+def test_the_interval_of_an_auroc_holds_it_and_narrows_with_more_pictures(area):
+    few, many = auroc_interval(area, 20, 10), auroc_interval(area, 2000, 1000)
+    for one in (few, many):
+        assert 0 <= one.low <= area <= one.high <= 1
+    assert 0 < many.high - many.low < few.high - few.low
+
+
+def test_the_interval_of_an_auroc_is_that_of_a_simulation():
+    # Normal scores a mean apart have this AUROC; 95 % of the intervals should hold it.
+    rng = np.random.default_rng(0)
+    truth = 0.5 * math.erfc(-1.5 / 2)
+    held = 0
+    for _ in range(400):
+        found = auroc(rng.normal(0, 1, 60), rng.normal(1.5, 1, 40))
+        interval = auroc_interval(found, 60, 40)
+        held += interval.low <= truth <= interval.high
+    assert 0.92 <= held / 400 <= 0.98  # 95 % of 400 draws, three standard errors to either side

@@ -10,7 +10,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from edgebee.benchmarks.measure.devices import Device
-from edgebee.benchmarks.measure.results import Results
+from edgebee.benchmarks.measure.results import Results, Variant
 from edgebee.errors import BenchmarkError
 
 __all__ = ["Limits", "regressions"]
@@ -75,6 +75,36 @@ def _drops(results: Results, baseline: Results, max_drop: float) -> list[str]:
             found.append(
                 f"{earlier.name}: {after.correct} of {after.total} correct, {points:.1f} points "
                 f"below the baseline's {before.correct}; --max-drop {max_drop:g} allows less"
+            )
+        found += _neither_drops(variant, earlier, max_drop)
+    return found
+
+
+def _neither_drops(variant: Variant, baseline: Variant, max_drop: float) -> list[str]:
+    """What became worse of a variant that knew `neither`: fewer are kept, strangers pass."""
+    name, before, after = variant.name, baseline.accuracy.as_seen, variant.accuracy.as_seen
+    if before is None:
+        return []
+    if after is None:
+        return [f"{name}: does not know neither any more, as it does in the baseline"]
+    found = []
+    total = variant.accuracy.total
+    if 100 * (before.correct - after.correct) / total > max_drop:
+        found.append(
+            f"{name}: {after.correct} of {total} correct with neither and unknown counted as "
+            f"incorrect, the baseline's {before.correct}; --max-drop {max_drop:g} allows less"
+        )
+    now = {one.source: one for one in variant.rejections}
+    for earlier in baseline.rejections:
+        rejection = now.get(earlier.source)
+        # Others than the baseline's strangers say nothing about the model.
+        if rejection is None or rejection.count != earlier.count:
+            continue
+        if 100 * (earlier.auroc - rejection.auroc) > max_drop:
+            found.append(
+                f"{name}: tells {earlier.source} from the classes with an AUROC of "
+                f"{rejection.auroc:.3f}, the baseline's {earlier.auroc:.3f}; --max-drop "
+                f"{max_drop:g} allows less"
             )
     return found
 

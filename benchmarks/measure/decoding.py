@@ -11,10 +11,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.benchmarks.measure.results import Stranger
 from edgebee.edge.classify import PhotoError, available_cpus, read_photo
 from edgebee.errors import BenchmarkError
+from edgebee.photos.blank_frames import BLANK_KINDS, draw_blank_frames
 
-__all__ = ["Decoded", "decode_photos", "first_readable", "spread_evenly"]
+__all__ = [
+    "BLANK_FRAMES_PER_KIND",
+    "Decoded",
+    "decode_photos",
+    "decode_strangers",
+    "first_readable",
+    "name_blank_frames",
+    "spread_evenly",
+]
+
+BLANK_FRAMES_PER_KIND = 10
 
 
 _NONE = "no validation photo could be read; name others with --data"
@@ -72,6 +84,34 @@ def decode_photos(paths: Sequence[Path], size: tuple[int, int], folder: Path) ->
     kept = folder / f"readable-{size[0]}x{size[1]}.npy"
     np.save(kept, pixels[: len(readable)])
     return Decoded(kept, tuple(readable), tuple(skipped))
+
+
+def name_blank_frames() -> list[Stranger]:
+    """What the frames of `draw_blank_frames(BLANK_FRAMES_PER_KIND)` are called."""
+    return [
+        Stranger(f"{kind} {number}", "blank frames")
+        for kind in BLANK_KINDS
+        for number in range(1, BLANK_FRAMES_PER_KIND + 1)
+    ]
+
+
+def decode_strangers(others: Sequence[Path], size: tuple[int, int], folder: Path) -> Decoded:
+    """Photos of none of the classes and, behind them, blank frames.
+
+    Args:
+        others: the photos; those that cannot be read are skipped.
+        size: height and width, in pixels.
+        folder: for the file of pixels.
+    """
+    frames = draw_blank_frames(BLANK_FRAMES_PER_KIND, size)
+    decoded = Decoded(folder / "none", (), ())
+    if others:
+        (folder / "others").mkdir(exist_ok=True)
+        decoded = decode_photos(others, size, folder / "others")
+        frames = np.concatenate([np.load(decoded.pixels), frames])
+    path = folder / f"strangers-{size[0]}x{size[1]}.npy"
+    np.save(path, frames)
+    return Decoded(path, decoded.readable, decoded.skipped)
 
 
 def first_readable(paths: Sequence[Path]) -> Path:

@@ -15,26 +15,44 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee import __version__
-from edgebee.benchmarks.measure.accuracy import measure_accuracy
+from edgebee.benchmarks.measure.accuracy import measure_accuracy, measure_rejections
 from edgebee.benchmarks.measure.decoding import (
     Decoded,
     decode_photos,
+    decode_strangers,
     first_readable,
+    name_blank_frames,
     spread_evenly,
 )
 from edgebee.benchmarks.measure.devices import Device
 from edgebee.benchmarks.measure.plan import Plan
 from edgebee.benchmarks.measure.remote import measure_remotely
-from edgebee.benchmarks.measure.results import FORMAT_VERSION, Photo, Results, Settings, Variant
+from edgebee.benchmarks.measure.results import (
+    FORMAT_VERSION,
+    Photo,
+    Results,
+    Settings,
+    Stranger,
+    Variant,
+)
 from edgebee.benchmarks.measure.results_file import write_results
 from edgebee.benchmarks.measure.subject import Subject, find_subject, warn_of_stale_models
 from edgebee.benchmarks.measure.timing import Timing, first_choice, measure_device
 from edgebee.benchmarks.measure.workers import Worker, WorkerError, start_probe
+from edgebee.edge.classify import NEITHER, read_threshold
 from edgebee.errors import BenchmarkError
 from edgebee.files import output_directory
 from edgebee.photos.dataset import Dataset
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
-from edgebee.run import BENCHMARK_NAME, MODEL_NAME, REPORT_NAME, write_checksums
+from edgebee.run import (
+    BENCHMARK_NAME,
+    MODEL_NAME,
+    REPORT_NAME,
+    TrainingRecord,
+    class_labels,
+    read_training_record,
+    write_checksums,
+)
 
 __all__ = ["THIS_MACHINE", "benchmark", "measure"]
 
@@ -117,6 +135,8 @@ class _Model:
 
     file: Path
     worker: Worker
+    labels: tuple[str, ...]
+    """Of its scores."""
 
     @property
     def name(self) -> str:
@@ -128,6 +148,11 @@ class _Model:
         """Height and width of its input, in pixels."""
         height, width = self.worker.ready["size"]
         return height, width
+
+    @property
+    def knows_neither(self) -> bool:
+        """Whether its last score is that of `neither`."""
+        return NEITHER in self.labels[-1:]
 
 
 def measure(subject: Subject, plan: Plan, *, progress: Step = lambda text: None) -> Results:
@@ -146,12 +171,13 @@ def measure(subject: Subject, plan: Plan, *, progress: Step = lambda text: None)
         bench = _Bench(subject, plan, progress, Path(folder), running)
         bench.start_models()
         decoded = bench.decode()
+        strangers, unread = bench.decode_strangers()
         timed = [decoded.readable[n] for n in spread_evenly(len(decoded.readable), plan.photos)]
         device = bench.time_here(timed)
         bench.score(
             len(decoded.readable)
         )  # after the memory was read, which asking in batches would raise
-        variants = bench.variants(decoded.readable)
+        variants = bench.variants(decoded.readable, strangers)
     devices = [_without_unscored(device, bench)]
     predicted = {name: scores.argmax(axis=1) for name, scores in bench.scores.items()}
     home = {
@@ -168,13 +194,19 @@ def measure(subject: Subject, plan: Plan, *, progress: Step = lambda text: None)
     return Results(
         edgebee=__version__,
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        data=replace(subject.data, photos=tuple(photos), skipped=decoded.skipped),
+        data=replace(
+            subject.data,
+            photos=tuple(photos),
+            skipped=(*decoded.skipped, *unread),
+            strangers=tuple(strangers),
+        ),
         settings=Settings(plan.rounds, len(timed), plan.used_threads),
         reference=bench.reference,
         variants=variants,
         devices=tuple(devices),
         artifacts=str(subject.folder.resolve()),
         format_version=FORMAT_VERSION,
+        neither=bench.record.neither if strangers else None,
     )
 
 
@@ -186,11 +218,14 @@ class _Bench:
     ) -> None:
         self.failures: list[str] = []
         self.scores: dict[str, npt.NDArray[np.float64]] = {}
+        self.record = read_training_record(subject.folder, or_none=True) or TrainingRecord()
         self._subject, self._plan, self._progress = subject, plan, progress
         self._folder, self._running = folder, running
         self._first = first_readable(subject.paths)
         self._models: list[_Model] = []
         self._pixels: dict[tuple[int, int], Path] = {}
+        self._strangers: dict[tuple[int, int], Path] = {}
+        self._stranger_scores: dict[str, npt.NDArray[np.float64]] = {}
 
     @property
     def reference(self) -> str | None:
@@ -214,8 +249,10 @@ class _Bench:
         self._progress(f"loading {file.name}")
         worker = start_probe(file.name, str(file), first=first, threads=threads, **module)
         self._running.enter_context(worker)
-        _check_labels(file, worker, self._subject.data.labels)
-        self._models.append(_Model(file, worker))
+        subject = self._subject
+        labels = tuple(worker.ready["labels"] or subject.labels or subject.data.labels)
+        _check_labels(file, worker, labels, subject.data.labels)
+        self._models.append(_Model(file, worker, labels))
 
     def decode(self) -> Decoded:
         """Decode every photo, once for all models of one size.
@@ -229,6 +266,22 @@ class _Bench:
             self._pixels[size] = decoded.pixels
         return decoded  # which photos can be read is a matter of the files, not of the size
 
+    def decode_strangers(self) -> tuple[list[Stranger], tuple[str, ...]]:
+        """Read and draw what is none of the classes, if a model knows `neither`.
+
+        Returns:
+            The pictures, and a message for each photo that could not be read.
+        """
+        decoded, others = None, self._subject.others
+        for size in dict.fromkeys(model.size for model in self._models if model.knows_neither):
+            decoded = decode_strangers(others, size, self._folder)
+            self._strangers[size] = decoded.pixels
+        if decoded is None:
+            return [], ()
+        root = self._subject.data.root
+        photos = [Stranger(_below(others[one], root), "other photos") for one in decoded.readable]
+        return photos + name_blank_frames(), decoded.skipped
+
     def score(self, photos: int) -> None:
         """Ask every model about every one of so many photos; what fails is left out and noted.
 
@@ -238,19 +291,25 @@ class _Bench:
         for model in list(self._models):
             self._progress(f"{model.name}: accuracy")
             try:
-                self.scores[model.name] = self._ask_scores(model, photos)
+                self.scores[model.name] = self._ask_scores(model, self._pixels, photos)
+                if model.knows_neither:
+                    strangers = len(np.load(self._strangers[model.size], mmap_mode="r"))
+                    asked = self._ask_scores(model, self._strangers, strangers)
+                    self._stranger_scores[model.name] = asked
             except WorkerError as error:
                 self._models.remove(model)
                 if not self._models:
                     raise
                 self.failures.append(str(error))
 
-    def _ask_scores(self, model: _Model, photos: int) -> npt.NDArray[np.float64]:
-        """A model's scores for all photos, asked in parts that never take long."""
+    def _ask_scores(
+        self, model: _Model, pictures: dict[tuple[int, int], Path], photos: int
+    ) -> npt.NDArray[np.float64]:
+        """A model's scores for so many pictures, asked in parts that never take long."""
         rows: list[list[float]] = []
         for start in range(0, photos, SCORED_AT_ONCE):
             stop = min(start + SCORED_AT_ONCE, photos)
-            pixels = str(self._pixels[model.size])
+            pixels = str(pictures[model.size])
             rows += model.worker.ask("score", pixels=pixels, start=start, stop=stop)["scores"]
         scores = np.array(rows)
         if not np.isfinite(scores).all():  # Keras': the runner raises by itself
@@ -259,27 +318,45 @@ class _Bench:
             )
         return scores
 
-    def variants(self, readable: Sequence[int]) -> tuple[Variant, ...]:
+    def variants(
+        self, readable: Sequence[int], strangers: Sequence[Stranger]
+    ) -> tuple[Variant, ...]:
         """Each model with its accuracy on the photos at these places, Keras first."""
         truth = np.array([self._subject.classes[one] for one in readable])
-        labels = self._subject.data.labels
+        return tuple(self._variant(model, truth, strangers) for model in self._models)
+
+    def _variant(
+        self, model: _Model, truth: npt.NDArray[np.int64], strangers: Sequence[Stranger]
+    ) -> Variant:
+        scores, strange = self.scores[model.name], self._stranger_scores.get(model.name)
+        labels, threshold = self._subject.data.labels, self._threshold(model)
         reference = self.scores.get(self.reference or "")
-        return tuple(
-            Variant(
-                name=model.name,
-                format="keras" if model.name == MODEL_NAME else _format(model.file),
-                size_bytes=model.file.stat().st_size,
-                sha256=hashlib.sha256(model.file.read_bytes()).hexdigest(),
-                scores=tuple(tuple(row) for row in self.scores[model.name].tolist()),
-                accuracy=measure_accuracy(
-                    self.scores[model.name],
-                    truth,
-                    labels,
-                    None if model.name == self.reference else reference,
-                ),
-            )
-            for model in self._models
+        sources = [one.source for one in strangers]
+        return Variant(
+            name=model.name,
+            format="keras" if model.name == MODEL_NAME else _format(model.file),
+            size_bytes=model.file.stat().st_size,
+            sha256=hashlib.sha256(model.file.read_bytes()).hexdigest(),
+            scores=tuple(tuple(row) for row in scores.tolist()),
+            accuracy=measure_accuracy(
+                scores,
+                truth,
+                labels,
+                None if model.name == self.reference else reference,
+                threshold=threshold,
+            ),
+            stranger_scores=() if strange is None else tuple(map(tuple, strange.tolist())),
+            rejections=()
+            if strange is None
+            else measure_rejections(scores, strange, sources, labels, threshold=threshold),
         )
+
+    def _threshold(self, model: _Model) -> float:
+        """The model's own: a file's is inside it, Keras' in the record of its training."""
+        if model.name != MODEL_NAME:
+            return read_threshold(model.file)
+        trained = self.record.validation
+        return (trained.calibration.threshold if trained else None) or 0.0
 
     def time_here(self, timed: Sequence[int]) -> Device:
         """Time every model on this machine."""
@@ -313,20 +390,21 @@ def _below(path: Path, root: str) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def _check_labels(file: Path, worker: Worker, labels: Sequence[str]) -> None:
-    """Hold a model to the labels of the photos.
+def _check_labels(
+    file: Path, worker: Worker, labels: Sequence[str], classes: Sequence[str]
+) -> None:
+    """Hold a model's labels to the classes of the photos.
 
     Raises:
         BenchmarkError: it has others.
     """
-    known: list[str] | None = worker.ready["labels"]
-    if known is not None and tuple(known) != tuple(labels):
+    if class_labels(labels) != tuple(classes):
         raise BenchmarkError(
-            f"{file}: knows {', '.join(known)}, but the photos are of {', '.join(labels)}; name "
+            f"{file}: knows {', '.join(labels)}, but the photos are of {', '.join(classes)}; name "
             "its own photos with --data"
         )
     if worker.ready["outputs"] not in (None, len(labels)):
         raise BenchmarkError(
-            f"{file}: gives {worker.ready['outputs']} scores, but the photos have {len(labels)} "
+            f"{file}: gives {worker.ready['outputs']} scores, but the photos have {len(classes)} "
             "classes; name its own photos with --data"
         )

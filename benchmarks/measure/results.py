@@ -15,17 +15,23 @@ from pathlib import Path
 from typing import Literal
 
 from edgebee.benchmarks.measure.devices import Device
+from edgebee.run import NeitherRecord, RejectionRecord
 from edgebee.stats import Interval, ReliabilityBin
 
 __all__ = [
     "FORMAT_VERSION",
     "Accuracy",
+    "AsSeen",
     "ClassFigures",
     "Data",
+    "NeitherRecord",
     "PairedTest",
     "Photo",
+    "Rejection",
+    "RejectionRecord",
     "Results",
     "Settings",
+    "Stranger",
     "Variant",
 ]
 
@@ -46,6 +52,19 @@ class Photo:
 
 
 @dataclass(frozen=True)
+class Stranger:
+    """A picture of none of the classes, for models that know `neither`.
+
+    Attributes:
+        name: a photo's path as of `Photo`, or which frame it is, as `fog 3`.
+        source: `other photos` or `blank frames`.
+    """
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Data:
     """The photos.
 
@@ -53,9 +72,10 @@ class Data:
         name: of the data set.
         root: the folder that the photos' names are below.
         drawn: whether these are drawings, on which nothing measured is a result.
-        labels: in the order of the scores.
+        labels: the classes, in the order of the scores.
         photos: those that could be read.
         skipped: a message for each that could not.
+        strangers: pictures of none of the classes; empty where no model knows `neither`.
     """
 
     name: str
@@ -64,6 +84,7 @@ class Data:
     labels: tuple[str, ...]
     photos: tuple[Photo, ...]
     skipped: tuple[str, ...]
+    strangers: tuple[Stranger, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,8 +123,58 @@ class PairedTest:
 
 
 @dataclass(frozen=True)
+class AsSeen:
+    """What the user of a model that knows `neither` sees, by its own threshold.
+
+    Attributes:
+        correct: photos that are given their label.
+        interval: Wilson's 95 % interval of their share.
+        neither: photos that are called `neither`.
+        unknown: photos that are called `unknown`.
+        kept_interval: Wilson's 95 % interval of the share of the correct predictions that is kept:
+            `correct` here of `correct` by the best class.
+        confusion: `[label][prediction]`, as below, with a column for `neither` and one for
+            `unknown` at the end.
+    """
+
+    correct: int
+    interval: Interval
+    neither: int
+    unknown: int
+    kept_interval: Interval | None
+    confusion: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """How a variant tells strangers of one source from the photos of the classes.
+
+    Attributes:
+        source: as of `Stranger`.
+        count: strangers.
+        accepted: those that are given the name of a class.
+        accepted_interval: Wilson's 95 % interval of their share.
+        auroc: how often a stranger's score of `neither` is above a class photo's, 0-1.
+        auroc_interval: Newcombe's 95 % interval of it.
+        fpr95: share that would be accepted at the setting that keeps 95 % of the class photos, 0-1.
+        fpr95_interval: Wilson's 95 % interval of it, that setting taken as given.
+    """
+
+    source: str
+    count: int
+    accepted: int
+    accepted_interval: Interval
+    auroc: float
+    auroc_interval: Interval
+    fpr95: float
+    fpr95_interval: Interval
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """How many photos a variant predicted correctly, and how sure that is.
+
+    By the best class: `neither` is left out, and no threshold is applied.
 
     Attributes:
         correct: photos whose best score is that of their label.
@@ -114,6 +185,8 @@ class Accuracy:
         calibration_error: expected calibration error over `bins`, 0-1.
         bins: equally wide ranges of the best score from 0 to 1.
         against: compared with the reference; null for itself and without one.
+        as_seen: with `neither` and `unknown` counted as incorrect; null for a model that does not
+            know `neither`.
     """
 
     correct: int
@@ -124,6 +197,7 @@ class Accuracy:
     calibration_error: float
     bins: tuple[ReliabilityBin, ...]
     against: PairedTest | None
+    as_seen: AsSeen | None = None
 
 
 @dataclass(frozen=True)
@@ -135,8 +209,11 @@ class Variant:
         format: `keras`, `float32`, `float16`, `dynamic`, `int8` or another name's ending.
         size_bytes: of the file.
         sha256: of the file.
-        scores: `[photo][label]`, 0-1, in the order of `data.photos` and `data.labels`.
+        scores: `[photo][label]`, 0-1, in the order of `data.photos` and `data.labels`; of a model
+            that knows it, that of `neither` is the last.
         accuracy: computed from the scores.
+        stranger_scores: likewise, in the order of `data.strangers`.
+        rejections: computed from them, one for each source.
     """
 
     name: str
@@ -145,6 +222,8 @@ class Variant:
     sha256: str
     scores: tuple[tuple[float, ...], ...]
     accuracy: Accuracy
+    stranger_scores: tuple[tuple[float, ...], ...] = ()
+    rejections: tuple[Rejection, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +256,8 @@ class Results:
         devices: machines and times, this machine first.
         artifacts: folder of the models when they were measured.
         format_version: of this schema.
+        neither: what training recorded of it, with its own held-out pictures; null where the
+            model was trained without.
     """
 
     edgebee: str
@@ -188,6 +269,7 @@ class Results:
     devices: tuple[Device, ...]
     artifacts: str
     format_version: Literal[2]
+    neither: NeitherRecord | None = None
 
     def variant(self, name: str) -> Variant:
         """The variant of that name.

@@ -11,7 +11,7 @@ from edgebee.convert.keras_file import check_keras_file
 from edgebee.edge.tflite.model_file import check_model_file
 from edgebee.errors import BenchmarkError
 from edgebee.photos.dataset import Dataset
-from edgebee.run import MODEL_NAME, load_training_photos
+from edgebee.run import LABELS_NAME, MODEL_NAME, load_training_photos, read_label_file
 
 __all__ = ["Subject", "find_subject", "warn_of_stale_models"]
 
@@ -32,6 +32,9 @@ class Subject:
         data: without its photos, which are filled in when they are read.
         paths: photos.
         classes: the true class index of each.
+        labels: the Keras model's, with `neither` at their end if it knows that; empty: those of
+            the data.
+        others: photos of none of the classes, to check with.
     """
 
     folder: Path
@@ -39,6 +42,8 @@ class Subject:
     data: Data
     paths: tuple[Path, ...]
     classes: tuple[int, ...]
+    labels: tuple[str, ...] = ()
+    others: tuple[Path, ...] = ()
 
 
 def find_subject(artifacts: Path, dataset: Dataset | str | None) -> Subject:
@@ -77,7 +82,15 @@ def find_subject(artifacts: Path, dataset: Dataset | str | None) -> Subject:
         skipped=(),
     )
     photos = dataset.validation
-    return Subject(artifacts, tuple(files), data, photos.paths, photos.classes)
+    return Subject(
+        folder=artifacts,
+        files=tuple(files),
+        data=data,
+        paths=photos.paths,
+        classes=photos.classes,
+        labels=read_label_file(artifacts / LABELS_NAME) or (),
+        others=dataset.others_validation,
+    )
 
 
 def warn_of_stale_models(subject: Subject) -> None:

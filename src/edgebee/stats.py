@@ -17,6 +17,7 @@ __all__ = [
     "PairedComparison",
     "ReliabilityBin",
     "auroc",
+    "auroc_interval",
     "binomial_p",
     "compare_paired",
     "confusion_matrix",
@@ -312,6 +313,36 @@ def auroc(known: Scores, strange: Scores) -> float:
     ordered = np.sort(known)
     below = np.searchsorted(ordered, strange, "left") + np.searchsorted(ordered, strange, "right")
     return float(below.mean() / (2 * len(known)))
+
+
+def auroc_interval(area: float, known: int, strange: int) -> Interval:
+    """95 % interval of an AUROC.
+
+    Method 5 of Newcombe, "Confidence intervals for an effect size measure based on the
+    Mann-Whitney statistic", part 2, Statistics in Medicine 25 (2006): Hanley and McNeil's variance
+    (Radiology 143, 1982) at the ends of the interval instead of at the estimate, so that it
+    stays within 0-1 and says something where not a single pair is out of order.
+
+    Args:
+        area: the AUROC, 0-1.
+        known: photos of the classes, one at least.
+        strange: photos of something else, one at least.
+    """
+    more = (known + strange) / 2 - 1
+
+    def end(outside: float) -> float:
+        inside = area
+        for _ in range(50):  # halving
+            middle = (inside + outside) / 2
+            spread = middle * (1 - middle) / (known * strange)
+            spread *= 1 + more * ((1 - middle) / (2 - middle) + middle / (1 + middle))
+            if abs(middle - area) <= _Z_95 * math.sqrt(spread):
+                inside = middle
+            else:
+                outside = middle
+        return inside
+
+    return Interval(end(0.0), end(1.0))
 
 
 def fpr95(known: Scores, strange: Scores) -> float:
