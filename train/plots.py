@@ -155,7 +155,7 @@ def _figure(width_inches: float, height_inches: float) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure((width_inches, height_inches), 120, PAPER, layout="constrained")
+    figure = Figure((width_inches, height_inches), dpi=120, facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

@@ -87,7 +87,7 @@ def test_json_and_csv_have_it_as_label_and_as_score(album, runner):
     out, _ = run(runner, album / "dark0.png", "--format", "csv")
     (row,) = csv.DictReader(io.StringIO("\n".join(out)))
     assert row["label"] == "dark"
-    assert list(row)[-3:] == ["dark", "light", "neither"]
+    assert list(row)[-3:] == ["score_dark", "score_light", "score_neither"]
 
 
 def test_the_golden_samples_show_it(runner):
