@@ -93,7 +93,7 @@ def seen(*, friends_lost=0, strangers_lost=0, difference=0.01):
         (seen(strangers_lost=4), None),  # a tenth
         (seen(strangers_lost=5), "takes strangers for a class"),
         (seen(strangers_lost=-2), None),
-        (seen(difference=0.11), "scores of `neither` are off by 0.11"),
+        (seen(difference=0.11), "scores of `neither` differ by 0.11"),
     ],
 )
 def test_what_may_be_lost_of_neither(verification, problem):
