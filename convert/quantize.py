@@ -18,6 +18,7 @@ import tensorflow as tf
 from edgebee.convert import tensorflow_internals as internals
 from edgebee.convert.formats import InputType
 from edgebee.convert.representative import RepresentativeDataset
+from edgebee.edge.classify import native_messages_silenced
 from edgebee.errors import ConversionError
 
 __all__ = ["calibrate", "quantize_float", "quantize_int8", "trace"]
@@ -102,7 +103,7 @@ def quantize_int8(calibrated: bytes, io: InputType = "uint8") -> bytes:
 def _converted(format_: str, step: Callable[[], bytes]) -> bytes:
     """Run a step of TensorFlow's converter; its refusal in one line."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), native_messages_silenced():
             # It does not expect statistics for an input that it quantizes itself.
             warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
             return bytes(step())

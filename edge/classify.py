@@ -518,7 +518,7 @@ def make_interpreter(
             raise ValueError("its hash is not the one in edgebee.json")
         if not network and not hasattr(sys, "frozen"):  # a frozen program would start itself
             _try_in_child(model, runtime.__name__, size or (224, 224))
-        with _native_messages_silenced():
+        with native_messages_silenced():
             interpreter = runtime.Interpreter(model_path=os.fspath(model), **options)
             _set_size(interpreter, size, model)
             interpreter.allocate_tensors()
@@ -603,7 +603,7 @@ class _Silence:
 _silence = _Silence()
 
 
-def _native_messages_silenced() -> contextlib.AbstractContextManager[None]:
+def native_messages_silenced() -> contextlib.AbstractContextManager[None]:
     """The runtimes print "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." and the like."""
     return _silence
 

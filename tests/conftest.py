@@ -70,10 +70,7 @@ def hymenoptera() -> Path:
 
 @pytest.fixture(scope="session")
 def tensorflow_started() -> None:
-    """TensorFlow in this process, before edgebee starts it.
-
-    edgebee would put a filter behind descriptor 2, which pytest exchanges for every test.
-    """
+    """TensorFlow in this process."""
     pytest.importorskip("tensorflow", reason="needs edgebee[train]")
 
 

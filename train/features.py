@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.edge.classify import PhotoError, available_cpus
+from edgebee.edge.classify import PhotoError, available_cpus, native_messages_silenced
 from edgebee.errors import OutputError
 from edgebee.train.augmentation import AugmentedImage
 
@@ -233,8 +233,9 @@ def _invoker(
     """A function from pixels to (boundary `[h, w, c]`, pooled `[features]`), for one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=graph, num_threads=1)
-    interpreter.allocate_tensors()
+    with native_messages_silenced():
+        interpreter = Interpreter(model_content=graph, num_threads=1)
+        interpreter.allocate_tensors()
     entry = interpreter.get_input_details()[0]["index"]
     # A graph made from a bare function keeps no names; the ranks tell its exits apart.
     exits = {len(exit_["shape"]): exit_["index"] for exit_ in interpreter.get_output_details()}
