@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import edgebee.edge.classify
+from edgebee.console import log_next
 
 # ------------------------------------------------------------------ expected failures
 
@@ -311,3 +312,14 @@ def test_demo_goes_the_whole_way_without_network(tmp_path):
     for line in (*talk, *done.stdout.splitlines()):
         if " validation " in line and ("correct" in line or "models" in line):
             assert "drawings" in line
+
+
+@pytest.mark.parametrize(
+    ("system", "shown"),
+    [("posix", "edgebee train 'my photos' '$x'"), ("nt", 'edgebee train "my photos" $x')],
+)
+def test_the_next_command_is_quoted_as_the_shell_takes_it(monkeypatch, capsys, system, shown):
+    with monkeypatch.context() as there:
+        there.setattr(os, "name", system)
+        log_next("train", "my photos", "$x")
+    assert capsys.readouterr().err == f"Next: {shown}\n"

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from edgebee.benchmarks.measure.results import Data
 from edgebee.convert.keras_file import check_keras_file
+from edgebee.edge.classify import find_newer_training
 from edgebee.edge.tflite.model_file import check_model_file
 from edgebee.errors import BenchmarkError
 from edgebee.photos.dataset import Dataset
 from edgebee.run import LABELS_NAME, MODEL_NAME, load_training_photos, read_label_file
 
 __all__ = ["Subject", "find_subject", "warn_of_stale_models"]
-
-STALE_SECONDS = 10
-"""A `.tflite` so much older than the Keras model beside it was made from an earlier one: copying
-a folder takes less, training takes more."""
 
 logger = logging.getLogger("edgebee.benchmarks")
 
@@ -94,15 +91,7 @@ def find_subject(artifacts: Path, dataset: Dataset | str | None) -> Subject:
 
 
 def warn_of_stale_models(subject: Subject) -> None:
-    """Log which files were converted before the Keras model beside them was trained."""
-    keras = subject.folder / MODEL_NAME
-    if not keras.is_file():
-        return
-    trained = keras.stat().st_mtime
-    stale = [one.name for one in subject.files if trained - one.stat().st_mtime > STALE_SECONDS]
-    if stale:
-        logger.warning(
-            "%s: older than %s, so of an earlier training; run edgebee convert again",
-            ", ".join(stale),
-            keras,
-        )
+    """Log which files were not made of the Keras model beside them."""
+    for file in subject.files:
+        if stale := find_newer_training(file):
+            logger.warning("%s", stale)

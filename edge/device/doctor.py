@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from edgebee.edge.classify import NEITHER, ModelError, find_newer_training
+from edgebee.edge.classify import NEITHER, ModelError, find_newer_training, shell_line
 from edgebee.edge.device.isolated_run import IsolatedRun, run_isolated
 from edgebee.edge.device.platforms import (
     NEW_CARD,
@@ -139,7 +139,8 @@ def _selftest(result: dict[str, object], file: ModelFile) -> Problem:
     text = f"golden samples: {off} ({result['kernels']} kernels)"
     if result["passed"]:
         return Problem("selftest", OK, text)
-    return Problem("selftest", FAILED, text, f"edgebee inspect {file.path}; then copy it again")
+    inspect = shell_line("edgebee", "inspect", file.path)
+    return Problem("selftest", FAILED, text, f"{inspect}; then copy it again")
 
 
 def _memory(here: SystemInfo, run: IsolatedRun) -> Iterator[Problem]:
@@ -218,7 +219,8 @@ def check_model(file: ModelFile, runtime: str) -> list[Problem]:
     found = [Problem("model", OK, f"{file.path}: {megabytes:.2f} MB, sound{knows}")]
     if file.problems:
         text = f"{file.path}: {'; '.join(file.problems)}"
-        found = [Problem("model", FAILED, text, f"edgebee inspect {file.path}")]
+        inspect = shell_line("edgebee", "inspect", file.path)
+        found = [Problem("model", FAILED, text, inspect)]
     try:
         refused = check_operators(file.content, [runtime])
     except UnknownRuntimeError as error:

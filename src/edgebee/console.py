@@ -24,6 +24,7 @@ __all__ = [
     "echo",
     "escape_control_chars",
     "log",
+    "log_next",
     "show_log_records",
 ]
 
@@ -43,6 +44,13 @@ def echo(line: str) -> None:
 def log(line: str) -> None:
     """Print a line for the person in front of it."""
     click.echo(escape_control_chars(line), err=True)
+
+
+def log_next(*words: str) -> None:
+    """Print the command to go on with, quoted as the system's shell takes it."""
+    from edgebee.edge import classify
+
+    log(f"Next: {classify.shell_line('edgebee', *words)}")
 
 
 class _ConsoleHandler(logging.Handler):

@@ -45,7 +45,7 @@ def test_formats_asked_for_are_made_and_no_others(edgebee, folder, tmp_path, opt
     assert done.status == 0
     names = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
     assert names == ["SHA256SUMS", *(f"model_{format_}.tflite" for format_ in made)]
-    assert done.errors[-1].startswith(f"Next: edgebee classify -m {tmp_path / 'a' / 'b'}")
+    assert done.errors[-2].startswith(f"Next: edgebee classify -m {tmp_path / 'a' / 'b'}")
 
 
 def test_the_default_model_is_the_one_that_train_writes(edgebee, folder, monkeypatch):

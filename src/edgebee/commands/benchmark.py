@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgebee.console import GroupedCommand, ProgressBars, log, show_log_records
+from edgebee.console import GroupedCommand, ProgressBars, log, log_next, show_log_records
 
 if TYPE_CHECKING:
     from edgebee.benchmarks.measure.plan import DeviceAddress, Plan
@@ -234,8 +234,12 @@ def _next_file(folder: Path, results: Results) -> Path | None:
 
 
 def _say_next(folder: Path, results: Results) -> None:
+    from edgebee.run import REPORT_NAME
+
     best = _next_file(folder, results)
     if best is None:
-        log(f"Next: edgebee convert {folder / 'model.keras'} --quantize all")
+        log_next("convert", str(folder / "model.keras"), "--quantize", "all")
     else:
-        log(f"Next: edgebee classify -m {best} PHOTO")
+        log(f"Next: look at {folder / REPORT_NAME}")
+        log_next("classify", "-m", str(best), "PHOTO")
+        log_next("deploy", "-m", str(best), "pi@raspberrypi")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebee.console import GroupedCommand, ProgressBars, echo, log, show_log_records
+from edgebee.console import GroupedCommand, ProgressBars, echo, log_next, show_log_records
 from edgebee.convert.formats import DEFAULT_FORMATS, FORMATS, INPUT_TYPES, MAX_DROP_POINTS
 
 if TYPE_CHECKING:
@@ -120,17 +120,15 @@ def command(
             _print(error.converted)
             raise
     _print(converted)
-    log(f"Next: {_next_command(model, options['output'], converted[-1].path)}")
+    output, written = options["output"], str(converted[-1].path)
+    if output is None or output.resolve() == model.parent.resolve():
+        folder = str(model.parent)
+        log_next("benchmark", *([] if folder == "artifacts" else [folder]))
+    else:  # a benchmark wants the Keras model beside it
+        log_next("classify", "-m", written, "PHOTO")
+        log_next("deploy", "-m", written, "pi@raspberrypi")
 
 
 def _print(converted: tuple[ConvertedModel, ...]) -> None:
     for one in converted:
         echo(f"{one.path}: {one.size_bytes / 1e6:.2f} MB, {one.verification.short}")
-
-
-def _next_command(model: Path, output: Path | None, written: Path) -> str:
-    """The benchmark where the Keras model lies beside the results, else a classification."""
-    if output is not None and output.resolve() != model.parent.resolve():
-        return f"edgebee classify -m {written} PHOTO"
-    folder = model.parent
-    return "edgebee benchmark" if folder == Path("artifacts") else f"edgebee benchmark {folder}"

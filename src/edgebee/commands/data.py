@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-
 import click
 
-from edgebee.console import ProgressBars, echo, log
+from edgebee.console import ProgressBars, echo, log, log_next
 
 
 @click.group("data", short_help="Check a dataset for problems.")
@@ -56,4 +54,4 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...]) -> None:
             "--exclude or .edgebeeignore."
         )
         ctx.exit(1)
-    log(f"Next: edgebee train {shlex.quote(folder)}")
+    log_next("train", folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from edgebee.console import GroupedCommand, ProgressBars, echo, log, show_log_records
+from edgebee.console import GroupedCommand, ProgressBars, echo, log, log_next, show_log_records
 
 if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset
@@ -166,8 +165,8 @@ def command(
     run(
         data, output, recipe, val_fraction=val_fraction, exclude=exclude, resume=resume, debug=debug
     )
-    model = "" if output == Path("artifacts") else f"{shlex.quote(str(output / 'model.keras'))} "
-    log(f"Next: edgebee convert {model}--quantize int8")
+    model = [] if output == Path("artifacts") else [str(output / "model.keras")]
+    log_next("convert", *model, "--quantize", "int8")
 
 
 def run(
@@ -229,6 +228,7 @@ def run(
 
 def _print_problems(dataset: Dataset, bars: ProgressBars) -> None:
     """Print the worst problems of the photos; unreadable ones are named when left out."""
+    from edgebee.edge.classify import shell_line
     from edgebee.photos.checks import check_dataset
 
     result = check_dataset(dataset, progress=bars)
@@ -236,10 +236,8 @@ def _print_problems(dataset: Dataset, bars: ProgressBars) -> None:
     for problem in problems[:MOST_PROBLEMS_SHOWN]:
         log(str(problem))
     if len(problems) > MOST_PROBLEMS_SHOWN:
-        log(
-            f"… and {len(problems) - MOST_PROBLEMS_SHOWN} more: "
-            f"edgebee data check {shlex.quote(dataset.source)}"
-        )
+        check = shell_line("edgebee", "data", "check", dataset.source)
+        log(f"… and {len(problems) - MOST_PROBLEMS_SHOWN} more: {check}")
     if result.inflates_accuracy:
         log(
             "These problems inflate the measured accuracy. Fix them, or exclude the photos "

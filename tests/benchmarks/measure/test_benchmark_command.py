@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,13 +20,12 @@ pytest.importorskip("tensorflow", reason="needs edgebee[train]")
 from short_run import PHOTOS, ROUNDS, SHORT  # beside this file
 
 from edgebee.benchmarks.measure.results_file import json_schema, read_results, to_json
+from edgebee.benchmarks.measure.subject import Subject, warn_of_stale_models
 from edgebee.benchmarks.report.summary import short_names, verdict
 
 NAMES = ["model.keras"] + [
     f"model_{format_}.tflite" for format_ in ("float32", "float16", "dynamic", "int8")
 ]
-STALE = "model_float16.tflite"
-"""Made to look older than the Keras model."""
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,6 @@ def measured(artifacts, edgebee_process, tmp_path_factory):
     """One whole benchmark by the command line; what it said, its results, the folder."""
     folder = tmp_path_factory.mktemp("measured") / "artifacts"
     shutil.copytree(artifacts, folder)
-    old = (folder / "model.keras").stat().st_mtime - 3600
-    os.utime(folder / STALE, (old, old))
     done = edgebee_process("benchmark", "--threads", "1000", *SHORT, cwd=folder.parent)
     assert done.status == 0, done.err
     return done, read_results(folder / "benchmark.json"), folder
@@ -163,10 +161,14 @@ def test_tables_are_all_that_goes_to_stdout(measured):
 def test_talk_names_the_conditions_and_the_next_command(measured):
     done, _, _ = measured
     # A busy machine is told of, and that depends on the machine.
-    conditions, next_line = [line for line in done.errors if not line.startswith("warning: ")]
+    conditions, *next_lines = [line for line in done.errors if not line.startswith("warning: ")]
     assert "60 validation drawings (no result) of sample" in conditions
     assert "benchmark.json" in conditions
-    assert next_line == "Next: edgebee classify -m artifacts/model_int8.tflite PHOTO"
+    assert next_lines == [
+        "Next: look at artifacts/report.html",
+        "Next: edgebee classify -m artifacts/model_int8.tflite PHOTO",
+        "Next: edgebee deploy -m artifacts/model_int8.tflite pi@raspberrypi",
+    ]
 
 
 @pytest.mark.slow  # TensorFlow is started twice for one line
@@ -177,12 +179,16 @@ def test_keras_alone_leads_to_convert(edgebee, folder):
     assert done.errors[-1] == f"Next: edgebee convert {folder / 'model.keras'} --quantize all"
 
 
-def test_files_of_an_earlier_training_are_pointed_at(measured):
-    done, _, _ = measured
-    (warning,) = [line for line in done.errors if "earlier training" in line]
-    assert STALE in warning
-    assert "model_int8" not in warning
-    assert "edgebee convert" in warning
+def test_files_of_another_training_are_pointed_at(measured, tmp_path, caplog):
+    done, results, folder = measured
+    assert "another training" not in done.err
+    file = Path(shutil.copy(folder / "model_int8.tflite", tmp_path))
+    (tmp_path / "model.keras").write_bytes(b"of another training")
+    warn_of_stale_models(Subject(tmp_path, (file,), results.data, (), ()))
+    remedy = f"edgebee convert {tmp_path / 'model.keras'}"
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{file}: of another training than ")
+    assert warning.endswith(remedy)
 
 
 def test_int8_alone_on_photos_of_which_one_is_damaged(edgebee, int8_folder, tmp_path):
