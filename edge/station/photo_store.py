@@ -24,7 +24,7 @@ from typing import IO
 
 from edgebee.errors import OutputError
 
-__all__ = ["PhotoStoreError", "folder_name", "move_photo", "save_photo"]
+__all__ = ["PhotoStoreError", "folder_name", "lead_to", "move_photo", "save_photo"]
 
 _AT_FDCWD = -100  # linux/fcntl.h: names are relative to the working directory
 _RENAME_NOREPLACE = 1  # linux/fs.h
@@ -115,6 +115,23 @@ def _move_link(link: Path, folder: Path) -> Path:
     place = _first_free(folder, link.name, lambda free: free.symlink_to(target))
     link.unlink()
     return place
+
+
+def lead_to(link: Path, target: Path) -> None:
+    """Let a link lead to another file; a relative link stays relative.
+
+    Raises:
+        PhotoStoreError: it could not be changed; it is as it was.
+    """
+    part = link.with_name(f".{_short(link.name)}.{os.getpid()}.part")
+    try:
+        place = target.resolve()
+        if not link.readlink().is_absolute():
+            place = Path(os.path.relpath(place, link.parent.resolve()))
+        part.symlink_to(place)
+        part.replace(link)
+    except OSError as error:
+        raise _store_error(link, error) from error
 
 
 def _move_across(photo: Path, folder: Path) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from edgebee.edge.station import annotation, photo_store
 if TYPE_CHECKING:
     from edgebee.edge.station.camera import Frame
 
-__all__ = ["annotate_photo", "move_classified", "save_frame"]
+__all__ = ["annotate_photo", "move_classified", "move_linked", "save_frame"]
 
 _log = logging.getLogger("edgebee.edge.station")
 
@@ -45,16 +47,35 @@ def annotate_photo(
     photo_store.save_photo(folder / inside, name, write, replace=bool(below))
 
 
-def move_classified(photo: Path, result: Prediction | PhotoError, folder: Path) -> bool:
-    """Move a photo to its label's folder; one that is unreadable stays. Returns whether it moved.
+def move_classified(photo: Path, result: Prediction | PhotoError, folder: Path) -> Path | None:
+    """Move a photo to its label's folder; returns where it is then, None if it is unreadable.
 
     Raises:
         PhotoStoreError: it could not be moved; it is where it was.
     """
     if isinstance(result, PhotoError):
-        return False
-    photo_store.move_photo(photo, folder / photo_store.folder_name(result.label))
-    return True
+        return None
+    return photo_store.move_photo(photo, folder / photo_store.folder_name(result.label))
+
+
+def move_linked(results: Iterable[tuple[Path, Prediction | PhotoError]], folder: Path) -> None:
+    """Move links, and photos that they lead to: the links lead there afterwards.
+
+    Raises:
+        PhotoStoreError: one could not be moved; it is where it was.
+    """
+    listed = [(photo, result, os.path.realpath(photo)) for photo, result in results]
+    links: list[tuple[Path, str]] = []
+    moved: dict[str, Path] = {}
+    for photo, result, real in listed:
+        is_link = photo.is_symlink()
+        place = move_classified(photo, result, folder)
+        if place and is_link:
+            links.append((place, real))
+        elif place:
+            moved[real] = place
+    for link, real in links:
+        photo_store.lead_to(link, moved.get(real, Path(real)))
 
 
 def save_frame(

@@ -17,7 +17,7 @@ from edgebee.edge import classify
 from edgebee.edge.classify import Classifier, PhotoError, Result
 from edgebee.edge.station.named_photos import photo_batches, with_remedy
 from edgebee.edge.station.options import ClassifyOptions
-from edgebee.edge.station.sinks import annotate_photo, move_classified, save_frame
+from edgebee.edge.station.sinks import annotate_photo, move_classified, move_linked, save_frame
 from edgebee.edge.tflite.structure import check_structure
 
 __all__ = ["check_model", "classify_source", "limit_pixels", "open_classifier"]
@@ -77,16 +77,27 @@ def classify_source(classifier: Classifier, options: ClassifyOptions) -> Iterato
 # ---------------------------------------------------------------- photos
 def _classify_photos(classifier: Classifier, options: ClassifyOptions) -> Iterator[Result]:
     batches = photo_batches(options.photos)
+    linked: set[str] = set()  # photos that links among the others lead to
     if options.move_to or options.annotate:
-        batches = iter([_photos_outside(options.photos, (options.move_to, options.annotate))])
+        listed = _photos_outside(options.photos, (options.move_to, options.annotate))
+        links = (one for one in listed if isinstance(one, Path) and one.is_symlink())
+        linked = {os.path.realpath(link) for link in links}
+        batches = iter([listed])
     many = functools.partial(classifier.classify_many, workers=options.threads)
     results = with_remedy(itertools.chain.from_iterable(map(many, batches)))
+    held: list[tuple[Path, classify.Prediction | PhotoError]] = []
     for photo, result in sorted(results, key=_by_label) if options.sort else results:
         if options.annotate and isinstance(photo, Path):
             annotate_photo(photo, result, options.annotate)
         yield photo, result  # and it is printed
-        if options.move_to and isinstance(photo, Path):
+        if not options.move_to or not isinstance(photo, Path):
+            continue
+        if linked and os.path.realpath(photo) in linked:
+            held.append((photo, result))  # it is still to be read through them
+        else:
             move_classified(photo, result, options.move_to)
+    if options.move_to:
+        move_linked(held, options.move_to)
 
 
 def _photos_outside(names: Sequence[str], folders: Iterable[Path | None]) -> list[Any]:
@@ -145,7 +156,7 @@ def _classify_arrivals(classifier: Classifier, options: ClassifyOptions) -> Iter
             annotate_photo(photo, result, annotated, below=below)
 
     def after(photo: Path, result: classify.Prediction | PhotoError) -> bool:
-        return moved is not None and move_classified(photo, result, moved)
+        return moved is not None and move_classified(photo, result, moved) is not None
 
     apart = [folder for folder in (moved, annotated) if folder]
     state = options.state or default_state_file(below)

@@ -66,6 +66,19 @@ def test_photos_move_to_the_folder_of_their_label(album, tmp_path):
     assert files(album) == ["broken.jpg"]
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_links_to_photos_that_are_moved_too_lead_to_them_afterwards(album, tmp_path, absolute):
+    target = album / "c.jpg"
+    (album / "0 to c.jpg").symlink_to(target if absolute else "c.jpg")
+    (album / "z to a link.jpg").symlink_to("0 to c.jpg")
+    run(album, "--move-to", tmp_path / "sorted", "--json")
+    links = [path for path in (tmp_path / "sorted").rglob("*") if path.is_symlink()]
+    assert sorted(link.name for link in links) == ["0 to c.jpg", "z to a link.jpg"]
+    for link in links:
+        assert link.resolve() == link.parent / "c.jpg"
+    assert files(album) == ["broken.jpg"]
+
+
 def test_moved_photos_are_not_classified_again(album):
     sorted_ = album / "sorted"  # within the very folder that is classified
     run(album, "--move-to", sorted_)
