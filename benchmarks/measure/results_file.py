@@ -83,7 +83,7 @@ def read_results(path: Path) -> Results:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of `benchmark.json`, with the descriptions of these classes."""
-    schema = msgspec.json.schema(Results)
+    schema = json.loads(msgspec.json.encode(msgspec.json.schema(Results)))  # tuples become lists
     classes = vars(devices) | vars(results)
     for name, definition in schema["$defs"].items():
         definition["description"] = inspect.getdoc(classes[name])

@@ -16,12 +16,19 @@ from PIL import Image
 
 from edgebee.benchmarks.measure.results import Results
 from edgebee.benchmarks.report.gradcam import GradCam, can_be_explained
+from edgebee.benchmarks.report.neither import (
+    accepted_strangers,
+    column_labels,
+    find_knowing,
+    read_stranger,
+)
 from edgebee.benchmarks.report.summary import short_names
 from edgebee.edge.classify import PhotoError, read_photo
 
 __all__ = ["Card", "Gallery", "Predicted", "make_gallery", "spotlight", "worth_a_look"]
 
 MOST_CARDS = 20
+MOST_STRANGERS = 8
 THUMBNAIL_PIXELS = 208
 """A side; twice what a phone shows of it, for its dense screen."""
 JPEG_QUALITY = 80
@@ -78,11 +85,16 @@ class Gallery:
         cards: at most MOST_CARDS, disagreements first.
         total: photos that would deserve one.
         disagreements: on how many of them some variant differs from the reference.
+        strangers: at most MOST_STRANGERS that the variant to take takes for a class, the surest
+            first; their label is where they come from.
+        accepted: how many there are of these.
     """
 
     cards: tuple[Card, ...]
     total: int
     disagreements: int
+    strangers: tuple[Card, ...] = ()
+    accepted: int = 0
 
 
 def worth_a_look(results: Results) -> tuple[list[int], int]:
@@ -93,12 +105,13 @@ def worth_a_look(results: Results) -> tuple[list[int], int]:
         one, two variants) disagree, then those that all have incorrect, the surest mistakes first;
         and how many are of the first kind.
     """
-    scores = np.array([variant.scores for variant in results.variants])  # [variant, photo, label]
-    predicted = scores.argmax(axis=2)
+    # Some variants may know `neither` and have one score more: `[variant, photo]` from here on.
+    predicted = np.array([np.argmax(variant.scores, axis=1) for variant in results.variants])
+    best = np.array([np.max(variant.scores, axis=1) for variant in results.variants])
     truth = np.array([photo.label for photo in results.data.photos])
     differs = (predicted != predicted[0]).sum(axis=0)  # the reference is the first
     incorrect = (predicted != truth).any(axis=0)
-    sureness = np.where(predicted != truth, scores.max(axis=2), 0).max(axis=0)
+    sureness = np.where(predicted != truth, best, 0).max(axis=0)
     places = np.flatnonzero((differs > 0) | incorrect)
     order = sorted(places.tolist(), key=lambda place: (differs[place] == 0, -sureness[place]))
     return order, int((differs > 0).sum())
@@ -115,7 +128,25 @@ def make_gallery(results: Results, model: Any = None) -> Gallery:
     explain = GradCam(model) if model is not None and can_be_explained(model) else None
     size = _SIZE_WITHOUT_MODEL if model is None else model.input_shape[1:3]
     cards = tuple(_card(results, place, size, explain) for place in places[:MOST_CARDS])
-    return Gallery(cards, len(places), disagreements)
+    variant = find_knowing(results)
+    accepted = accepted_strangers(variant) if variant else []
+    strangers = tuple(_stranger_card(results, place) for place in accepted[:MOST_STRANGERS])
+    return Gallery(cards, len(places), disagreements, strangers, len(accepted))
+
+
+def _stranger_card(results: Results, place: int) -> Card:
+    """The card of a picture of none of the classes, with the prediction of the variant to take."""
+    variant, stranger = find_knowing(results), results.data.strangers[place]
+    assert variant is not None
+    scores = np.array(variant.stranger_scores[place])
+    best, score = results.data.labels[int(scores.argmax())], float(scores.max())
+    name = short_names(results.variants)[variant.name]
+    try:
+        picture: bytes | None = _jpeg(read_stranger(results, place, _SIZE_WITHOUT_MODEL))
+    except PhotoError:  # it was there when it was measured
+        picture = None
+    predicted = Predicted(best, correct=False, low=score, high=score, variants=(name,))
+    return Card(stranger.name, stranger.source, (predicted,), picture, None)
 
 
 def _card(results: Results, place: int, size: tuple[int, int], explain: GradCam | None) -> Card:
@@ -138,7 +169,7 @@ def _card(results: Results, place: int, size: tuple[int, int], explain: GradCam 
 
 def _predictions(results: Results, place: int) -> tuple[Predicted, ...]:
     """The variants' predictions of one photo, equal ones put together."""
-    names, labels = short_names(results.variants), results.data.labels
+    names, labels = short_names(results.variants), column_labels(results)
     given: dict[int, list[tuple[float, str]]] = {}
     for variant in results.variants:
         scores = np.array(variant.scores[place])

@@ -20,6 +20,12 @@ from edgebee.benchmarks.measure.latency import spell_ms
 from edgebee.benchmarks.measure.results import ClassFigures, Results
 from edgebee.benchmarks.report.conditions import spell_conditions
 from edgebee.benchmarks.report.gallery import Gallery, make_gallery, worth_a_look
+from edgebee.benchmarks.report.neither import (
+    bin_sureness,
+    column_labels,
+    find_knowing,
+    seen_confusion,
+)
 from edgebee.benchmarks.report.published import PUBLISHED, PUBLISHED_MODEL
 from edgebee.benchmarks.report.summary import (
     NOTHING,
@@ -92,7 +98,7 @@ def render_page(results: Results, gallery: Gallery, curves: bytes | None) -> str
     """
     import jinja2
 
-    start, end = _scale(results)
+    (start, end), knowing = _scale(results), find_knowing(results)
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_beside),
         autoescape=True,
@@ -113,6 +119,9 @@ def render_page(results: Results, gallery: Gallery, curves: bytes | None) -> str
     page = environment.get_template("report.html.j2").render(
         results=results,
         confusion=_confusions(results),
+        columns=column_labels(results),
+        knowing=knowing,
+        sureness=bin_sureness(knowing) if knowing else (),
         mistakes=_mistakes(results),
         curves=curves,
         gallery=gallery,
@@ -208,14 +217,14 @@ def _confusions(results: Results) -> list[tuple[tuple[str, ...], tuple[tuple[int
     names = short_names(results.variants)
     groups: dict[tuple[tuple[int, ...], ...], list[str]] = {}
     for variant in results.variants:
-        groups.setdefault(variant.accuracy.confusion, []).append(names[variant.name])
+        groups.setdefault(seen_confusion(variant.accuracy), []).append(names[variant.name])
     return [(tuple(members), matrix) for matrix, members in groups.items()]
 
 
 def _mistakes(results: Results) -> list[tuple[int, str, str]]:
     """Photos, true class and prediction of the most frequent mistakes of the variant to take."""
-    variant, labels = choose(results) or results.variants[0], results.data.labels
-    matrix = variant.accuracy.confusion
+    variant, labels = choose(results) or results.variants[0], column_labels(results)
+    matrix = seen_confusion(variant.accuracy)
     mistakes = [
         (-photos, row, column)
         for row, counts in enumerate(matrix)

@@ -133,6 +133,13 @@ def details(results: Results) -> list[str]:
             f"{against.gained} gained, {against.lost} lost (exact McNemar p = {against.p:.2g}). "
             "Differences that are not statistically significant are reported as none."
         )
+    seen = accuracy.as_seen
+    if seen is not None:
+        taken = [f"{one.accepted} of {one.count} {one.source}" for one in variant.rejections]
+        sentences.append(
+            f"As its user sees it, {seen.correct} are correct: {seen.neither} are called neither "
+            f"and {seen.unknown} unknown. It takes {' and '.join(taken)} for a class."
+        )
     if variant.format == "int8":
         sentences.append(
             "The file gives the same scores on a 64-bit Raspberry Pi as here, so the accuracy "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgebee.benchmarks.measure.devices import Device, Run
 from edgebee.benchmarks.measure.latency import spell_ms
-from edgebee.benchmarks.measure.results import PairedTest, Results, Variant
+from edgebee.benchmarks.measure.results import PairedTest, Rejection, Results, Variant
 from edgebee.benchmarks.report.conditions import spell_conditions
 from edgebee.benchmarks.report.published import spell_published
 from edgebee.benchmarks.report.summary import (
@@ -17,14 +17,25 @@ from edgebee.benchmarks.report.summary import (
     speed_up,
     verdict,
 )
-from edgebee.stats import SIGNIFICANT_P
+from edgebee.run import NeitherRecord, RejectionRecord
+from edgebee.stats import SIGNIFICANT_P, Interval
 
 __all__ = ["Table", "print_tables", "tables", "to_markdown"]
 
 NOTHING = "-"
 
 _LONGEST_NAME = 20
-_WIDE_ONLY = frozenset({"agreement", "calibration error", "load", "cold start"})
+_WIDE_ONLY = frozenset(
+    {
+        "agreement",
+        "calibration error",
+        "load",
+        "cold start",
+        "kept interval",
+        "AUROC interval",
+        "FPR95 interval",
+    }
+)
 """Columns that a terminal of 80 characters has no room for."""
 
 _WIDEST = 1000
@@ -55,7 +66,7 @@ def tables(results: Results, *, wide: bool = True) -> list[Table]:
     """
     names = {name: clip(one, _LONGEST_NAME) for name, one in short_names(results.variants).items()}
     reached = [device for device in results.devices if device.runs]
-    shown = [_accuracy_table(results, names)]
+    shown = [_accuracy_table(results, names), *_neither_tables(results, names)]
     shown += [_speed_table(device, names) for device in reached]
     return shown if wide else [table.without(_WIDE_ONLY) for table in shown]
 
@@ -82,11 +93,80 @@ def _accuracy_row(variant: Variant, name: str) -> tuple[str, ...]:
         name,
         f"{variant.size_bytes / 1e6:.2f}",
         f"{accuracy.correct}/{accuracy.total}",
-        f"{percent(accuracy.interval.low)} to {percent(accuracy.interval.high)}",
+        _spell(accuracy.interval),
         percent(against.agreement) if against else NOTHING,
         spell_against(against) if against else NOTHING,
         percent(accuracy.calibration_error),
     )
+
+
+def _neither_tables(results: Results, names: dict[str, str]) -> list[Table]:
+    """What the user sees, and what becomes of strangers; none where no model knows `neither`."""
+    knowing = [one for one in results.variants if one.accuracy.as_seen]
+    if not knowing:
+        return []
+    headings = ("model", "correct", "95 % interval", "neither", "unknown", "kept", "kept interval")
+    seen = Table(
+        "As its user sees it, neither and unknown count as incorrect",
+        headings,
+        tuple(_seen_row(one, names[one.name]) for one in knowing),
+    )
+    headings = (
+        "model", "strangers", "accepted", "95 % interval",
+        "AUROC", "AUROC interval", "FPR95", "FPR95 interval",
+    )  # fmt: skip
+    rows = [
+        _rejection_row(clip(names[one.name], 12), each)
+        for one in knowing
+        for each in one.rejections
+    ]
+    rows += [_recorded_row(each) for each in (results.neither or NeitherRecord()).measurements]
+    return [seen, Table("Strangers: pictures of none of the classes", headings, tuple(rows))]
+
+
+def _seen_row(variant: Variant, name: str) -> tuple[str, ...]:
+    accuracy, seen = variant.accuracy, variant.accuracy.as_seen
+    assert seen is not None
+    return (
+        name,
+        f"{seen.correct}/{accuracy.total}",
+        _spell(seen.interval),
+        str(seen.neither),
+        str(seen.unknown),
+        percent(seen.correct / accuracy.correct) if seen.kept_interval else NOTHING,
+        _spell(seen.kept_interval) if seen.kept_interval else NOTHING,
+    )
+
+
+def _rejection_row(name: str, one: Rejection) -> tuple[str, ...]:
+    return (
+        name,
+        one.source,
+        f"{one.accepted}/{one.count}",
+        _spell(one.accepted_interval),
+        f"{one.auroc:.3f}",
+        f"{one.auroc_interval.low:.3f} to {one.auroc_interval.high:.3f}",
+        percent(one.fpr95),
+        _spell(one.fpr95_interval),
+    )
+
+
+def _recorded_row(one: RejectionRecord) -> tuple[str, ...]:
+    """What training measured, on pictures of which there is only its record."""
+    return (
+        "in training",
+        one.source,
+        f"{round(one.accepted * one.count)}/{one.count}",
+        _spell(Interval(*one.interval)),
+        f"{one.auroc:.3f}",
+        NOTHING,
+        percent(one.fpr95),
+        NOTHING,
+    )
+
+
+def _spell(interval: Interval) -> str:
+    return f"{percent(interval.low)} to {percent(interval.high)}"
 
 
 def spell_against(against: PairedTest) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from examples import make_results  # beside this file
+from example_neither import make_knowing  # beside this file
+from examples import make_results
 
 from edgebee.benchmarks.measure.baseline import Limits, regressions
 from edgebee.benchmarks.measure.latency import compare_rounds
@@ -110,3 +111,34 @@ def test_another_reference_cannot_be_compared(example):
     now = replace(example, devices=(replace(here, reference="model_float32.tflite"), there))
     with pytest.raises(BenchmarkError, match=r"with model\.keras, these with model_float32"):
         regressions(now, example, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("int8", "said"),
+    [
+        ({}, ""),
+        ({"refused": 3}, ""),  # one photo more is 2.5 points
+        ({"refused": 4}, "34 of 40 correct with neither and unknown counted as incorrect"),
+        ({"passing": 6}, "tells other photos from the classes with an AUROC of"),
+        ({"passing": 0, "refused": 0}, ""),
+    ],
+)
+def test_what_is_kept_and_what_strangers_pass_are_held_to_the_baseline(int8, said):
+    found = regressions(make_knowing(**int8), make_knowing(), LIMITS)
+    assert [line for line in found if said in line] == found
+    assert bool(found) == bool(said)
+    assert all("model_int8.tflite" in line for line in found)
+
+
+def test_a_model_that_does_not_know_neither_any_more_is_a_regression():
+    known, plain = make_knowing(), make_results()
+    assert "does not know neither any more" in regressions(plain, known, LIMITS)[0]
+    assert regressions(known, plain, LIMITS) == []
+
+
+def test_other_strangers_than_the_baselines_say_nothing():
+    known, worse = make_knowing(), make_knowing(passing=9)
+    int8 = worse.variants[1]
+    fewer = tuple(replace(one, count=one.count - 1) for one in int8.rejections)
+    changed = replace(worse, variants=(worse.variants[0], replace(int8, rejections=fewer)))
+    assert regressions(changed, known, LIMITS) == []
