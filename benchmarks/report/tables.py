@@ -38,6 +38,18 @@ _WIDE_ONLY = frozenset(
 )
 """Columns that a terminal of 80 characters has no room for."""
 
+_LONGEST_NAME_OF_STRANGERS = 12
+_OF_STRANGERS = (
+    "model",
+    "strangers",
+    "accepted",
+    "95 % interval",
+    "AUROC",
+    "AUROC interval",
+    "FPR95",
+    "FPR95 interval",
+)
+
 _WIDEST = 1000
 """Characters; no table comes near."""
 
@@ -105,23 +117,15 @@ def _neither_tables(results: Results, names: dict[str, str]) -> list[Table]:
     knowing = [one for one in results.variants if one.accuracy.as_seen]
     if not knowing:
         return []
-    headings = ("model", "correct", "95 % interval", "neither", "unknown", "kept", "kept interval")
     seen = Table(
         "As its user sees it, neither and unknown count as incorrect",
-        headings,
+        ("model", "correct", "95 % interval", "neither", "unknown", "kept", "kept interval"),
         tuple(_seen_row(one, names[one.name]) for one in knowing),
     )
-    headings = (
-        "model", "strangers", "accepted", "95 % interval",
-        "AUROC", "AUROC interval", "FPR95", "FPR95 interval",
-    )  # fmt: skip
-    rows = [
-        _rejection_row(clip(names[one.name], 12), each)
-        for one in knowing
-        for each in one.rejections
-    ]
+    short = {name: clip(shown, _LONGEST_NAME_OF_STRANGERS) for name, shown in names.items()}
+    rows = [_rejection_row(short[one.name], each) for one in knowing for each in one.rejections]
     rows += [_recorded_row(each) for each in (results.neither or NeitherRecord()).measurements]
-    return [seen, Table("Strangers: pictures of none of the classes", headings, tuple(rows))]
+    return [seen, Table("Strangers: pictures of none of the classes", _OF_STRANGERS, tuple(rows))]
 
 
 def _seen_row(variant: Variant, name: str) -> tuple[str, ...]:
