@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgebee.edge.classify import read_photo
 from edgebee.palette import INK, MUTED, PAPER, SECOND
 from edgebee.run import Epoch
+from edgebee.train.letters import Letters, find_letters
 
 __all__ = ["plot_confusion", "plot_mistakes", "plot_training"]
 
@@ -28,9 +29,10 @@ def plot_training(epochs: Sequence[Epoch], title: str) -> bytes:
     Returns:
         A PNG file.
     """
+    letters = find_letters(title)
     figure = _figure(7, 7)
     above, below = figure.subplots(2, 1, sharex=True)
-    figure.suptitle(title)
+    figure.suptitle(letters.shown(title))
     numbers = [epoch.epoch for epoch in epochs]
     _draw_curves(above, numbers, [e.accuracy for e in epochs], [e.val_accuracy for e in epochs])
     _draw_curves(below, numbers, [e.loss for e in epochs], [e.val_loss for e in epochs])
@@ -54,7 +56,7 @@ def plot_training(epochs: Sequence[Epoch], title: str) -> bytes:
             color=MUTED,
         )
     figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return _png(figure)
+    return _png(figure, letters)
 
 
 def plot_confusion(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: str) -> bytes:
@@ -69,6 +71,8 @@ def plot_confusion(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: 
         A PNG file.
     """
     count = len(labels)
+    letters = find_letters(title, *labels)
+    labels = [letters.shown(label) for label in labels]
     side_inches = min(3.5 + 0.35 * count, 24)
     figure = _figure(side_inches, side_inches)
     axes = figure.subplots()
@@ -91,8 +95,8 @@ def plot_confusion(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: 
     axes.set_yticks(range(count), labels, fontsize=font_points)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(f"{title}\norange is incorrect", fontsize=10)
-    return _png(figure)
+    axes.set_title(f"{letters.shown(title)}\norange is incorrect", fontsize=10)
+    return _png(figure, letters)
 
 
 def _confusion_colours(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -131,6 +135,7 @@ def plot_mistakes(
     best = scores[incorrect, predictions[incorrect]]
     incorrect = incorrect[np.argsort(-best, kind="stable")]
     shown = incorrect[:MOST_SHOWN_MISTAKES]
+    letters = find_letters(*labels, *(paths[photo].name for photo in shown))
     rows = max(1, -(-len(shown) // _MISTAKES_A_ROW))
     figure = _figure(2.2 * _MISTAKES_A_ROW, 2.7 * rows + 0.5)
     figure.suptitle(f"{len(incorrect)} of {len(paths)} {title} incorrect", fontsize=11)
@@ -141,8 +146,9 @@ def plot_mistakes(
             axes.imshow(read_photo(paths[photo]))
             predicted, score = labels[predictions[photo]], scores[photo, predictions[photo]]
             caption = f"{labels[classes[photo]]}, predicted {predicted} {score:.2f}"
-            axes.set_title(f"{caption}\n{_short(paths[photo].name)}", fontsize=7)
-    return _png(figure)
+            lines = letters.shown(f"{caption}\n{_short(paths[photo].name)}")
+            axes.set_title(lines, fontsize=7)
+    return _png(figure, letters)
 
 
 def _short(name: str) -> str:
@@ -160,8 +166,13 @@ def _figure(width_inches: float, height_inches: float) -> Any:
     return figure
 
 
-def _png(figure: Any) -> bytes:
+def _png(figure: Any, letters: Letters) -> bytes:
     """The figure as a PNG file."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_fontfamily(letters.families)
+        text.set_parse_math(False)  # of names with dollar signs
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

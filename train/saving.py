@@ -97,16 +97,18 @@ def _previous_moved(folder: Path) -> Iterator[None]:
 
 def _pictures(training: Training) -> dict[str, bytes]:
     """File name -> PNG."""
+    from edgebee.train.letters import readable_labels
     from edgebee.train.plots import plot_confusion, plot_mistakes, plot_training
 
     dataset, validation = training.dataset, training.validation
     what = "validation drawings" if dataset.drawn else "validation photos"
     correct = f"{validation.correct} of {len(validation.paths)} {what} correct ({dataset.name})"
+    labels = readable_labels(dataset.labels)
     return {
         TRAINING_PLOT_NAME: plot_training(training.epochs, correct),
-        CONFUSION_PLOT_NAME: plot_confusion(validation.confusion(), dataset.labels, correct),
+        CONFUSION_PLOT_NAME: plot_confusion(validation.confusion(), labels, correct),
         MISTAKES_PLOT_NAME: plot_mistakes(
-            validation.paths, validation.classes, validation.scores, dataset.labels, what
+            validation.paths, validation.classes, validation.scores, labels, what
         ),
     }
 
