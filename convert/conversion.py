@@ -14,14 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgebee.convert.formats import (
-    DEFAULT_FORMATS,
-    FORMATS,
-    INPUT_TYPES,
-    MAX_DROP_POINTS,
-    Format,
-    InputType,
-)
+from edgebee.convert.formats import DEFAULT_FORMATS, FORMATS, MAX_DROP_POINTS, Format, InputType
 from edgebee.convert.keras_file import check_keras_file
 from edgebee.edge.classify import (
     Classifier,
@@ -136,7 +129,6 @@ def convert_model(
         EdgebeeError: the photos, the labels or the output folder cannot be used.
     """
     wanted = _known_formats(formats)
-    _check_settings(io, samples, seed, max_drop)
     path = Path(model)
     silence_decoder_warnings()
     check_keras_file(path)
@@ -161,18 +153,6 @@ def _known_formats(formats: Sequence[str]) -> list[Format]:
     if isinstance(formats, str) or not formats or not set(formats) <= set(FORMATS):
         raise ConversionError(f"formats={formats!r}: take a list of {', '.join(FORMATS)}")
     return [name for name in FORMATS if name in formats]
-
-
-def _check_settings(io: str, samples: int | None, seed: int, max_drop: float) -> None:
-    """Refuse settings that the command line would refuse too."""
-    if io not in INPUT_TYPES:
-        raise ConversionError(f"io={io!r}: take one of {', '.join(INPUT_TYPES)}")
-    if samples is not None and samples < 1:
-        raise ConversionError(f"samples={samples}: take 1 or more")
-    if seed < 0:
-        raise ConversionError(f"seed={seed}: take 0 or more")
-    if not 0 <= max_drop <= 100:
-        raise ConversionError(f"max_drop={max_drop}: take points of accuracy, 0 to 100")
 
 
 def _convert_all(

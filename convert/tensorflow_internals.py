@@ -1,4 +1,6 @@
-"""Every private function of TensorFlow that edgebee calls, and the versions they were tried with.
+"""Every private function of TensorFlow that edgebee calls.
+
+Every format was made with them in TensorFlow 2.18 and 2.21, the bounds in `pyproject.toml`.
 
 The public converter calibrates again for every format, and takes only Keras models and graphs.
 edgebee calibrates once for all formats, and quantizes float models whose kernels it has changed
@@ -16,42 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from edgebee.errors import ConversionError
-
 __all__ = [
-    "NEWEST_TRIED",
-    "OLDEST_TRIED",
     "ConverterError",
     "add_value_ranges",
-    "check_version",
     "quantize_dense_layers_per_tensor",
     "quantize_int8",
 ]
 
-OLDEST_TRIED, NEWEST_TRIED = (2, 18), (2, 21)
-"""Releases of TensorFlow with which every format was made; the bounds in `pyproject.toml`."""
-
-
-def check_version(version: str) -> None:
-    """Refuse a TensorFlow whose private functions were not tried.
-
-    Raises:
-        ConversionError: it is older or newer; says which to install.
-    """
-    major, minor = (int(part) for part in version.split(".")[:2])
-    if not OLDEST_TRIED <= (major, minor) <= NEWEST_TRIED:
-        oldest, newest = (".".join(map(str, one)) for one in (OLDEST_TRIED, NEWEST_TRIED))
-        raise ConversionError(
-            f"TensorFlow {version}: edgebee converts with functions that are private to "
-            f"TensorFlow, and was tried with {oldest} to {newest}: "
-            f"pip install 'tensorflow>={oldest},<{NEWEST_TRIED[0]}.{NEWEST_TRIED[1] + 1}'"
-        )
-
-
-check_version(tf.__version__)
-
-from tensorflow.lite.python.convert import ConverterError, mlir_quantize  # noqa: E402
-from tensorflow.lite.python.optimize.calibrator import Calibrator, add_intermediate_tensors  # noqa: E402
+from tensorflow.lite.python.convert import ConverterError, mlir_quantize
+from tensorflow.lite.python.optimize.calibrator import Calibrator, add_intermediate_tensors
 
 
 def quantize_dense_layers_per_tensor(converter: tf.lite.TFLiteConverter) -> None:
