@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -240,13 +239,12 @@ def as_nobody() -> Iterator[Callable[[], None]]:
     os.seteuid(before)
 
 
-@pytest.mark.parametrize("locked", ["", "train", "train/ants", "val/bees/deep", ".edgebeeignore"])
+@pytest.mark.parametrize("locked", ["", "train", "train/ants", "val/bees/deep"])
 def test_a_folder_that_may_not_be_read(as_nobody: Callable[[], None], locked: str) -> None:
     # Not in tmp_path, which only its owner may enter.
     with tempfile.TemporaryDirectory() as outer:
         Path(outer).chmod(0o755)
         root = make(Path(outer, "d"), [*SPLIT, "val/bees/deep/1.jpg"])
-        (root / ".edgebeeignore").touch()
         (root / locked).chmod(0)
         try:
             as_nobody()
@@ -303,17 +301,13 @@ def test_hymenoptera_is_loaded_without_its_placeholder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "shared" / "hymenoptera_data"
-    for folder, count in HYMENOPTERA.photos:
-        make(root, numbered(folder, count))
+    for folder in HYMENOPTERA.classes:
+        make(root, numbered(folder, 3))
     make(root, [PLACEHOLDER])
     monkeypatch.setenv("EDGEBEE_DATA", str(tmp_path / "shared"))
 
     data = load_dataset("hymenoptera")
     assert (data.name, data.source, data.root) == ("hymenoptera", "hymenoptera", root)
     assert not data.drawn
-    assert (data.train.counts(2), data.validation.counts(2)) == ((123, 121), (70, 83))
+    assert (data.train.counts(2), data.validation.counts(2)) == ((3, 3), (3, 3))
     assert root / PLACEHOLDER not in data.train.paths
-
-    shutil.rmtree(root / "val")
-    with pytest.raises(DataError, match="0 photos in val/ants, not 70"):
-        load_dataset("hymenoptera")

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from zip_server import (
     BODY,
-    PHOTOS,
     TIMEOUT_S,
     Answer,
     Server,
@@ -245,7 +244,7 @@ def test_a_server_that_is_not_there(
         port = unused.getsockname()[1]
     url = f"http://{host}:{port}/hymenoptera_data.zip"
     with pytest.raises(DownloadError) as caught:
-        find_hymenoptera(Archive(url, photos=PHOTOS), timeout_s=5)
+        find_hymenoptera(Archive(url), timeout_s=5)
     assert_names_the_ways_on(caught.value, url, "no connection to the server")
     assert list(cache.iterdir()) == []
 

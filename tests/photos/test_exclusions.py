@@ -1,4 +1,4 @@
-"""Photos that are left out: by `--exclude`, or by the ignore file of their folder."""
+"""Photos that are left out by `--exclude`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,13 @@ from edgebee.photos.dataset import load_dataset
         ("val/bees/x [1].jpg", ["val/bees/x [1].jpg"]),
     ],
 )
-@pytest.mark.parametrize("by", ["option", "file"])
-def test_photos_can_be_left_out(tmp_path: Path, pattern: str, gone: list[str], by: str) -> None:
+def test_photos_can_be_left_out(tmp_path: Path, pattern: str, gone: list[str]) -> None:
     everything = [*SPLIT, "val/bees/x [1].jpg"]
     root = make(tmp_path / "d", everything)
     if pattern == "val/bees/[0]??.jpg":
         (root / "val/bees/001.jpg").unlink()
         everything.remove("val/bees/001.jpg")
-    if by == "file":
-        (root / ".edgebeeignore").write_text(f"\ufeff# broken ones\n\n  {pattern}  \nno/such.jpg\n")
-    data = load_dataset(str(root), exclude=[pattern] if by == "option" else [])
+    data = load_dataset(str(root), exclude=[pattern])
     assert set(everything) - {*names(data, data.train), *names(data, data.validation)} == set(gone)
 
 
@@ -49,13 +46,6 @@ def test_an_exclude_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
     root = make(tmp_path / "d", SPLIT)
     with pytest.raises(DataError, match=r"--exclude 'train/wasps/\*' matches no photo"):
         load_dataset(str(root), exclude=["*1.jpg", "train/wasps/*"])
-
-
-def test_an_ignore_file_that_is_not_text(tmp_path: Path) -> None:
-    root = make(tmp_path / "d", SPLIT)
-    (root / ".edgebeeignore").write_bytes(b"caf\xe9.jpg\n")
-    with pytest.raises(DataError, match=r"\.edgebeeignore: is not UTF-8 text"):
-        load_dataset(str(root))
 
 
 def test_a_class_whose_photos_are_all_excluded(tmp_path: Path) -> None:

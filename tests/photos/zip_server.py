@@ -134,7 +134,7 @@ class Server:
 
     def archive(self, body: bytes = BODY) -> Archive:
         """What is at this server, if `body` is."""
-        return Archive(self.url, len(body), hashlib.sha256(body).hexdigest(), photos=PHOTOS)
+        return Archive(self.url, len(body), hashlib.sha256(body).hexdigest())
 
 
 def files_below(folder: Path) -> set[str]:

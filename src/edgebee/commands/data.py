@@ -51,7 +51,7 @@ def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...]) -> None:
     if result.inflates_accuracy:
         log(
             "These problems inflate the measured accuracy. Fix them, or exclude the photos with "
-            "--exclude or .edgebeeignore."
+            "--exclude."
         )
         ctx.exit(1)
     log_next("train", folder)

@@ -64,7 +64,7 @@ _option = partial(click.option, show_default=True)
     "--exclude",
     multiple=True,
     metavar="PATTERN",
-    help="Leave out photos by name, as '*.gif', or a class (repeatable; see also .edgebeeignore).",
+    help="Leave out photos by name, as '*.gif', or a class (repeatable).",
 )
 @_option("--image-size", default=224, help="Input size in pixels.")
 @_option("--augmentations", default=8, help="Images made of each training photo.")

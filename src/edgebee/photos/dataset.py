@@ -21,7 +21,7 @@ from pathlib import Path
 from edgebee.edge.classify import PHOTO_SUFFIXES
 from edgebee.errors import DataError, OutputError
 from edgebee.files import atomic_directory, remove_stale_lock
-from edgebee.photos.exclusions import excluded_photos, ignored_patterns
+from edgebee.photos.exclusions import excluded_photos
 from edgebee.photos.hymenoptera import CACHE_VARIABLE, PLACEHOLDER, find_hymenoptera, user_cache
 from edgebee.photos.layout import (
     Layout,
@@ -143,8 +143,7 @@ def load_dataset(
             same split on every machine.
         exclude: shell patterns of photos to leave out, relative to the folder, with `/`; a
             pattern without `/` is also tried on the bare file name. A label leaves out the
-            whole class. The file `.edgebeeignore` in the folder can hold more, one a line, `#`
-            for comments.
+            whole class.
         other: a folder with photos of what is none of the classes, anywhere below it. They are
             split like those of a class.
         progress: called while hymenoptera is downloaded.
@@ -251,8 +250,7 @@ def _read(
     root: Path, val_fraction: float, seed: int, exclude: Sequence[str], built_in: Sequence[str]
 ) -> tuple[tuple[str, ...], Photos, Photos, _Others]:
     """Return labels, training, validation and other photos of the folder `root`."""
-    ignored = (*built_in, *ignored_patterns(root))
-    layout = find_layout(root, (*exclude, *ignored))
+    layout = find_layout(root, (*exclude, *built_in))
     _check_classes(layout)
     found = [
         {label: sorted(walk_files(folder)) for label, folder in half.items()}
@@ -268,7 +266,7 @@ def _read(
     names = {path: layout.name(path) for path in (*_all_paths(photos), *strange)}
     _check_files(names)
     asked = [pattern for pattern in exclude if pattern not in layout.excluded.values()]
-    gone = excluded_photos(root, names, asked, ignored)
+    gone = excluded_photos(root, names, asked, built_in)
     kept = [
         {
             label: sorted((path for path in paths if path not in gone), key=names.__getitem__)

@@ -1,4 +1,4 @@
-"""Patterns that leave photos out of a data set: those of `--exclude` and of the ignore file."""
+"""Patterns that leave photos out of a data set: those of `--exclude`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,7 @@ from pathlib import Path
 
 from edgebee.errors import DataError
 
-__all__ = ["IGNORE_FILE", "excluded_photos", "ignored_patterns"]
-
-IGNORE_FILE = ".edgebeeignore"
-"""At the root of a data set: patterns of photos to leave out, one a line."""
-
-
-def ignored_patterns(root: Path) -> list[str]:
-    """Return the patterns in the ignore file of `root`, if it has one.
-
-    Raises:
-        DataError: the file is not text.
-        OSError: it cannot be read.
-    """
-    path = root / IGNORE_FILE
-    try:
-        lines = path.read_text(encoding="utf-8").removeprefix("\ufeff").splitlines()
-    except FileNotFoundError:
-        return []
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 text; save it as such") from error
-    stripped = (line.strip() for line in lines)
-    return [line for line in stripped if line and not line.startswith("#")]
+__all__ = ["excluded_photos"]
 
 
 def excluded_photos(

@@ -56,19 +56,14 @@ class Archive:
         size_bytes: its length.
         sha256: its SHA-256, 64 hexadecimal digits.
         folder: the one folder at its top, also the name under which it is kept.
-        photos: photos in each class folder, `(folder, number)`, without the placeholder.
+        classes: the class folders in it.
     """
 
     url: str = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
     size_bytes: int = 47_286_322
     sha256: str = "fbc41b31d544714d18dd1230b1e2b455e1557766e13e67f9f5a7a23af7c02209"
     folder: str = "hymenoptera_data"
-    photos: tuple[tuple[str, int], ...] = (
-        ("train/ants", 123),
-        ("train/bees", 121),
-        ("val/ants", 70),
-        ("val/bees", 83),
-    )
+    classes: tuple[str, ...] = ("train/ants", "train/bees", "val/ants", "val/bees")
 
 
 HYMENOPTERA = Archive()
@@ -92,7 +87,7 @@ def find_hymenoptera(
         progress: called with the megabytes that have arrived.
 
     Raises:
-        DataError: the folder is there, but photos are missing from it.
+        DataError: a folder cannot be read, or nobody knows where to put it.
         DownloadError: it is nowhere and could not be downloaded.
     """
     cached = user_cache() / archive.folder
@@ -100,7 +95,6 @@ def find_hymenoptera(
     candidates = [Path(named) / archive.folder, Path(named), cached] if named else [cached]
     for folder in candidates:
         if _holds(folder, archive):
-            _check_complete(folder, archive)
             if folder == cached:
                 remove_stale_lock(cached.parent)
             return folder.resolve()
@@ -136,30 +130,15 @@ def user_cache() -> Path:
 
 
 def _holds(folder: Path, archive: Archive) -> bool:
-    """Return whether `folder` is this data set, complete or not, by its name or its folders."""
+    """Return whether `folder` is this data set, by its name or its folders."""
     try:
         return (folder.is_dir() and folder.name == archive.folder) or all(
-            (folder / name).is_dir() for name, _ in archive.photos
+            (folder / name).is_dir() for name in archive.classes
         )
     except OSError as error:
         raise DataError(
             f"{folder}: cannot be read ({error.strerror}); check its permissions or {DATA_VARIABLE}"
         ) from error
-
-
-def _check_complete(folder: Path, archive: Archive) -> None:
-    """Refuse a folder whose class folders do not hold the photos they should."""
-    wrong = []
-    for name, expected in archive.photos:
-        photos = [path for path in (folder / name).glob("*") if is_photo(path.name)]
-        number = sum(path != folder / PLACEHOLDER for path in photos)
-        if number != expected:
-            wrong.append(f"{number} photos in {name}, not {expected}")
-    if wrong:
-        raise DataError(
-            f"{folder}: not the whole hymenoptera set ({', '.join(wrong)}); use it as it is with "
-            f"--data {folder}, or move it away to have the set downloaded again"
-        )
 
 
 def _download(archive: Archive, target: Path, timeout_s: float, progress: ProgressCallback) -> None:
@@ -196,7 +175,7 @@ def _unpack(archive: Archive, path: Path, folder: Path) -> None:
     Its hash says that it is the published one, so that nothing in it is doubted. Only photos in
     the class folders are kept; the rest (`.DS_Store`, `__MACOSX`) is not.
     """
-    wanted = {f"{archive.folder}/{name}" for name, _ in archive.photos}
+    wanted = {f"{archive.folder}/{name}" for name in archive.classes}
     with zipfile.ZipFile(path) as packed:
         for entry in packed.namelist():
             name = PurePosixPath(entry)
