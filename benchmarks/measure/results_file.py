@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import Any
 
 import msgspec
 
-from edgebee.benchmarks.measure import devices, results
 from edgebee.benchmarks.measure.results import FORMAT_VERSION, Results
 from edgebee.errors import BenchmarkError
 from edgebee.files import write_text
 
-__all__ = ["json_schema", "read_results", "to_json", "write_results"]
+__all__ = ["read_results", "to_json", "write_results"]
 
 _LINE_LENGTH = 96
 
@@ -79,16 +77,3 @@ def read_results(path: Path) -> Results:
             f"{path}: not a benchmark.json of format {FORMAT_VERSION} ({error}); "
             "measure again with: edgebee benchmark"
         ) from error
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of `benchmark.json`, with the descriptions of these classes."""
-    schema = json.loads(msgspec.json.encode(msgspec.json.schema(Results)))  # tuples become lists
-    classes = vars(devices) | vars(results)
-    for name, definition in schema["$defs"].items():
-        definition["description"] = inspect.getdoc(classes[name])
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "edgebee benchmark.json",
-        **schema,
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,19 +28,11 @@ def _parse_devices(
         raise click.BadParameter(str(error), ctx, param) from error
 
 
-def _print_schema(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    if value:
-        from edgebee.benchmarks.measure.results_file import json_schema
-
-        click.echo(json.dumps(json_schema(), indent=2))
-        ctx.exit()
-
-
 _GROUPS = {
     "Measuring": ("data", "threads", "rounds", "photos"),
     "Devices": ("devices", "ssh_options"),
     "Comparing with an earlier benchmark": ("baseline", "max_slowdown", "max_drop"),
-    "Output": ("wide", "markdown", "schema"),
+    "Output": ("wide", "markdown"),
 }
 
 
@@ -117,14 +108,6 @@ _GROUPS = {
 )
 @click.option("--wide", is_flag=True, help="Print all columns, not only those that fit 80.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
-@click.option(
-    "--schema",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_schema,
-    help="Print the JSON Schema of benchmark.json.",
-)
 @click.pass_context
 def command(
     ctx: click.Context,

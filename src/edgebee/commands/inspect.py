@@ -13,25 +13,23 @@ from edgebee.console import echo, log
 
 if TYPE_CHECKING:
     from edgebee.edge.tflite.model_file import ModelFile, Tensor
-    from edgebee.manifest import Manifest
 
 _COLUMN = 13
 """Width of the first column, in characters."""
 _MOST_NAMES = 12
-_LONGEST_VALUE = 300
 
 
 @click.command("inspect", short_help="Show what is inside a .tflite file.")
 @click.argument("model", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--all",
+    "--json",
     "everything",
     is_flag=True,
-    help="Show operators, hashes, metadata and the whole manifest too.",
+    help="Print operators, hashes, metadata and the whole manifest too, as JSON.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.pass_context
-def command(ctx: click.Context, *, model: Path, everything: bool, as_json: bool) -> None:
+def command(ctx: click.Context, *, model: Path, everything: bool) -> None:
     """Show what is inside MODEL, a .tflite file of any origin.
 
     Inputs and outputs, labels, which runtimes can run it, and how edgebee made it. No runtime
@@ -45,10 +43,10 @@ def command(ctx: click.Context, *, model: Path, everything: bool, as_json: bool)
     from edgebee.edge.tflite.model_file import read_model_file
 
     file = read_model_file(model)
-    if as_json:
+    if everything:
         click.echo(json.dumps(_as_dict(file), indent=2))
     else:
-        for line in (*_summary(file), *(_details(file) if everything else ())):
+        for line in _summary(file):
             echo(line)
     for problem in file.problems:
         log(f"warning: {model}: {problem}")
@@ -109,38 +107,6 @@ def _summary(file: ModelFile) -> Iterator[str]:
     for runtime, refused in _runtimes(file).items():
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
         yield _row("runs on", f"{runtime}: {f'no: {refused[0]}{more}' if refused else 'yes'}")
-
-
-def _details(file: ModelFile) -> Iterator[str]:
-    """All the rest."""
-    yield _row("sha256", file.sha256)
-    if file.metadata and file.metadata.colour:
-        yield _row("colour", file.metadata.colour)
-    yield _row(
-        "operators", ", ".join(f"{op.count} {op.name} v{op.version}" for op in file.operators)
-    )
-    if file.min_runtime_version:
-        yield _row("made for", f"TensorFlow Lite {file.min_runtime_version} or newer")
-    if file.members:
-        packed = (f"{name} ({size} bytes)" for name, size in file.members.items())
-        yield _row("files inside", _shortened(tuple(packed)))
-    if file.manifest:
-        yield from _manifest_rows(file.manifest)
-
-
-def _manifest_rows(manifest: Manifest) -> Iterator[str]:
-    """The manifest, one line per entry; what the summary shows is left out."""
-    from dataclasses import asdict
-
-    sections = asdict(manifest)
-    if manifest.golden:
-        count, tolerance = len(manifest.golden.samples), manifest.golden.tolerance
-        yield _row("golden", f"{count} samples, tolerance {tolerance}")
-    for name in ("preprocessing", "scores", "provenance", "verification", "runtime", "network"):
-        for key, value in (sections[name] or {}).items():
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            cut = f"{text[:_LONGEST_VALUE]} …" if len(text) > _LONGEST_VALUE else text
-            yield _row(name, f"{key}: {cut}")
 
 
 def _row(name: str, text: str) -> str:

@@ -19,7 +19,7 @@ pytest.importorskip("tensorflow", reason="needs edgebee[train]")
 
 from short_run import PHOTOS, ROUNDS, SHORT  # beside this file
 
-from edgebee.benchmarks.measure.results_file import json_schema, read_results, to_json
+from edgebee.benchmarks.measure.results_file import read_results, to_json
 from edgebee.benchmarks.measure.subject import Subject, warn_of_stale_models
 from edgebee.benchmarks.report.summary import short_names, verdict
 
@@ -39,16 +39,6 @@ def measured(artifacts, edgebee_process, tmp_path_factory):
 
 
 # ------------------------------------------------------------------ benchmark.json
-
-
-def test_json_is_as_the_printed_schema_says(measured, edgebee):
-    import jsonschema
-
-    _, _, folder = measured
-    done = edgebee("benchmark", "--schema")
-    assert done.status == 0
-    assert json.loads(done.out) == json_schema()
-    jsonschema.validate(json.loads((folder / "benchmark.json").read_text()), json.loads(done.out))
 
 
 def test_every_model_of_the_folder_is_in_it_keras_first(measured):
