@@ -323,3 +323,30 @@ def test_the_next_command_is_quoted_as_the_shell_takes_it(monkeypatch, capsys, s
         there.setattr(os, "name", system)
         log_next("train", "my photos", "$x")
     assert capsys.readouterr().err == f"Next: {shown}\n"
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+def test_bash_completes_classify():
+    script = """
+eval "$(_EDGEBEE_COMPLETE=bash_source edgebee)"
+compopt() { printf '%s ' "$2"; }  # what bash is told to complete by itself
+complete_words() {
+    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+    _edgebee_completion edgebee "${COMP_WORDS[COMP_CWORD]}"; echo "${COMPREPLY[*]}"
+}
+complete_words edgebee cl
+complete_words edgebee classify --an
+complete_words edgebee classify -m mo
+complete_words edgebee classify --watch ph
+complete_words edgebee classify ph
+complete_words edgebee classify --format ''
+complete_words edgebee train my
+"""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        capture_output=True, text=True, env=os.environ | {"PATH": path}, check=True,
+    )  # fmt: skip
+    assert [line.rstrip() for line in done.stdout.splitlines()] == [
+        "classify", "--annotate", "default", "dirnames", "default", "text json csv", "dirnames",
+    ]  # fmt: skip

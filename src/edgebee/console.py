@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GroupedCommand",
     "ProgressBars",
+    "complete_photos",
     "echo",
     "escape_control_chars",
     "log",
@@ -51,6 +53,13 @@ def log_next(*words: str) -> None:
     from edgebee.edge import classify
 
     log(f"Next: {classify.shell_line('edgebee', *words)}")
+
+
+def complete_photos(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """What the Tab key offers for photos to train on: folders."""
+    return [CompletionItem(incomplete, type="dir")]
 
 
 class _ConsoleHandler(logging.Handler):

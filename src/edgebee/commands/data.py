@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgebee.console import ProgressBars, echo, log, log_next
+from edgebee.console import ProgressBars, complete_photos, echo, log, log_next
 
 
 @click.group("data", short_help="Check a dataset for problems.")
@@ -13,7 +13,7 @@ def command() -> None:
 
 
 @command.command("check", short_help="Find what would spoil a model.")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=complete_photos)
 @click.option(
     "--exclude",
     multiple=True,

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from edgebee.console import GroupedCommand, ProgressBars, echo, log, log_next, show_log_records
+from edgebee.console import (
+    GroupedCommand,
+    ProgressBars,
+    complete_photos,
+    echo,
+    log,
+    log_next,
+    show_log_records,
+)
 
 if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset
@@ -52,7 +60,7 @@ _option = partial(click.option, show_default=True)
     groups=_GROUPS,
     short_help="Train a classifier on photos in folders.",
 )
-@click.argument("photos", required=False, metavar="[PHOTOS]")
+@click.argument("photos", required=False, metavar="[PHOTOS]", shell_complete=complete_photos)
 @_option("--data", default="hymenoptera", help="The same as PHOTOS.")
 @_option(
     "--val-fraction",
