@@ -104,7 +104,7 @@ def _problem(command: click.Command, words: list[str]) -> str | None:
         values, rest, _ = command.make_parser(ctx).parse_args(list(words))
         for option in visible_options(command):
             if option.name in values and not isinstance(option.type, click.Path):
-                given = values[option.name]
+                given, _ = option.consume_value(ctx, values)  # of `--serve` alone, its port
                 if not (isinstance(given, str) and PLACEHOLDER.fullmatch(given)):
                     option.type_cast_value(ctx, given)
     except click.UsageError as error:

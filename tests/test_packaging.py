@@ -175,6 +175,7 @@ def expected_files() -> set[str]:
     }
     files = {name for name in files if not name.startswith("edgebee/benchmarks/studies/")}
     page = [ROOT / "benchmarks" / "report" / name for name in ("report.css", "report.html.j2")]
+    page += [path for path in (ROOT / "edge" / "web" / "static").rglob("*") if path.is_file()]
     data = [*(ROOT / "edge" / "models").iterdir(), ROOT / WEIGHTS, ROOT / FIELD_WEIGHTS, *page]
     return files | {
         "edgebee/py.typed",

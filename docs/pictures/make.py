@@ -3,22 +3,30 @@
     python docs/pictures/make.py [--demo FOLDER]
 
 Runs `edgebee demo`, renders what it printed as a terminal, photographs its report page with a
-headless Chromium, and lets the model draw its prediction on a picture of the sample. `--demo` takes
-the folder of an earlier run of this script instead of a new demo.
+headless Chromium, lets the model draw its prediction on a picture of the sample, and photographs
+the page of `edgebee web` as a phone and a PC show it. `--demo` takes the folder of an earlier run
+of this script instead of a new demo, `--only` makes one picture.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
+
+if TYPE_CHECKING:
+    from chromium import Chromium, Page
 
 HERE = Path(__file__).resolve().parent
 EDGEBEE = (sys.executable, "-m", "edgebee")
@@ -116,20 +124,94 @@ def annotate(folder: Path, target: Path) -> None:
         shutil.copyfile(result, target)
 
 
+WEB_SIZES = ((390, 880), (1100, 800))
+"""Width and height of a phone's and of a PC's window, in pixels."""
+WEB_GAP = 40
+"""Pixels between and around the two."""
+
+
+def photograph_web_page(folder: Path, target: Path) -> None:
+    """Save the page of `edgebee web` with pictures of the sample on it, in both sizes, as PNG.
+
+    Raises:
+        SystemExit: there is no Chromium.
+    """
+    sys.path.insert(0, str(HERE.parents[1] / "tests"))
+    from chromium import find_chromium, running_chromium
+
+    browser = find_chromium()
+    if browser is None:
+        raise SystemExit("no Chromium found: apt install chromium")
+    photos = sorted(folder.glob("cache/sample*/val/*/*_0[0-2][0-9].jpg"), reverse=True)[::11]
+    with tempfile.TemporaryDirectory() as made, running_chromium(browser) as chromium:
+        page = Path(made, "page.html")
+        model = folder / "artifacts" / "model_int8.tflite"
+        subprocess.run(
+            [*EDGEBEE, "web", str(model), "--single-file", "--out", str(page)], check=True
+        )
+        shots = [photograph_window(chromium, page, size, photos) for size in WEB_SIZES]
+    width = sum(shot.width for shot in shots) + 3 * WEB_GAP
+    both = Image.new("RGB", (width, max(shot.height for shot in shots) + 2 * WEB_GAP), "#d9dee4")
+    left = WEB_GAP
+    for shot in shots:
+        both.paste(shot, (left, WEB_GAP))
+        left += shot.width + WEB_GAP
+    both.quantize(160).save(target, optimize=True)
+
+
+def photograph_window(
+    chromium: Chromium, page: Path, size: tuple[int, int], photos: list[Path]
+) -> Image.Image:
+    """The upper part of the page of `edgebee web`, with photos chosen."""
+    opened = chromium.open(page, size[0])
+    wait_for(opened, "document.getElementById('selftest').dataset.state")
+    contents = [base64.b64encode(photo.read_bytes()).decode() for photo in photos]
+    opened.evaluate(f"""(() => {{
+      const chosen = new DataTransfer(), input = document.getElementById("files")
+      for (const content of {json.dumps(contents)}) {{
+        const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0))
+        chosen.items.add(new File([bytes], "photo.jpg"))
+      }}
+      input.files = chosen.files
+      input.dispatchEvent(new Event("change"))
+    }})()""")
+    wait_for(opened, "[...document.querySelectorAll('#thumbnails button')]"
+             ".every(one => one.dataset.kind)")  # fmt: skip
+    time.sleep(0.5)  # the bars grow
+    with tempfile.TemporaryDirectory() as made:
+        opened.screenshot(Path(made, "page.png"))
+        with Image.open(Path(made, "page.png")) as image:
+            return image.convert("RGB").crop((0, 0, *size))
+
+
+def wait_for(page: Page, script: str) -> None:
+    """Wait until an expression in the page is true."""
+    while not page.evaluate(script):
+        time.sleep(0.05)
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_formatter())
     parser.add_argument("--demo", type=Path, metavar="FOLDER")
-    folder = parser.parse_args().demo
+    parser.add_argument("--only", choices=("demo.svg", "report.png", "annotated.jpg", "web.png"))
+    args = parser.parse_args()
+    folder = args.demo
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="edgebee-pictures-"))
         run_demo(folder)
         print(f"the demo is in {folder}")
-    printed = (folder / "demo.txt").read_text("utf-8")
-    draw_terminal(printed.replace(f"{folder}/", ""), HERE / "demo.svg")
-    photograph_page(folder / "artifacts" / "report.html", HERE / "report.png")
-    annotate(folder, HERE / "annotated.jpg")
-    for name in ("demo.svg", "report.png", "annotated.jpg"):
+    printed = (folder / "demo.txt").read_text("utf-8").replace(f"{folder}/", "")
+    makers = {
+        "demo.svg": lambda target: draw_terminal(printed, target),
+        "report.png": lambda target: photograph_page(folder / "artifacts/report.html", target),
+        "annotated.jpg": lambda target: annotate(folder, target),
+        "web.png": lambda target: photograph_web_page(folder, target),
+    }
+    for name, make in makers.items():
+        if args.only not in (None, name):
+            continue
+        make(HERE / name)
         print(f"{HERE / name}: {(HERE / name).stat().st_size / 1e3:.0f} kB")
 
 

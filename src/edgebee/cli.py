@@ -22,6 +22,7 @@ COMMANDS = (
     "classify",
     "deploy",
     "benchmark",
+    "web",
     "inspect",
     "doctor",
     "data",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from chromium import Chromium, find_chromium, running_chromium  # beside this file
+from chromium import Chromium, find_chromium, running_chromium  # beside conftest.py
 from example_pages import NASTY, make_big, with_failure, write_noise
 from PIL import Image
 

@@ -42,8 +42,10 @@ class Page:
     """Errors and warnings of the console, exceptions, refused content."""
 
     def evaluate(self, script: str) -> Any:
-        """The value of a JavaScript expression in the page."""
-        answer = self.browser.call("Runtime.evaluate", expression=script, returnByValue=True)
+        """The value of a JavaScript expression in the page; of a promise, what it brings."""
+        answer = self.browser.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
@@ -58,24 +60,24 @@ class Page:
 class Chromium:
     """A running browser with one tab."""
 
-    def __init__(self, program: str, folder: str) -> None:
+    def __init__(self, program: str, folder: str, *flags: str) -> None:
         from_us, to_us = os.pipe(), os.pipe()
         # Above 4, so that neither is in the way of the other on its way to 3 and 4.
         reads, writes = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (from_us[0], to_us[1]))
         os.close(from_us[0])
         os.close(to_us[1])
-        flags = [
+        all_flags = [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--disable-dev-shm-usage", "--hide-scrollbars",
-            f"--user-data-dir={folder}", "--remote-debugging-pipe",
+            f"--user-data-dir={folder}", "--remote-debugging-pipe", *flags,
         ]  # fmt: skip
         # The browser reads its descriptor 3 and writes its descriptor 4.
         start = (
             "import os, sys; os.dup2({}, 3); os.dup2({}, 4); os.execv(sys.argv[1], sys.argv[1:])"
         )
         self.process = subprocess.Popen(
-            [sys.executable, "-c", start.format(reads, writes), program, *flags],
+            [sys.executable, "-c", start.format(reads, writes), program, *all_flags],
             pass_fds=(reads, writes),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -118,14 +120,14 @@ class Chromium:
         answer: dict[str, Any] = json.loads(message)
         return answer
 
-    def open(self, path: Path, width: int, scheme: str = "light", density: float = 1) -> Page:
-        """Load a file in a window so many pixels wide, and wait until it is there whole."""
+    def open(self, path: Path | str, width: int, scheme: str = "light", density: float = 1) -> Page:
+        """Load a file or an address in a window so many pixels wide, and wait until it is there."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900,
                   deviceScaleFactor=density, mobile=width < 600)  # fmt: skip
         media = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=media)
         self.events.clear()
-        address = path.resolve().as_uri()
+        address = path if isinstance(path, str) else path.resolve().as_uri()
         self.call("Page.navigate", url=address)
         until = time.monotonic() + ANSWER_SECONDS
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
@@ -167,10 +169,10 @@ def _page(browser: Chromium, address: str) -> Page:
 
 
 @contextlib.contextmanager
-def running_chromium(program: str) -> Iterator[Chromium]:
-    """A browser with a profile of its own, which goes with it."""
+def running_chromium(program: str, *flags: str) -> Iterator[Chromium]:
+    """A browser with a profile of its own, which goes with it; `flags` are its command line's."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        browser = Chromium(program, folder)
+        browser = Chromium(program, folder, *flags)
         try:
             yield browser
         finally:

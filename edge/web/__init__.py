@@ -1,0 +1,1 @@
+"""The page that runs the same `.tflite` file in a browser."""

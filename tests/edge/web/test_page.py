@@ -1,0 +1,381 @@
+"""The page as a browser runs it: the same answers as the runner, and a line for what goes wrong."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+
+import classify
+import numpy as np
+import PIL
+import pytest
+from PIL import Image
+from web_pages import SAID, browser_with, change_manifest, open_page, served, wait_for
+
+START = """(async () => {
+  const { Classifier, chooseLabel } = await import("./classifier.js")
+  const { loadAsset } = await import("./assets.js")
+  const { readPhoto } = await import("./photo.js")
+  const fromBase64 = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0))
+  const toBase64 = bytes => btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(""))
+  const classifier = await Classifier.load(await loadAsset(MODEL))
+  window.classifier = classifier
+  window.chooseLabel = chooseLabel
+  window.scoresOf = async pixels => [...await classifier.invoke(fromBase64(pixels))]
+  window.read = async (photo, size) =>
+    toBase64(await readPhoto(new Blob([fromBase64(photo)]), size))
+})()"""
+"""Gives the tests the page's own modules."""
+
+
+@pytest.fixture(scope="module")
+def page(browser, address, model):
+    opened = open_page(browser, address)
+    opened.evaluate(START.replace("MODEL", json.dumps(f"models/{model.stem}.tflite")))
+    return opened
+
+
+def encoded(content: bytes) -> str:
+    return json.dumps(base64.b64encode(content).decode())
+
+
+def read_in_browser(page, content, size=(224, 224)):
+    """What the page's `readPhoto` makes of a file's content."""
+    text = page.evaluate(f"read({encoded(content)}, {list(size)})")
+    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(*size, 3)
+
+
+# ------------------------------------------------------------------ the model
+
+
+def test_on_opening_it_runs_the_golden_samples_and_asks_only_its_own_server(page, address):
+    assert page.evaluate(SAID) == "self-test passed, bit-identical"
+    assert page.complaints == []
+    assert {request.startswith((address, "blob:", "data:")) for request in page.requests} == {True}
+
+
+def test_the_same_pixels_get_the_same_scores_to_the_bit(page, model):
+    interpreter = classify.make_interpreter(model)
+    random = np.random.default_rng(3)
+    for number in range(12):
+        coarse = Image.fromarray(random.integers(0, 256, (2 + number, 5, 3), np.uint8))
+        pixels = np.asarray(coarse.resize((224, 224)))
+        expected = classify.invoke(interpreter, pixels)
+        assert page.evaluate(f"scoresOf({encoded(pixels.tobytes())})") == expected.tolist()
+
+
+def test_its_words_are_chosen_as_the_runner_chooses_them(page):
+    random = np.random.default_rng(4)
+    for labels in (["ants", "bees"], ["ants", "bees", "neither"], ["bees"]):
+        for _ in range(30):
+            scores = random.dirichlet(np.full(len(labels), 0.7)).astype(np.float32)
+            threshold = float(random.choice([0.0, 0.5, 0.65, 1.0]))
+            call = f"chooseLabel({labels}, Float32Array.from({scores.tolist()}), {threshold})"
+            assert page.evaluate(call) == classify.choose_label(labels, scores, threshold)
+
+
+# ------------------------------------------------------------------ photos
+
+
+def picture(width, height, mode="RGB", cell=9):
+    """A picture no two parts of which are alike; `cell`: pixels from one colour to another."""
+    random = np.random.default_rng(width)
+    shape = (height // cell + 2, width // cell + 2, 3)
+    coarse = Image.fromarray(random.integers(40, 216, shape, np.uint8))
+    return coarse.resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+def as_file(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def see_through(width, height):
+    image = picture(width, height, "RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size).point(lambda a: 255 * (a > 99)))
+    return image
+
+
+EXACT = {
+    "png": as_file(picture(300, 260), "PNG"),
+    "the model's own size": as_file(picture(224, 224), "PNG"),
+    "smaller than the model's": as_file(picture(90, 120), "PNG"),
+    "one pixel": as_file(picture(1, 1), "PNG"),
+    "very wide": as_file(picture(1500, 40), "PNG"),
+    "large, reduced first": as_file(picture(2001, 1533), "PNG"),
+    "grey": as_file(picture(301, 257, "L"), "PNG"),
+    "palette": as_file(picture(301, 257).quantize(64), "GIF"),
+    "transparent": as_file(see_through(301, 257), "PNG"),
+    "webp": as_file(picture(301, 257), "WEBP", lossless=True),
+    "jpeg": as_file(picture(500, 375), "JPEG", quality=90),
+    "jpeg, tall": as_file(picture(333, 500), "JPEG"),
+    "jpeg, odd sides": as_file(picture(333, 441), "JPEG"),
+    "jpeg, progressive": as_file(picture(447, 300), "JPEG", progressive=True),
+    "jpeg, grey": as_file(picture(301, 257, "L"), "JPEG"),
+}
+
+
+needs_pillow_13 = pytest.mark.skipif(
+    int(PIL.__version__.split(".")[0]) < 13, reason="older Pillows scale tall pictures otherwise"
+)
+
+
+@needs_pillow_13
+@pytest.mark.parametrize("name", EXACT)
+def test_a_picture_is_read_as_the_runner_reads_it_to_the_bit(page, name):
+    assert np.array_equal(read_in_browser(page, EXACT[name]), classify.read_photo(EXACT[name]))
+
+
+@needs_pillow_13
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_on_its_side_is_turned_upright(page, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = as_file(picture(401, 299), "JPEG", exif=exif)
+    for size in ((224, 224), (96, 160)):
+        expected = classify.read_photo(content, size)
+        assert np.array_equal(read_in_browser(page, content, size), expected)
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (1203, 901), (3000, 2000)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_nearly_what_a_scaling_decoder_makes_of_it(
+    page, width, height, orientation
+):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = as_file(picture(width, height, cell=24), "JPEG", quality=90, exif=exif)
+    difference = read_in_browser(page, content).astype(int) - classify.read_photo(content)
+    # Both take means of 2, 4 or 8 pixels, but the browser's decoder spreads colours over their
+    # neighbours first. On the validation photos that is 0.7 of 255 at most, in the mean.
+    assert abs(difference).mean() < 0.8
+
+
+def choose(page, *files):
+    """Choose files as a person does with the button."""
+    listed = ", ".join(
+        f"new File([Uint8Array.from(atob({encoded(content)}), c => c.charCodeAt(0))], {name!r})"
+        for name, content in files
+    )
+    page.evaluate(f"""(() => {{
+      const chosen = new DataTransfer(), input = document.getElementById("files")
+      for (const file of [{listed}]) chosen.items.add(file)
+      input.files = chosen.files
+      input.dispatchEvent(new Event("change"))
+    }})()""")
+
+
+def text_of(page, name):
+    return page.evaluate(f"document.getElementById('{name}').textContent")
+
+
+def test_chosen_photos_are_labelled_and_one_that_is_none_says_so(browser, address, model):
+    page = open_page(browser, address)
+    photo = EXACT["jpeg"]
+    choose(page, ("ant.jpg", photo), ("grey.png", EXACT["grey"]), ("letter.jpg", b"Dear Bee,"))
+    wait_for(page, "document.getElementById('summary').textContent.includes('unreadable')")
+    expected = classify.Classifier(model, threads=1)(photo)
+    assert text_of(page, "verdict-label") == expected.label
+    assert text_of(page, "verdict-score") == f"{100 * expected.score:.1f} %"
+    assert text_of(page, "summary").startswith("3 photos: ")
+    page.evaluate("document.querySelector('[data-kind=error]').click()")
+    remedy = "this browser cannot read it; save it as JPEG or PNG"
+    assert text_of(page, "notice") == f"letter.jpg: {remedy}"
+
+
+@pytest.mark.parametrize("width", [390, pytest.param(1200, marks=pytest.mark.slow)])
+def test_it_fits_the_screen_with_photos_and_long_names(browser, site, address, width):
+    page = open_page(browser, address, width)
+    choose(page, *((f"{'long name ' * 9}{n}.png", EXACT["png"]) for n in range(9)))
+    wait_for(page, "document.getElementById('summary').textContent.startsWith('9 photos')")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# ------------------------------------------------------------------ what goes wrong
+
+
+def build(folder, litert_js, *models):
+    from edgebee.edge.web.page import build_page
+
+    build_page(models, folder, runtime=litert_js)
+    return served(folder)
+
+
+def test_a_model_that_computes_something_else_says_what_differs(
+    browser, tmp_path, litert_js, repacked
+):
+    def tamper(manifest):
+        for scores in manifest["golden"]["samples"][1]["scores"].values():
+            scores[:] = [0.9, 0.1]
+
+    bad = repacked(tmp_path / "bad.tflite", lambda files: change_manifest(files, tamper))
+    with build(tmp_path / "site", litert_js, bad) as address:
+        page = open_page(browser, address)
+        said = text_of(page, "selftest")
+    differs = "golden/1.png: bees 0.555 here, 0.100 recorded"
+    assert said == f"self-test failed: {differs}; copy the file again"
+    assert page.evaluate("document.getElementById('selftest').dataset.state") == "failed"
+
+
+@pytest.mark.slow
+def test_neither_has_a_colour_of_its_own_and_one_of_several_models_is_chosen(
+    browser, tmp_path, litert_js, repacked, model
+):
+    def rename(files):
+        files["labels.txt"] = b"ants\nneither\n"
+        change_manifest(files, lambda manifest: manifest.update(labels=["ants", "neither"]))
+
+    other = repacked(tmp_path / "field.tflite", rename)
+    with build(tmp_path / "site", litert_js, model, other) as address:
+        page = open_page(browser, address)
+        assert text_of(page, "title") == "ants or bees?"
+        page.evaluate("""(() => { const list = document.getElementById("model")
+          list.value = "field"; list.dispatchEvent(new Event("change")) })()""")
+        wait_for(page, "document.getElementById('title').textContent === 'ants?'")
+        choose(page, ("bee.png", bees_picture(model)))
+        wait_for(page, "document.getElementById('verdict-label').textContent === 'neither'")
+    colours = [
+        page.evaluate(f"getComputedStyle(document.querySelector('{where}')).backgroundColor")
+        for where in ("li[data-kind=neither] .bar", "li[data-kind=class] .bar")
+    ]
+    assert colours[0] != colours[1]
+
+
+def bees_picture(model):
+    """A picture that the model has for bees: there is one among the golden samples."""
+    import zipfile
+
+    with zipfile.ZipFile(model) as archive:
+        for number in range(4):
+            small = Image.open(io.BytesIO(archive.read(f"golden/{number}.png"))).convert("RGB")
+            content = as_file(small.resize((224, 224), Image.Resampling.NEAREST), "PNG")
+            if (
+                max(classify.Classifier(model)(content).scores.items(), key=lambda one: one[1])[0]
+                == "bees"
+            ):
+                return content
+    raise AssertionError("no golden sample is a bee's")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"Dear Bee,", "letter: not a TFLite model; choose a .tflite file"),
+        (b"\0\0\0\x7fTFL3\0\0\0\0", "letter: damaged ("),
+    ],
+)
+def test_another_file_than_a_model_says_so_and_the_model_stays(
+    browser, address, content, complaint
+):
+    page = open_page(browser, address)
+    choose(page, ("letter.tflite", content))
+    wait_for(page, "!document.getElementById('notice').hidden")
+    assert text_of(page, "notice").startswith(complaint)
+    assert text_of(page, "selftest") == "self-test passed, bit-identical"
+
+
+def test_another_kind_of_model_says_so(browser, address, foreign_model):
+    page = open_page(browser, address)
+    choose(page, ("foreign.tflite", foreign_model.read_bytes()))
+    wait_for(page, "document.getElementById('notice').textContent.startsWith('foreign: ')")
+    assert "no label names are inside" in text_of(page, "notice")
+
+
+def test_a_browser_without_webassembly_says_what_to_do(browser, address):
+    script = browser.call(
+        "Page.addScriptToEvaluateOnNewDocument", source="delete window.WebAssembly"
+    )
+    try:
+        page = open_page(browser, address)
+    finally:
+        browser.call("Page.removeScriptToEvaluateOnNewDocument", **script)
+    assert text_of(page, "notice") == (
+        "This browser has no WebAssembly; allow it, or open the page in a current Chrome, Edge, "
+        "Firefox or Safari."
+    )
+    assert text_of(page, "selftest") == "not run"
+
+
+def test_a_denied_camera_says_what_to_do(browser, address):
+    page = open_page(browser, address)
+    browser.call("Browser.setPermission", permission={"name": "camera"}, setting="denied")
+    page.evaluate("document.getElementById('camera').click()")
+    wait_for(page, "!document.getElementById('notice').hidden")
+    said = text_of(page, "notice")
+    assert "camera" in said
+    assert said.endswith("choose a photo.")
+    assert text_of(page, "camera") == "Start camera"
+
+
+# ------------------------------------------------------------------ camera, offline, one file
+
+
+def write_film(path, image):
+    """A film of one picture, as Chromium takes it for a camera's (YUV4MPEG2)."""
+    y, u, v = image.convert("YCbCr").split()
+    half = (image.width // 2, image.height // 2)
+    planes = b"".join(plane.tobytes() for plane in (y, u.resize(half), v.resize(half)))
+    header = f"YUV4MPEG2 W{image.width} H{image.height} F10:1 Ip A1:1 C420jpeg\n".encode()
+    path.write_bytes(header + 3 * (b"FRAME\n" + planes))
+
+
+@pytest.mark.slow
+def test_a_camera_is_classified_while_it_runs(address, model, tmp_path):
+    image = picture(640, 480)
+    write_film(tmp_path / "film.y4m", image)
+    with browser_with(
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={tmp_path / 'film.y4m'}",
+    ) as browser:
+        page = open_page(browser, address)
+        page.evaluate("document.getElementById('camera').click()")
+        wait_for(page, "document.getElementById('timing').textContent.includes('frames a second')")
+        expected = classify.Classifier(model)(image)
+        shown = float(text_of(page, "verdict-score").rstrip(" %")) / 100
+        assert text_of(page, "verdict-label") == expected.label
+        assert abs(shown - expected.score) < 0.1  # a camera's colours are rounded on the way
+        page.evaluate("document.getElementById('camera').click()")
+        assert page.evaluate("document.getElementById('video').srcObject") is None
+        assert text_of(page, "camera") == "Start camera"
+
+
+@pytest.mark.slow
+def test_once_opened_it_works_without_its_server(site):
+    with browser_with() as browser:
+        with served(site) as address:
+            page = open_page(browser, address)
+            wait_for(page, "document.getElementById('network').textContent.includes('kept')")
+        page = open_page(browser, address)  # nobody listens there any more
+        assert page.evaluate(SAID) == "self-test passed, bit-identical"
+
+
+@pytest.mark.slow
+def test_the_page_in_one_file_needs_no_server(browser, tmp_path, litert_js, model):
+    from edgebee.edge.web.page import build_single_file
+
+    built = build_single_file([model], tmp_path / "bees.html", runtime=litert_js)
+    page = open_page(browser, built.path)
+    assert page.evaluate(SAID) == "self-test passed, bit-identical"
+    assert page.complaints == []
+    assert {request.partition(":")[0] for request in page.requests} <= {"data", "blob"}
+    assert built.size_bytes < 10_000_000  # mail takes 10 to 25 MB
+
+
+@pytest.mark.slow
+@pytest.mark.hymenoptera
+def test_all_validation_photos_get_the_same_label(page, hymenoptera, model):
+    classifier = classify.Classifier(model, threads=1)
+    names = classifier.labels
+    photos = sorted(classify.find_images([hymenoptera / "val"]))
+    assert len(photos) == 153
+    for photo in photos:
+        content = photo.read_bytes()
+        expected = classifier(content)
+        pixels = read_in_browser(page, content)
+        scores = page.evaluate(f"scoresOf({encoded(pixels.tobytes())})")
+        label = classify.choose_label(names, np.float32(scores), classifier.threshold)
+        assert label == expected.label, photo
+        assert max(abs(s - expected.scores[n]) for n, s in zip(names, scores, strict=True)) < 0.02
