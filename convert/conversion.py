@@ -29,7 +29,7 @@ from edgebee.progress import Progress, ProgressCallback, ignore_progress
 from edgebee.run import write_checksums
 
 if TYPE_CHECKING:
-    from edgebee.convert.preparation import Preparation
+    from edgebee.convert.inputs import ConversionInputs
     from edgebee.convert.verification import Verification
     from edgebee.photos.dataset import Dataset
 
@@ -133,9 +133,9 @@ def convert_model(
     silence_decoder_warnings()
     check_keras_file(path)
     with output_directory(Path(output) if output is not None else path.parent) as folder:
-        from edgebee.convert.preparation import prepare
+        from edgebee.convert.inputs import read_inputs
 
-        prepared = prepare(
+        inputs = read_inputs(
             path,
             dataset,
             formats=wanted,
@@ -145,7 +145,7 @@ def convert_model(
             max_drop=max_drop,
             progress=progress,
         )
-        return _convert_all(prepared, wanted, folder, progress)
+        return _convert_all(inputs, wanted, folder, progress)
 
 
 def _known_formats(formats: Sequence[str]) -> list[Format]:
@@ -156,14 +156,14 @@ def _known_formats(formats: Sequence[str]) -> list[Format]:
 
 
 def _convert_all(
-    prepared: Preparation, formats: Sequence[Format], folder: Path, progress: ProgressCallback
+    inputs: ConversionInputs, formats: Sequence[Format], folder: Path, progress: ProgressCallback
 ) -> tuple[ConvertedModel, ...]:
     """Write what passes its verification; raise for the rest when all is done."""
     converted: list[ConvertedModel] = []
     refused: list[RefusedFormat] = []
     for number, format_ in enumerate(formats):
         progress(Progress("converting", number, len(formats), unit="format", note=format_))
-        made = _convert(prepared, format_, folder / f"model_{format_}.tflite")
+        made = _convert(inputs, format_, folder / f"model_{format_}.tflite")
         if isinstance(made, ConvertedModel):
             converted.append(made)
         else:
@@ -176,21 +176,23 @@ def _convert_all(
     return tuple(converted)
 
 
-def _convert(prepared: Preparation, format_: Format, path: Path) -> ConvertedModel | RefusedFormat:
+def _convert(
+    inputs: ConversionInputs, format_: Format, path: Path
+) -> ConvertedModel | RefusedFormat:
     """Make, verify and write one format."""
     from edgebee.convert.verification import verify
     from edgebee.edge.tflite.runtimes import check_operators
 
-    content = prepared.builder.build(format_)
+    content = inputs.builder.build(format_)
     try:
         for too_new in check_operators(content):
             _log.warning("%s: %s", path, too_new)
-        verification = verify(content, prepared.validation)
-        problem = verification.problem(prepared.packer.source.max_drop)
+        verification = verify(content, inputs.validation)
+        problem = verification.problem(inputs.packer.source.max_drop)
         if problem is not None:
             remedy = f"; {_INT8_REMEDY}" if format_ == "int8" else ""
             return RefusedFormat(path, format_, f"{problem}: {verification}{remedy}")
-        packed = prepared.packer.pack(format_, content, verification)
+        packed = inputs.packer.pack(format_, content, verification)
     except ModelError as error:
         reason, _, _ = str(error).split(": ", 1)[-1].partition("; ")  # without file and remedy
         return RefusedFormat(path, format_, f"does not run: {reason}")

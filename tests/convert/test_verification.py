@@ -12,7 +12,13 @@ import pytest
 pytest.importorskip("keras", reason="needs edgebee[train]")
 from fragile_models import LABELS, red_or_blue, write_photos
 
-from edgebee.convert import model_builder, packing, representative, validation_set, verification
+from edgebee.convert import (
+    model_builder,
+    representative,
+    self_description,
+    validation_set,
+    verification,
+)
 from edgebee.convert.formats import MAX_DROP_POINTS
 from edgebee.convert.validation_set import ValidationSet, check_reference
 from edgebee.convert.verification import Verification
@@ -258,9 +264,9 @@ def test_labels_shuffled(edgebee, folder, tmp_path):
 
 
 def test_labels_shuffled_while_packing(edgebee, folder, monkeypatch):
-    real = packing.pack_metadata
+    real = self_description.pack_metadata
     monkeypatch.setattr(
-        packing,
+        self_description,
         "pack_metadata",
         lambda content, labels, **rest: real(content, labels[::-1], **rest),
     )
@@ -290,8 +296,10 @@ def test_preprocessing_that_is_not_that_of_the_training(edgebee, folder, monkeyp
 
 
 def test_a_zip_cut_short(edgebee, folder, monkeypatch):
-    real = packing.pack_metadata
-    monkeypatch.setattr(packing, "pack_metadata", lambda *given, **rest: real(*given, **rest)[:-30])
+    real = self_description.pack_metadata
+    monkeypatch.setattr(
+        self_description, "pack_metadata", lambda *given, **rest: real(*given, **rest)[:-30]
+    )
     assert_red(convert(edgebee, folder), folder, "not written whole")
 
 
@@ -301,8 +309,8 @@ def test_a_zip_with_a_wrong_byte(edgebee, folder, monkeypatch):
         place = content.rindex(b'"format_version"')
         return content[: place + 1] + b"F" + content[place + 2 :]
 
-    real = packing.pack_metadata
-    monkeypatch.setattr(packing, "pack_metadata", damaged)
+    real = self_description.pack_metadata
+    monkeypatch.setattr(self_description, "pack_metadata", damaged)
     assert_red(convert(edgebee, folder), folder, "not written whole")
 
 
@@ -312,8 +320,8 @@ def test_another_model_in_the_file_than_was_verified(edgebee, folder, monkeypatc
 
         return real(quantize_float(trace(red_or_blue(loud=9)), "float32"), labels, **rest)
 
-    real = packing.pack_metadata
-    monkeypatch.setattr(packing, "pack_metadata", exchanged)
+    real = self_description.pack_metadata
+    monkeypatch.setattr(self_description, "pack_metadata", exchanged)
     assert_red(convert(edgebee, folder), folder, "golden samples", "away")
 
 

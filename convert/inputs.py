@@ -1,6 +1,6 @@
 """Everything that is read and checked before a conversion makes its first format.
 
-Imports Keras when `prepare` is called.
+Imports Keras when `read_inputs` is called.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from edgebee.run import (
 
 if TYPE_CHECKING:
     from edgebee.convert.model_builder import ModelBuilder
-    from edgebee.convert.packing import ModelPacker
+    from edgebee.convert.self_description import ModelPacker
     from edgebee.photos.dataset import Dataset
 
-__all__ = ["Preparation", "prepare"]
+__all__ = ["ConversionInputs", "read_inputs"]
 
 MAX_REPRESENTATIVE_OTHERS = 20
 """Photos of none of the classes in the representative dataset of a model that knows `neither`."""
@@ -53,7 +53,7 @@ _log = logging.getLogger("edgebee.convert")
 
 
 @dataclass(frozen=True)
-class Preparation:
+class ConversionInputs:
     """A loaded model and the photos that its formats are made from and verified on."""
 
     builder: ModelBuilder
@@ -61,7 +61,7 @@ class Preparation:
     validation: ValidationSet
 
 
-def prepare(
+def read_inputs(
     path: Path,
     dataset: Dataset | None,
     *,
@@ -71,7 +71,7 @@ def prepare(
     io: InputType,
     max_drop: float,
     progress: ProgressCallback,
-) -> Preparation:
+) -> ConversionInputs:
     """Load a Keras model and read its photos; see `edgebee.convert_model` for the arguments.
 
     Raises:
@@ -84,7 +84,7 @@ def prepare(
     start_tensorflow()
     from edgebee.convert.keras_model import load_keras
     from edgebee.convert.model_builder import ModelBuilder
-    from edgebee.convert.packing import ModelPacker, ModelSource, hash_photo_list
+    from edgebee.convert.self_description import ModelPacker, ModelSource, hash_photo_list
 
     model = load_keras(path)
     labels = read_label_file(path.parent / LABELS_NAME) or photos.labels
@@ -107,7 +107,7 @@ def prepare(
         max_drop=max_drop,
         io=io,
     )
-    return Preparation(
+    return ConversionInputs(
         builder=ModelBuilder(model, representative, io),
         packer=ModelPacker(model, source, described),
         validation=_read_validation(photos, model, seed, recorded, progress),
