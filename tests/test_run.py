@@ -68,9 +68,19 @@ def test_a_newer_file_is_refused_whether_it_is_needed_or_not(tmp_path):
         assert str(refused.value).startswith(f"{tmp_path / 'history.json'}: ")
 
 
-@pytest.mark.parametrize("content", ["[]", '{"data": 5}', '{"epo', '{"data": {"source": 7}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b'{"data": 5}',
+        b'{"epo',
+        b'{"data": {"source": 7}}',
+        b'{"data": {"source": "sample", "val_fraction": "x"}}',
+        b"\xff\xfe\x00",
+    ],
+)
 def test_a_damaged_file_is_refused_or_done_without(tmp_path, content):
-    (tmp_path / "history.json").write_text(content)
+    (tmp_path / "history.json").write_bytes(content)
     with pytest.raises(DataError, match=r"damaged.*--data"):
         read_training_record(tmp_path)
     assert read_training_record(tmp_path, or_none=True) is None

@@ -36,7 +36,6 @@ def test_results_on_stdout_talk_on_stderr(edgebee, folder):
         ([], ["int8"]),
         (["--quantize", "float16"], ["float16"]),
         (["--quantize", "int8", "--quantize", "float32"], ["float32", "int8"]),
-        (["--quantize", "all"], ["dynamic", "float16", "float32", "int8"]),
         (["--quantize", "all", "--quantize", "int8"], ["dynamic", "float16", "float32", "int8"]),
     ],
 )

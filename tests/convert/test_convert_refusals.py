@@ -170,26 +170,10 @@ def test_unknown_photos_are_not_guessed(edgebee, folder):
     assert_refused(edgebee("convert", folder / "model.keras"), "history.json", "--data")
 
 
-DAMAGED_HISTORIES = {
-    "cut off": '{"data": {"sour',
-    "a list": "[]",
-    "no data": "{}",
-    "data that is a number": '{"data": 5}',
-    "a source that is a number": (
-        '{"data": {"source": 7, "val_fraction": 0.2, "seed": 0, "exclude": []}}'
-    ),
-    "a fraction that is text": (
-        '{"data": {"source": "sample", "val_fraction": "x", "seed": 0, "exclude": []}}'
-    ),
-    "not text": b"\xff\xfe\x00",
-}
-
-
-@pytest.mark.parametrize("case", DAMAGED_HISTORIES)
-def test_a_damaged_history_can_be_done_without(edgebee, folder, photos, case):
-    content = DAMAGED_HISTORIES[case]
+@pytest.mark.parametrize("content", ['{"data": {"sour', "{}"], ids=["cut off", "no data"])
+def test_a_damaged_history_can_be_done_without(edgebee, folder, photos, content):
     path = folder / "history.json"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.write_text(content)
     before = contents(folder)
     assert_refused(edgebee("convert", folder / "model.keras"), path, "--data")
     assert contents(folder) == before

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from fragile_models import smooth_picture  # beside this file
 
 from edgebee.convert.gptq import (
     STEPS,
@@ -17,10 +16,9 @@ from edgebee.convert.gptq import (
     quantize_kernels,
     round_with_feedback,
 )
+from edgebee.convert.model_builder import ModelBuilder
 from edgebee.convert.quantize import quantize_float, trace
-from edgebee.convert.representative import read_representative_dataset
-from edgebee.edge.classify import read_manifest
-from edgebee.photos.dataset import load_dataset
+from edgebee.convert.representative import RepresentativeDataset
 
 tf = pytest.importorskip("tensorflow", reason="converts with TensorFlow")
 
@@ -111,25 +109,49 @@ def kernels(content):
     return found
 
 
-def test_the_quantizer_finds_nothing_left_to_round(artifacts):
+def small_model():
+    """An image classifier of plain and depthwise convolutions, one kernel of over 1,024 weights."""
+    layers = tf.keras.layers
+    return tf.keras.Sequential(
+        [
+            tf.keras.Input((40, 50, 3)),
+            layers.Rescaling(1 / 127.5, offset=-1.0),
+            layers.Conv2D(16, 3, strides=2, padding="same", activation="relu6"),
+            layers.DepthwiseConv2D(3, padding="same", activation="relu6"),
+            layers.Conv2D(128, 1, activation="relu6"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def builder():
+    """What makes the formats of a small model, with soft pictures to calibrate on."""
+    rng = np.random.default_rng(0)
+    pixels = np.stack([smooth_picture(rng, rng.uniform(40, 215, 3), 60) for _ in range(16)])
+    pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255
+    tf.keras.utils.set_random_seed(3)
+    return ModelBuilder(small_model(), RepresentativeDataset(pixels, ("a.png",) * 16, (0,) * 16))
+
+
+def test_the_quantizer_finds_nothing_left_to_round(builder):
+    float32 = builder.build("float32")
+    before, int8 = kernels(float32), kernels(builder.build("int8"))
+    rounded = kernels(quantize_kernels(float32, builder.representative.pixels))
+    assert len(int8) == len(before) == len(rounded) == 3
+    for was, now, quantized in zip(before, rounded, int8, strict=True):
+        # Scales are float32; to weights of a dead channel, next to 0, the quantizer gives 0.
+        np.testing.assert_allclose(quantized, now, rtol=1e-5, atol=1e-7)
+        assert not np.allclose(was, now, rtol=1e-5), "rounding changes something"
+
+
+def test_every_convolution_of_the_backbone_is_known(artifacts):
     from ai_edge_litert import schema_py_generated as schema
 
     content = (artifacts / "model_float32.tflite").read_bytes()
     network = content[: content.index(b"PK\x03\x04")]
     assert len(_convolutions(schema.ModelT.InitFromPackedBuf(network, 0))) == 52
-    int8 = kernels((artifacts / "model_int8.tflite").read_bytes())
-    before = kernels(network)
-    train = load_dataset("sample").train
-    drawn = read_manifest(artifacts / "model_int8.tflite")["provenance"]["calibration"]["files"]
-    photos = read_representative_dataset(
-        train.paths, train.classes, root=Path(), samples=len(drawn), size=(96, 96), seed=0
-    ).pixels
-    rounded = kernels(quantize_kernels(network, photos[:32]))
-    assert len(int8) == len(before) == len(rounded) == 52
-    for was, now, quantized in zip(before, rounded, int8, strict=True):
-        # Scales are float32; to weights of a dead channel, next to 0, the quantizer gives 0.
-        np.testing.assert_allclose(quantized, now, rtol=1e-5, atol=1e-7)
-        assert not np.allclose(was, now, rtol=1e-5), "rounding changes something"
 
 
 def unusual(layer, scale=1.0):
@@ -168,9 +190,8 @@ def test_activations_that_are_no_numbers_round_nothing():
     np.testing.assert_array_equal(*second)
 
 
-def test_dynamic_has_the_same_kernels_where_they_are_int8(artifacts):
+def test_dynamic_has_the_same_kernels_where_they_are_int8(builder):
     """Kernels of fewer than 1,024 weights the converter leaves in float."""
-    dynamic = kernels((artifacts / "model_dynamic.tflite").read_bytes())
-    int8 = kernels((artifacts / "model_int8.tflite").read_bytes())
+    dynamic, int8 = kernels(builder.build("dynamic")), kernels(builder.build("int8"))
     same = [np.allclose(*pair, rtol=1e-5, atol=1e-7) for pair in zip(dynamic, int8, strict=True)]
     assert same == [kernel.size >= 1024 for kernel in int8]
