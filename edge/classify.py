@@ -314,7 +314,8 @@ def open_image(source: StrPath | bytes | BinaryIO) -> Image.Image:
     if isinstance(source, bytes):
         source = io.BytesIO(source)
     if isinstance(source, (str, os.PathLike)) and _is_address(source):
-        raise ValueError("an address, not a file: download it first")
+        address = re.sub(":/+", "://", os.fspath(source), count=1)  # a Path keeps one slash
+        raise PhotoError(f"{address}: an address, not a file; download the photo first")
     head = _head(source)
     if head[:3] == b"\xff\xd8\xff":
         # Not through Image.open: it counts the stored pixels, but a JPEG is scaled while it is

@@ -453,10 +453,11 @@ def test_floats_that_are_no_picture_are_refused(value):
     assert "NaN or infinite" in refused(Image.fromarray(values))
 
 
-def test_a_photo_at_an_address_is_refused_in_one_true_line():
-    message = refused("https://example.org/bee.jpg")
-    assert message.startswith(
-        "https://example.org/bee.jpg: unreadable (an address, not a file: download it first)"
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_photo_at_an_address_is_refused_in_one_true_line(kind):
+    assert (
+        refused(kind("https://example.org/bee.jpg"))
+        == "https://example.org/bee.jpg: an address, not a file; download the photo first"
     )
 
 
