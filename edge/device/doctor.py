@@ -1,4 +1,4 @@
-"""Whether a model will run, on this machine or another: everything that has kept one from running.
+"""Whether a model will run on this machine: everything that has kept one from running.
 
 Works in the plain install. What could end the process is done in a child, see `isolated_run`.
 """
@@ -6,17 +6,14 @@ Works in the plain install. What could end the process is done in a child, see `
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 
 from edgebee.edge.classify import NEITHER, ModelError, find_newer_training, shell_line
 from edgebee.edge.device.isolated_run import IsolatedRun, run_isolated
 from edgebee.edge.device.platforms import (
-    NEW_CARD,
     NUMPY_1_ONLY,
     OLDEST_PYTHON,
-    Machine,
     dotted,
     find_wheel,
     install_command,
@@ -29,24 +26,17 @@ from edgebee.edge.device.throttling import check_throttling
 from edgebee.edge.tflite.model_file import ModelFile
 from edgebee.edge.tflite.runtimes import UnknownRuntimeError, check_operators
 
-__all__ = ["check_model", "examine_machine", "examine_system"]
-
-SPARE_MB = 100
-"""That should remain for a Pi's other work: a photo of 12 megapixels takes 36."""
+__all__ = ["check_model", "examine_system"]
 
 
 def examine_system(
-    here: SystemInfo,
-    file: ModelFile,
-    threads: int | None = None,
-    size: tuple[int, int] | None = None,
+    here: SystemInfo, file: ModelFile, size: tuple[int, int] | None = None
 ) -> Iterator[Problem]:
     """Whether a file will run here: checks as they are made; running it takes a second or two.
 
     Args:
         here: from `read_system_info`.
         file: the model.
-        threads: that it is meant to run on; default: all cores.
         size: height and width of the photos, for a model that takes any.
     """
     yield _python(here)
@@ -56,12 +46,10 @@ def examine_system(
     yield _numpy(here)
     yield from check_model(file, runtime.text) if runtime.status != FAILED else ()
     yield from _training(file)
-    run = run_isolated(file.path, min(threads or here.cores, here.cores), size=size)
+    run = run_isolated(file.path, size=size)
     yield _run(here, run)
     if run.selftest is not None:
         yield _selftest(run.selftest, file)
-    yield from _memory(here, run)
-    yield _threads(here, threads)
     if here.throttled is not None:
         yield check_throttling(here.throttled)
 
@@ -141,75 +129,6 @@ def _selftest(result: dict[str, object], file: ModelFile) -> Problem:
         return Problem("selftest", OK, text)
     inspect = shell_line("edgebee", "inspect", file.path)
     return Problem("selftest", FAILED, text, f"{inspect}; then copy it again")
-
-
-def _memory(here: SystemInfo, run: IsolatedRun) -> Iterator[Problem]:
-    if here.available_mb is None:
-        return
-    text = f"{here.available_mb:.0f} MB available"
-    if run.peak_mb:
-        text += f", the model with its runtime takes {run.peak_mb:.0f}"
-    if here.available_mb < run.peak_mb + SPARE_MB:
-        yield Problem("memory", WARNING, text, "ps aux --sort=-rss | head  # what takes it?")
-        return
-    yield Problem("memory", OK, text)
-
-
-def _threads(here: SystemInfo, threads: int | None) -> Problem:
-    cores = f"{here.cores} core{'s' if here.cores > 1 else ''}"
-    if threads and threads > here.cores:
-        text = f"{threads} threads on {cores}: far slower, so the runner takes {here.cores}"
-        return Problem("threads", WARNING, text, f"edgebee classify --threads {here.cores} PHOTO")
-    if here.quota is not None and here.quota < here.cores:
-        text = f"{cores}, but this container may use {here.quota:g}"
-        whole = max(1, int(here.quota))
-        return Problem("threads", WARNING, text, f"edgebee classify --threads {whole} PHOTO")
-    return Problem(
-        "threads", OK, cores if os.cpu_count() == here.cores else f"{cores} of {os.cpu_count()}"
-    )
-
-
-def examine_machine(machine: Machine, file: ModelFile) -> tuple[Problem, ...]:
-    """Whether a file will run on a machine that is not here, from the table and the file alone.
-
-    Args:
-        machine: one of `platforms.MACHINES`.
-        file: the model.
-
-    Returns:
-        Checks in the order in which they matter; the first that failed is the obstacle.
-    """
-    found = [_python_of(machine)]
-    wheel = find_wheel(machine.python, machine.architecture, machine.glibc)
-    if found[0].status == FAILED:
-        return tuple(found)
-    if wheel is None:
-        reason = why_no_wheel(machine.python, machine.architecture, machine.glibc)
-        remedy = remedy_without_wheel(machine.architecture)
-        return (*found, Problem("runtime", FAILED, reason, remedy))
-    command = f"python3 -m venv ~/bee && {install_command(wheel, '~/bee/bin/python')}"
-    found.append(Problem("runtime", OK, f"{wheel.package} {wheel.version}", command))
-    if wheel.package in NUMPY_1_ONLY:
-        text = "NumPy 1, as in that command: under NumPy 2 this runtime ends the process"
-        found.append(Problem("numpy", OK, text))
-    if machine.architecture == "armv7l":
-        # pip chooses by `platform_machine`, and that is the kernel's: 64-bit on a Pi 4 or 5.
-        text = "where its kernel is 64-bit, pip looks for LiteRT, which has no 32-bit wheel"
-        pip = "~/bee/bin/python -m pip install"
-        remedy = f"{pip} click && {pip} --no-deps edgebee"
-        found.append(Problem("edgebee", WARNING, text, remedy))
-    found += check_model(file, f"{wheel.package}=={wheel.version}")
-    return tuple(found)
-
-
-def _python_of(machine: Machine) -> Problem:
-    version = dotted(machine.python)
-    if machine.python < OLDEST_PYTHON:
-        text = f"Python {version}; edgebee needs {dotted(OLDEST_PYTHON)} or newer"
-        return Problem("python", FAILED, text, f"{NEW_CARD}: Raspberry Pi OS 12 or 13, 64-bit")
-    return Problem(
-        "python", OK, f"Python {version}, {machine.architecture}, glibc {dotted(machine.glibc)}"
-    )
 
 
 def check_model(file: ModelFile, runtime: str) -> list[Problem]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgebee.child_python import module_command
-from edgebee.edge.device.machine import installed_versions, peak_memory_mb
+from edgebee.edge.device.machine import installed_versions
 
 __all__ = ["IsolatedRun", "main", "run_isolated"]
 
@@ -39,23 +39,17 @@ class IsolatedRun:
     load_ms: float = 0.0
     invoke_ms: float = 0.0
     """The median of five."""
-    peak_mb: float = 0.0
-    """The most memory that the process took; 0 where the system does not tell."""
     selftest: dict[str, Any] | None = None
     """Of the golden samples, as `classify.SelfTest`; None if the model carries none."""
 
 
 def run_isolated(
-    model: str | os.PathLike[str],
-    threads: int = 1,
-    python: str = sys.executable,
-    size: tuple[int, int] | None = None,
+    model: str | os.PathLike[str], python: str = sys.executable, size: tuple[int, int] | None = None
 ) -> IsolatedRun:
     """Run a model in a child process.
 
     Args:
         model: a `.tflite` file.
-        threads: for the runtime.
         python: the interpreter to try it with; it needs edgebee.
         size: height and width of the photos, for a model that takes any.
 
@@ -63,7 +57,7 @@ def run_isolated(
         What became of it. A crash of the child is a result here, not an error.
     """
     module = "edgebee.edge.device.isolated_run"
-    arguments = os.fspath(model), str(threads), *map(str, size or ())
+    arguments = os.fspath(model), *map(str, size or ())
     command = module_command(module, *arguments, python=python)
     try:
         done = subprocess.run(
@@ -83,25 +77,25 @@ def run_isolated(
 
 
 def main(arguments: list[str]) -> int:
-    """The child: `MODEL THREADS [HEIGHT WIDTH]`. Prints a `IsolatedRun` as JSON."""
+    """The child: `MODEL [HEIGHT WIDTH]`. Prints a `IsolatedRun` as JSON."""
     from edgebee.edge.classify import EdgebeeError
 
     try:
-        threads, *size = map(int, arguments[1:])
-        result = _run(Path(arguments[0]), threads, (size[0], size[1]) if size else None)
+        size = [*map(int, arguments[1:])]
+        result = _run(Path(arguments[0]), (size[0], size[1]) if size else None)
     except EdgebeeError as error:
         result = IsolatedRun("refused", str(error))
     print(json.dumps(asdict(result)))
     return 0 if result.ended == "answered" else _REFUSED
 
 
-def _run(model: Path, threads: int, size: tuple[int, int] | None) -> IsolatedRun:
+def _run(model: Path, size: tuple[int, int] | None) -> IsolatedRun:
     import numpy as np
 
-    from edgebee.edge.classify import make_interpreter, read_manifest, selftest
+    from edgebee.edge.classify import available_cpus, make_interpreter, read_manifest, selftest
 
     start = time.perf_counter()
-    interpreter = make_interpreter(model, threads, size=size)
+    interpreter = make_interpreter(model, available_cpus(), size=size)
     entry = interpreter.get_input_details()[0]
     interpreter.set_tensor(entry["index"], np.zeros(entry["shape"], entry["dtype"]))
     interpreter.invoke()  # the first one prepares the kernels
@@ -117,7 +111,6 @@ def _run(model: Path, threads: int, size: tuple[int, int] | None) -> IsolatedRun
         runtime=_installed(type(interpreter).__module__.partition(".")[0].replace("_", "-")),
         load_ms=round(load_ms, 1),
         invoke_ms=round(sorted(times)[2], 2),
-        peak_mb=round(peak_memory_mb() or 0.0, 1),
         selftest=result._asdict() if result else None,
     )
 

@@ -1,20 +1,13 @@
-"""Systems and runtimes: which Python each system has, which wheels exist, and so what runs where.
-
-The table is small and its facts are stable, each with its source, so that `edgebee doctor --for`
-needs no network. Nothing heavy is imported: the command line lists the names.
-"""
+"""Which wheels of TFLite runtimes exist, and so what runs where."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 __all__ = [
-    "MACHINES",
-    "NEW_CARD",
     "NUMPY_1_ONLY",
     "OLDEST_PYTHON",
     "WHEELS",
-    "Machine",
     "Wheel",
     "dotted",
     "find_wheel",
@@ -27,18 +20,7 @@ OLDEST_PYTHON = (3, 10)
 """That edgebee and `classify.py` need."""
 NUMPY_1_ONLY = frozenset({"tflite-runtime"})
 """Built against NumPy 1: imports under NumPy 2, then ends the process when a model is loaded."""
-NEW_CARD = "sudo apt install rpi-imager  # and write its card again"
-
-
-@dataclass(frozen=True)
-class Machine:
-    """An operating system as it comes, on a kind of computer."""
-
-    title: str
-    python: tuple[int, int]
-    glibc: tuple[int, int]
-    architecture: str
-    """Of the userland, as wheels name it: `aarch64`, `armv7l`, `armv6l`, `x86_64`."""
+_NEW_CARD = "sudo apt install rpi-imager  # and write its card again"
 
 
 @dataclass(frozen=True)
@@ -52,25 +34,6 @@ class Wheel:
     architectures: dict[str, tuple[int, int]]
     """Architecture -> the oldest glibc that its `manylinux` tag allows."""
 
-
-MACHINES = {
-    "pi-os-11": Machine("Raspberry Pi OS 11, 64-bit", (3, 9), (2, 31), "aarch64"),
-    "pi-os-11-32bit": Machine("Raspberry Pi OS 11, 32-bit", (3, 9), (2, 31), "armv7l"),
-    "pi-os-12": Machine("Raspberry Pi OS 12, 64-bit", (3, 11), (2, 36), "aarch64"),
-    "pi-os-12-32bit": Machine("Raspberry Pi OS 12, 32-bit", (3, 11), (2, 36), "armv7l"),
-    "pi-os-13": Machine("Raspberry Pi OS 13, 64-bit", (3, 13), (2, 41), "aarch64"),
-    "pi-os-13-32bit": Machine("Raspberry Pi OS 13, 32-bit", (3, 13), (2, 41), "armv7l"),
-    "pi-zero": Machine("Raspberry Pi OS 12 on a Pi 1, Zero or Zero W", (3, 11), (2, 36), "armv6l"),
-    "debian-12-pc": Machine("Debian 12 on a PC", (3, 11), (2, 36), "x86_64"),
-    "debian-13-pc": Machine("Debian 13 on a PC", (3, 13), (2, 41), "x86_64"),
-    "ubuntu-22.04": Machine("Ubuntu 22.04 on a Pi, 64-bit", (3, 10), (2, 35), "aarch64"),
-    "ubuntu-24.04": Machine("Ubuntu 24.04 on a Pi, 64-bit", (3, 12), (2, 39), "aarch64"),
-}
-"""Name after `--for` -> the machine.
-
-Python and glibc are the packages `python3` and `libc6` of https://packages.debian.org/ and
-https://packages.ubuntu.com/; Raspberry Pi OS takes them from the Debian of the same number.
-"""
 
 WHEELS = (
     Wheel("ai-edge-litert", "2.3.0", ((3, 10), (3, 14)), {"x86_64": (2, 27), "aarch64": (2, 27)}),
@@ -94,7 +57,7 @@ def find_wheel(
 
     Args:
         python: major and minor version.
-        architecture: of the userland, see `Machine.architecture`.
+        architecture: of the userland, as wheels name it: `aarch64`, `armv7l`, `x86_64`.
         glibc: its version; None for another C library, which no wheel is made for.
     """
     for wheel in WHEELS:
@@ -125,13 +88,13 @@ def why_no_wheel(python: tuple[int, int], architecture: str, glibc: tuple[int, i
 def remedy_without_wheel(architecture: str) -> str:
     """A way out where no runtime is made for a machine."""
     if architecture == "armv6l":
-        return f"{NEW_CARD}: Raspberry Pi OS, 64-bit, in a Pi Zero 2 W, 3, 4 or 5"
+        return f"{_NEW_CARD}: Raspberry Pi OS, 64-bit, in a Pi Zero 2 W, 3, 4 or 5"
     if architecture == "armv7l":
-        return f"{NEW_CARD}: Raspberry Pi OS, 64-bit"
+        return f"{_NEW_CARD}: Raspberry Pi OS, 64-bit"
     return "docker run -it --rm python:3.11-slim-bookworm bash"
 
 
-def install_command(wheel: Wheel, python: str = "python3") -> str:
+def install_command(wheel: Wheel, python: str) -> str:
     """The command that installs everything that `classify.py` needs."""
     numpy = "'numpy<2'" if wheel.package in NUMPY_1_ONLY else "numpy"
     return f"{python} -m pip install {numpy} pillow {wheel.package}"

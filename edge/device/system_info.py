@@ -8,7 +8,7 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 
-from edgebee.edge.device.machine import available_memory_mb, cpu_quota, installed_versions
+from edgebee.edge.device.machine import installed_versions
 from edgebee.edge.device.throttling import read_flags
 
 __all__ = ["SystemInfo", "read_system_info"]
@@ -16,7 +16,7 @@ __all__ = ["SystemInfo", "read_system_info"]
 
 @dataclass(frozen=True)
 class SystemInfo:
-    """This machine, as far as it decides whether a model runs and how fast."""
+    """This machine and its Python."""
 
     python: tuple[int, int, int]
     bits: int
@@ -26,11 +26,6 @@ class SystemInfo:
     glibc: tuple[int, int] | None
     packages: dict[str, str]
     """Installed package -> version, of those that matter."""
-    cores: int
-    """That this process may run on."""
-    quota: float | None
-    """Cores' worth of time that a container may use; None without such a limit."""
-    available_mb: float | None
     throttled: int | None
 
     @property
@@ -45,8 +40,6 @@ class SystemInfo:
 
 def read_system_info() -> SystemInfo:
     """Describe this machine. Reads files and installed packages' names, and runs `vcgencmd`."""
-    from edgebee.edge.classify import available_cpus
-
     names = ("numpy", "pillow", "ai-edge-litert", "tflite-runtime")
     return SystemInfo(
         python=sys.version_info[:3],
@@ -54,9 +47,6 @@ def read_system_info() -> SystemInfo:
         kernel=platform.machine(),
         glibc=_glibc(),
         packages=installed_versions(names),
-        cores=available_cpus(),
-        quota=cpu_quota(),
-        available_mb=available_memory_mb(),
         throttled=read_flags(),
     )
 

@@ -1,4 +1,4 @@
-"""`edgebee doctor`: an answer, its reasons, and an exit status; here and for other machines."""
+"""`edgebee doctor`: an answer, its reasons, and an exit status."""
 
 from __future__ import annotations
 
@@ -12,48 +12,27 @@ from pathlib import Path
 import pytest
 
 import edgebee.edge
-from edgebee.edge.device.platforms import MACHINES
 
 MODEL = Path(edgebee.edge.__file__).resolve().parent / "models" / "hymenoptera_int8.tflite"
 OLD_PYTHON = os.environ.get("EDGEBEE_TFLITE_RUNTIME_PYTHON")
 
 
 def test_the_model_that_ships_runs_here(edgebee_process, tmp_path):
-    said = edgebee_process("doctor", "--threads", "1", cwd=tmp_path)
+    said = edgebee_process("doctor", cwd=tmp_path)
     assert said.status == 0
     assert said.err == ""
-    assert said.out.splitlines()[-1] == f"{MODEL} will run: here"
+    assert said.out.splitlines()[-1] == f"{MODEL} will run here"
     names = {line.split()[1] for line in said.out.splitlines()[:-1] if line.strip()[:2] != "->"}
     assert {"python", "system", "runtime", "numpy", "model", "operators", "run"} <= names
     assert "one photo in" in said.out
 
 
 def test_json_is_a_list_of_checks(edgebee, tmp_path):
-    said = edgebee("doctor", "--json", MODEL, "--for", "pi-os-12-32bit")
+    said = edgebee("doctor", "--json", MODEL)
     assert said.status == 0
     findings = json.loads(said.out)
     assert all(set(one) == {"name", "status", "text", "remedy"} for one in findings)
-    (runtime,) = (one for one in findings if one["name"] == "runtime")
-    assert "tflite-runtime" in runtime["text"]
-    # The command pins NumPy 1 already, so there is nothing to warn of.
-    assert "'numpy<2'" in runtime["remedy"]
-    (numpy,) = (one for one in findings if one["name"] == "numpy")
-    assert (numpy["status"], numpy["remedy"]) == ("ok", "")
-
-
-@pytest.mark.parametrize(
-    ("place", "status"),
-    [("pi-os-12", 0), ("pi-os-12-32bit", 0), ("pi-os-13", 0), ("pi-os-13-32bit", 1),
-     ("pi-os-11", 1), ("pi-zero", 1)],
-)  # fmt: skip
-def test_a_machine_that_is_not_here(edgebee, place, status):
-    said = edgebee("doctor", MODEL, "--for", place)
-    assert said.status == status
-    verdict = "will not run" if status else "will run"
-    assert said.err == ""
-    assert said.out.splitlines()[-1] == f"{MODEL} {verdict}: {MACHINES[place].title}"
-    assert ("failed" in said.out) == bool(status)
-    assert " -> " in said.out
+    assert {one["name"] for one in findings} >= {"python", "runtime", "numpy", "model", "run"}
 
 
 @pytest.mark.parametrize(
@@ -63,22 +42,13 @@ def test_a_machine_that_is_not_here(edgebee, place, status):
 def test_a_damaged_model_is_one_line(edgebee, tmp_path, content, complaint):
     path = tmp_path / "broken.tflite"
     path.write_bytes(content)
-    for place in ([], ["--for", "pi-os-12"]):
-        said = edgebee("doctor", path, *place)
-        assert (said.status, said.out) == (1, "")
-        (line,) = said.errors
-        assert f"{path}: {complaint}" in line
+    said = edgebee("doctor", path)
+    assert (said.status, said.out) == (1, "")
+    (line,) = said.errors
+    assert f"{path}: {complaint}" in line
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--for", "amiga"],
-        ["--threads", "0"],
-        ["one", "two"],
-        ["--for", "pi-os-12", "--threads", "2"],
-    ],
-)
+@pytest.mark.parametrize("arguments", [["--threads"], ["one", "two"]])
 def test_wrong_usage_is_status_2(edgebee, arguments):
     assert edgebee("doctor", *arguments).status == 2
 
@@ -87,7 +57,7 @@ def test_wrong_usage_is_status_2(edgebee, arguments):
 def test_it_works_in_the_plain_install_with_the_old_runtime(tmp_path, plain_package):
     model = shutil.copy(MODEL, tmp_path)
     done = subprocess.run(
-        [OLD_PYTHON, "-m", "edgebee", "doctor", "--threads", "1", model],
+        [OLD_PYTHON, "-m", "edgebee", "doctor", model],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(plain_package)},
         cwd=tmp_path,
         capture_output=True,
@@ -128,7 +98,7 @@ def test_nothing_is_run_from_the_working_folder(trap, tmp_path_factory):
         cwd=trap, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "of the working folder" not in done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == f"{MODEL} will run: here", done.stderr
+    assert done.stdout.splitlines()[-1] == f"{MODEL} will run here", done.stderr
 
 
 def test_python_m_runs_nothing_of_the_working_folder_but_what_is_called_edgebee(trap):
@@ -139,4 +109,4 @@ def test_python_m_runs_nothing_of_the_working_folder_but_what_is_called_edgebee(
         cwd=trap, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "of the working folder" not in done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == f"{MODEL} will run: here", done.stderr
+    assert done.stdout.splitlines()[-1] == f"{MODEL} will run here", done.stderr

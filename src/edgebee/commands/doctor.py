@@ -1,4 +1,4 @@
-"""`edgebee doctor`: will a model run, here or on another machine?"""
+"""`edgebee doctor`: will a model run here?"""
 
 from __future__ import annotations
 
@@ -9,22 +9,11 @@ from pathlib import Path
 import click
 
 from edgebee.console import echo
-from edgebee.edge.device.platforms import MACHINES
 from edgebee.edge.station.options import SIZE
 
 
-@click.command("doctor", short_help="Check whether a model will run, here or on a Pi.")
+@click.command("doctor", short_help="Check whether a model will run on this machine.")
 @click.argument("model", required=False, type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--for",
-    "place",
-    type=click.Choice(list(MACHINES)),
-    metavar="MACHINE",
-    help=f"Check for another machine: {', '.join(MACHINES)}.  [default: this one]",
-)
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads to run it on.  [default: all cores]"
-)
 @click.option(
     "--size",
     type=SIZE,
@@ -34,43 +23,28 @@ from edgebee.edge.station.options import SIZE
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context,
-    *,
-    model: Path | None,
-    place: str | None,
-    threads: int | None,
-    size: tuple[int, int] | None,
-    as_json: bool,
+    ctx: click.Context, *, model: Path | None, size: tuple[int, int] | None, as_json: bool
 ) -> None:
-    """Check whether MODEL will run. Each problem is printed with what fixes it.
+    """Check whether MODEL will run here. Each problem is printed with what fixes it.
 
-    On this machine the model is really run: loaded and invoked in a process of its own, with its
-    golden samples if it has some. Another machine (--for) is checked by the file and a table of
-    facts. Without MODEL, the one that `edgebee classify` takes is checked.
+    The model is really run: loaded and invoked in a process of its own, with its golden samples if
+    it has some. Without MODEL, the one that `edgebee classify` takes is checked.
 
     Exit status 1: it will not run.
 
     \b
     Example:
-        edgebee doctor artifacts/model_int8.tflite --for pi-os-12-32bit
+        edgebee doctor artifacts/model_int8.tflite
     """  # noqa: D301
     from edgebee.edge.classify import find_model
-    from edgebee.edge.device.doctor import examine_machine, examine_system
+    from edgebee.edge.device.doctor import examine_system
     from edgebee.edge.device.problems import FAILED, render
     from edgebee.edge.device.system_info import read_system_info
     from edgebee.edge.tflite.model_file import read_model_file
 
-    for option, value in {"--threads": threads, "--size": size}.items():
-        if place and value:
-            raise click.UsageError(f"{option} is for this machine; leave out {option} or --for")
     file = read_model_file(model or find_model())
-    checks = (
-        examine_machine(MACHINES[place], file)
-        if place
-        else examine_system(read_system_info(), file, threads, size)
-    )
     done = []
-    for check in checks:
+    for check in examine_system(read_system_info(), file, size):
         done.append(check)
         if not as_json:  # each as soon as it is made
             for line in render([check]).splitlines():
@@ -79,6 +53,5 @@ def command(
     if as_json:
         click.echo(json.dumps([asdict(check) for check in done], indent=2))
     else:
-        where = MACHINES[place].title if place else "here"
-        echo(f"{file.path} {'will not run' if failed else 'will run'}: {where}")
+        echo(f"{file.path} {'will not run' if failed else 'will run'} here")
     ctx.exit(1 if failed else 0)

@@ -18,8 +18,6 @@ import classify
 
 import edgebee
 from edgebee.edge.device import doctor, isolated_run, throttling
-from edgebee.edge.device.doctor import examine_machine
-from edgebee.edge.device.platforms import MACHINES, find_wheel
 from edgebee.edge.device.problems import FAILED, OK, WARNING, render
 from edgebee.edge.device.system_info import SystemInfo, read_system_info
 from edgebee.edge.tflite.model_file import read_model_file
@@ -30,9 +28,9 @@ CRASHING = os.environ.get("EDGEBEE_TEST_TFLITE_NUMPY2")
 PI = SystemInfo(
     python=(3, 11, 2), bits=64, kernel="aarch64", glibc=(2, 36),
     packages={"numpy": "2.3.1", "pillow": "11.0", "ai-edge-litert": "2.3.0"},
-    cores=4, quota=None, available_mb=800.0, throttled=0,
+    throttled=0,
 )  # fmt: skip
-ANSWERED = isolated_run.IsolatedRun("answered", runtime="ai-edge-litert==2.3.0", peak_mb=55.0)
+ANSWERED = isolated_run.IsolatedRun("answered", runtime="ai-edge-litert==2.3.0")
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +38,11 @@ def file(model):
     return read_model_file(model)
 
 
-def examine(monkeypatch, file, threads=None, result=ANSWERED, **changes):
+def examine(monkeypatch, file, result=ANSWERED, **changes):
     """Findings by name on a machine that differs from PI in `changes`; the run ended so."""
     monkeypatch.setattr(doctor, "run_isolated", lambda *_, **__: result)
     here = dataclasses.replace(PI, **changes)
-    return {one.name: one for one in doctor.examine_system(here, file, threads)}
+    return {one.name: one for one in doctor.examine_system(here, file)}
 
 
 def test_a_pi_in_order_has_no_remedies(monkeypatch, file):
@@ -70,8 +68,6 @@ def test_a_pi_in_order_has_no_remedies(monkeypatch, file):
         ({"kernel": "armv6l", "bits": 32}, "system", WARNING, "armv6l", "Zero 2 W"),
         ({"glibc": None}, "system", WARNING, "not glibc", "docker run"),
         ({"glibc": (2, 24)}, "system", WARNING, "newer system", "docker run"),
-        ({"available_mb": 90.0}, "memory", WARNING, "90 MB available", "ps aux"),
-        ({"quota": 0.5}, "threads", WARNING, "may use 0.5", "--threads 1"),
         ({"throttled": 0x50005}, "throttling", WARNING, "now: under-voltage", "power supply"),
         ({"throttled": 0x80008}, "throttling", WARNING, "temperature", "measure_temp"),
         ({"packages": {"numpy": "1.26", "tflite-runtime": "2.13.0"}}, "operators", WARNING,
@@ -121,13 +117,6 @@ def test_classify_and_deploy_warn_of_it_too(edgebee, beside_another, tmp_path):
     assert (done.status, done.err.count(warning)) == (1, 1)
 
 
-def test_more_threads_than_cores_are_warned_of(monkeypatch, file):
-    assert examine(monkeypatch, file, threads=4)["threads"].status == OK
-    finding = examine(monkeypatch, file, threads=5)["threads"]
-    assert finding.status == WARNING
-    assert "--threads 4" in finding.remedy
-
-
 @pytest.mark.parametrize("ended", ["refused", "crashed", "hung"])
 def test_a_model_that_does_not_answer_has_failed(monkeypatch, file, ended):
     finding = examine(monkeypatch, file, result=isolated_run.IsolatedRun(ended, "for this reason"))[
@@ -151,8 +140,6 @@ def test_this_machine_is_described(file):
     here = read_system_info()
     assert here.bits == 64
     assert here.packages["numpy"] == np.__version__
-    assert here.cores == classify.available_cpus()
-    assert 50 < here.available_mb < 10_000_000
 
 
 @pytest.mark.parametrize(
@@ -196,7 +183,6 @@ def test_the_model_that_ships_answers_in_a_child(child, model):
     assert result.ended == "answered", result.reason
     assert result.runtime.split("==")[0] in {"ai-edge-litert", "tflite-runtime"}
     assert 0 < result.invoke_ms < result.load_ms * 10
-    assert 20 < result.peak_mb < 500
     assert result.selftest["passed"]
 
 
@@ -279,43 +265,10 @@ def test_tflite_runtime_under_numpy_2_is_survived(
     assert ("numpy<2" if guarded else "") in result.reason
 
 
-# ------------------------------------------------------------------ machines that are not here
-
-
-@pytest.mark.parametrize(
-    ("name", "package"),
-    [
-        ("pi-os-12", "ai-edge-litert"), ("pi-os-12-32bit", "tflite-runtime"),
-        ("pi-os-13", "ai-edge-litert"), ("pi-os-13-32bit", None), ("pi-zero", None),
-        ("ubuntu-22.04", "ai-edge-litert"), ("ubuntu-24.04", "ai-edge-litert"),
-        ("debian-12-pc", "ai-edge-litert"), ("debian-13-pc", "ai-edge-litert"),
-    ],
-)  # fmt: skip
-def test_the_runtime_of_each_machine(file, name, package):
-    machine = MACHINES[name]
-    wheel = find_wheel(machine.python, machine.architecture, machine.glibc)
-    assert (wheel.package if wheel else None) == package
-    findings = examine_machine(machine, file)
-    assert any(one.status == FAILED for one in findings) == (package is None)
-    if package:
-        (runtime,) = (one for one in findings if one.name == "runtime")
-        assert runtime.remedy.startswith("python3 -m venv")
-        assert package in runtime.remedy
-        assert ("'numpy<2'" in runtime.remedy) == (package == "tflite-runtime")
-
-
-def test_a_python_that_is_too_old_is_the_first_thing_said(file):
-    (finding,) = examine_machine(MACHINES["pi-os-11"], file)
-    assert (finding.name, finding.status) == ("python", FAILED)
-
-
-def test_a_file_that_does_not_fit_together_fails_everywhere(model, tmp_path):
+def test_a_file_that_does_not_fit_together_fails(monkeypatch, model, tmp_path):
     content = model.read_bytes()
     path = tmp_path / "cut.tflite"
     path.write_bytes(content[:-20])  # the end of the zip with the labels
-    assert hashlib.sha256(content).hexdigest() != hashlib.sha256(path.read_bytes()).hexdigest()
-    findings = {
-        one.name: one for one in examine_machine(MACHINES["pi-os-12"], read_model_file(path))
-    }
-    assert findings["model"].status == FAILED
-    assert "copy it again" in findings["model"].text
+    finding = examine(monkeypatch, read_model_file(path))["model"]
+    assert finding.status == FAILED
+    assert "copy it again" in finding.text
