@@ -17,7 +17,6 @@ from edgebee.stats import (
     fpr95,
     mcnemar_p,
     newcombe_interval,
-    reliability_bins,
     wilson_interval,
 )
 
@@ -123,34 +122,8 @@ def test_a_thousand_photos_do_not_overflow():
 
 
 # ------------------------------------------------------------------ calibration
-@pytest.fixture
-def scores():
-    """Six photos of three classes; four right, one class never said."""
-    said = [0, 0, 1, 0, 1, 1]
-    best = [0.9, 0.8, 0.7, 0.6, 0.95, 0.5]
-    rows = np.full((6, 3), 0.0)
-    for row, (label, score) in enumerate(zip(said, best, strict=True)):
-        rows[row] = (1 - score) / 2
-        rows[row, label] = score
-    return rows, np.array([0, 0, 0, 0, 1, 2])
-
-
-def test_bins_cover_every_photo_once(scores):
-    bins = reliability_bins(*scores)
-    assert bins[0].low == 0
-    assert bins[-1].high == 1
-    assert [one.high for one in bins[:-1]] == [one.low for one in bins[1:]]
-    assert sum(one.photos for one in bins) == 6
-    for one in bins:
-        assert (one.score is None) == (one.accuracy is None) == (one.photos == 0)
-        if one.score is not None:
-            assert one.low <= one.score <= one.high
-
-
 def test_a_score_of_one_is_in_the_last_bin():
-    (*others, last) = reliability_bins(np.array([[1.0, 0.0]]), np.array([0]))
-    assert (last.photos, last.accuracy) == (1, 1.0)
-    assert not any(one.photos for one in others)
+    assert expected_calibration_error(np.array([[1.0, 0.0]]), np.array([0])) == 0
 
 
 def test_calibrated_scores_have_no_error():

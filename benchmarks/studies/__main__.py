@@ -6,13 +6,12 @@ from edgebee.benchmarks.studies.distillation_command import distill
 from edgebee.benchmarks.studies.plain_comparison import plain
 from edgebee.benchmarks.studies.seeds import seeds
 from edgebee.benchmarks.studies.settings import settings
-from edgebee.benchmarks.studies.size import size
 from edgebee.benchmarks.studies.speed_command import speed
 
 
-@click.group(commands=[plain, seeds, settings, size, speed, distill])
+@click.group(commands=[plain, seeds, settings, speed, distill])
 def studies() -> None:
-    """Measure edgebee itself: training time, robustness, seeds, settings, size, the runner."""
+    """Measure edgebee itself: training time, robustness, seeds, settings, the runner."""
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-__all__ = ["CORRUPTIONS", "SEVERITIES"]
+__all__ = ["DISTORTIONS", "SEVERITIES"]
 
 Pixels = npt.NDArray[np.uint8]
 RNG = np.random.Generator
@@ -116,7 +116,7 @@ def corrupt_small(rng: RNG, photo: Pixels, severity: float) -> Pixels:
     return np.pad(tile, pad, mode="symmetric")
 
 
-CORRUPTIONS: dict[str, Callable[[RNG, Pixels, float], Pixels]] = {
+DISTORTIONS: dict[str, Callable[[RNG, Pixels, float], Pixels]] = {
     "defocus": corrupt_defocus,
     "motion": corrupt_motion,
     "noise": corrupt_noise,

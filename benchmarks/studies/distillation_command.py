@@ -22,7 +22,6 @@ from edgebee.console import log
 @click.option(
     "--epochs", type=click.IntRange(min=0), help="How often each photo is shown. [default: 16]"
 )
-@click.option("--image-size", default=224, show_default=True, type=click.IntRange(min=32))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option(
     "--output",
@@ -31,9 +30,7 @@ from edgebee.console import log
     type=click.Path(dir_okay=False, path_type=Path),
     help="A file for `edgebee train --weights`.",
 )
-def distill(
-    data: str, part: str, epochs: int | None, image_size: int, seed: int, output: Path
-) -> None:
+def distill(data: str, part: str, epochs: int | None, seed: int, output: Path) -> None:
     """Distill the ImageNet weights to survive blur, dusk and other corruptions, without labels.
 
     \b
@@ -56,7 +53,7 @@ def distill(
     from edgebee.train.backbone import build_backbone
 
     epochs = distillation.EPOCHS if epochs is None else epochs
-    backbone = build_backbone(image_size, 1.0, "imagenet")
+    backbone = build_backbone(224, 1.0, "imagenet")
     steps = epochs * -(-len(photos) // distillation.PHOTOS_A_STEP)
     with output_directory(output.absolute().parent):
         with tqdm(total=steps, desc=f"distillation on {len(photos)} photos", disable=None) as bar:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from edgebee.benchmarks.studies.corruptions import CORRUPTIONS, SEVERITIES
+from edgebee.benchmarks.studies.corruptions import DISTORTIONS, SEVERITIES
 from edgebee.edge.classify import available_cpus
 
 __all__ = ["Corruption", "Robustness", "corrupted_photos", "measure_robustness"]
@@ -61,7 +61,7 @@ def corrupted_photos(path: Path) -> Iterator[tuple[Corruption, Pixels]]:
     size = (round(upright.width * scale), round(upright.height * scale))
     photo = np.asarray(upright.resize(size, Image.Resampling.LANCZOS))
     yield Corruption("as it is", ""), photo
-    for number, (name, corruption) in enumerate(CORRUPTIONS.items()):
+    for number, (name, corruption) in enumerate(DISTORTIONS.items()):
         for severity, strength in SEVERITIES.items():
             rng = np.random.default_rng([zlib.crc32(path.name.encode()), number])
             yield Corruption(name, severity), corruption(rng, photo, strength)

@@ -26,16 +26,6 @@ MEMORY_MB, GROWTH_MB = 80, 5
 
 
 @click.command("speed")
-@click.option(
-    "--model",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="int8 model [default: as `edgebee classify`]",
-)
-@click.option(
-    "--float-model",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="float32 model of the usual way [default: an untrained one, made for it]",
-)
 @click.option("--rounds", default=30, show_default=True, type=click.IntRange(min=3))
 @click.option(
     "--predictions",
@@ -45,23 +35,20 @@ MEMORY_MB, GROWTH_MB = 80, 5
     help="How many to watch the memory over.",
 )
 @click.pass_context
-def speed(
-    ctx: click.Context, model: Path | None, float_model: Path | None, rounds: int, predictions: int
-) -> None:
+def speed(ctx: click.Context, rounds: int, predictions: int) -> None:
     """Compare the runner with the floor, the usual way, a bare start and one core.
 
-    All ways are timed interleaved in this run; exit status 1 when a ratio is missed.
+    With the model that `edgebee classify` takes. All ways are timed interleaved in this run;
+    exit status 1 when a ratio is missed.
 
     \b
     Example:
         python -m edgebee.benchmarks.studies speed --predictions 100000
     """  # noqa: D301
     from edgebee.benchmarks.studies import runner_speed
-    from edgebee.edge.classify import find_model, make_interpreter
+    from edgebee.edge.classify import find_model
 
-    model = model or find_model()
-    for given in (model, *([float_model] if float_model else [])):
-        make_interpreter(given)  # what is none is refused before photos are drawn
+    model = find_model()
     click.echo("| what | ours, ms | against | ms | ratio | wanted | met |")
     click.echo("| --- | ---: | --- | ---: | ---: | ---: | --- |")
     met = []
@@ -69,7 +56,7 @@ def speed(
         folder = Path(temporary)
         large = runner_speed.camera_photo(folder / "large.jpg", 4000, 3000)
         small = runner_speed.camera_photo(folder / "small.jpg", 640, 480)
-        usual = float_model or _untrained(folder / "float32.tflite")
+        usual = _untrained(folder / "float32.tflite")
         steps: tuple[Callable[[], list[Comparison]], ...] = (
             lambda: runner_speed.compare_photo("12 megapixels", large, model, usual, rounds),
             lambda: runner_speed.compare_photo("VGA", small, model, usual, 10 * rounds),

@@ -15,7 +15,6 @@ __all__ = [
     "SIGNIFICANT_P",
     "Interval",
     "PairedComparison",
-    "ReliabilityBin",
     "auroc",
     "auroc_interval",
     "binomial_p",
@@ -25,7 +24,6 @@ __all__ = [
     "fpr95",
     "mcnemar_p",
     "newcombe_interval",
-    "reliability_bins",
     "wilson_interval",
 ]
 
@@ -212,54 +210,6 @@ def compare_paired(
     )
 
 
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Photos whose best score lies in one range.
-
-    Attributes:
-        low: lower end of the range.
-        high: upper end.
-        photos: how many; empty bins are listed too.
-        score: mean best score; null when empty.
-        accuracy: share that is correct; null when empty.
-    """
-
-    low: float
-    high: float
-    photos: int
-    score: float | None
-    accuracy: float | None
-
-
-def reliability_bins(scores: Scores, classes: Classes) -> tuple[ReliabilityBin, ...]:
-    """The reliability curve: of photos with a similar best score, how many are correct.
-
-    Args:
-        scores: `[n, labels]`, 0-1.
-        classes: `[n]`, correct class indices.
-
-    Returns:
-        Equally wide bins from 0 to 1; a score on an edge belongs to the upper one.
-    """
-    best = scores.max(axis=1)
-    correct = scores.argmax(axis=1) == classes
-    places = np.minimum((best * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    bins = []
-    for place in range(CALIBRATION_BINS):
-        inside = places == place
-        photos = int(inside.sum())
-        bins.append(
-            ReliabilityBin(
-                low=place / CALIBRATION_BINS,
-                high=(place + 1) / CALIBRATION_BINS,
-                photos=photos,
-                score=float(best[inside].mean()) if photos else None,
-                accuracy=float(correct[inside].mean()) if photos else None,
-            )
-        )
-    return tuple(bins)
-
-
 def expected_calibration_error(scores: Scores, classes: Classes) -> float:
     """Mean distance of best score and share correct over the bins, weighted by photos.
 
@@ -272,12 +222,11 @@ def expected_calibration_error(scores: Scores, classes: Classes) -> float:
     Returns:
         0 (calibrated) to 1.
     """
-    gaps = (
-        one.photos * abs(one.score - one.accuracy)
-        for one in reliability_bins(scores, classes)
-        if one.score is not None and one.accuracy is not None
-    )
-    return sum(gaps) / len(classes)
+    best, correct = scores.max(axis=1), scores.argmax(axis=1) == classes
+    # Equally wide bins from 0 to 1; a score on an edge belongs to the upper one.
+    places = np.minimum((best * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(places, weights=best - correct)  # photos of a bin times its gap
+    return float(np.abs(gaps).sum() / len(classes))
 
 
 def confusion_matrix(classes: Classes, predicted: Classes, labels: int) -> npt.NDArray[np.int64]:

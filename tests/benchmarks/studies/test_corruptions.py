@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgebee.benchmarks.studies.corruptions import CORRUPTIONS, SEVERITIES
+from edgebee.benchmarks.studies.corruptions import DISTORTIONS, SEVERITIES
 from edgebee.benchmarks.studies.robustness import Corruption, corrupted_photos, measure_robustness
 
 
@@ -17,10 +17,10 @@ def photo() -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((320, 240), Image.Resampling.BICUBIC))
 
 
-@pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name not in {"far", "small"}])
+@pytest.mark.parametrize("name", [name for name in DISTORTIONS if name not in {"far", "small"}])
 def test_a_corruption_keeps_the_size_and_grows_with_severity(name, photo):
     results = [
-        CORRUPTIONS[name](np.random.default_rng(1), photo, strength) for strength in (0.0, 1.0)
+        DISTORTIONS[name](np.random.default_rng(1), photo, strength) for strength in (0.0, 1.0)
     ]
     assert {(result.shape, result.dtype.name) for result in results} == {(photo.shape, "uint8")}
     moderate, strong = (np.abs(result.astype(int) - photo).mean() for result in results)
@@ -32,7 +32,7 @@ def test_a_corruption_keeps_the_size_and_grows_with_severity(name, photo):
     [("far", 0.0, 0.5), ("far", 1.0, 0.35), ("small", 0.0, 0.6), ("small", 1.0, 0.45)],
 )
 def test_the_whole_photo_is_in_the_frame_at_the_stated_share(name, strength, share, photo):
-    result = CORRUPTIONS[name](np.random.default_rng(1), photo, strength)
+    result = DISTORTIONS[name](np.random.default_rng(1), photo, strength)
     assert result.shape == photo.shape
     size = (round(320 * share), round(240 * share))
     tile = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
@@ -51,14 +51,14 @@ def test_the_whole_photo_is_in_the_frame_at_the_stated_share(name, strength, sha
 @pytest.mark.parametrize("name", ["defocus", "motion"])
 def test_blur_keeps_an_even_picture_and_the_light(name, photo):
     even = np.full((100, 120, 3), 77, np.uint8)
-    np.testing.assert_array_equal(CORRUPTIONS[name](np.random.default_rng(1), even, 1.0), even)
-    blurred = CORRUPTIONS[name](np.random.default_rng(1), photo, 1.0)
+    np.testing.assert_array_equal(DISTORTIONS[name](np.random.default_rng(1), even, 1.0), even)
+    blurred = DISTORTIONS[name](np.random.default_rng(1), photo, 1.0)
     # A kernel that adds up to 1 moves light about and loses none; the edges are mirrored.
     assert blurred.mean() == pytest.approx(photo.mean(), abs=2)
 
 
 def test_dusk_takes_the_stated_light(photo):
-    dark = CORRUPTIONS["dusk"](np.random.default_rng(1), photo, 0.0)
+    dark = DISTORTIONS["dusk"](np.random.default_rng(1), photo, 0.0)
     # 30 % of the light; noise that is cut off at black adds a little.
     assert dark.mean() == pytest.approx(0.30 * photo.mean(), rel=0.1)
 
@@ -67,7 +67,7 @@ def test_every_photo_is_corrupted_in_the_same_way_each_time(photo, tmp_path):
     path = tmp_path / "photo.png"
     Image.fromarray(photo).save(path)
     first, again = list(corrupted_photos(path)), list(corrupted_photos(path))
-    assert len(first) == 1 + len(CORRUPTIONS) * len(SEVERITIES)
+    assert len(first) == 1 + len(DISTORTIONS) * len(SEVERITIES)
     for (way, pixels), (other_way, other_pixels) in zip(first, again, strict=True):
         assert way == other_way
         np.testing.assert_array_equal(pixels, other_pixels)
