@@ -67,7 +67,6 @@ def measure_accuracy(
         confusion=_rows(confusion),
         classes=tuple(_figures(confusion, index, label) for index, label in enumerate(labels)),
         calibration_error=stats.expected_calibration_error(shares, truth),
-        bins=stats.reliability_bins(shares, truth),
         against=against,
         as_seen=as_seen,
     )

@@ -1,11 +1,9 @@
-"""The part of a benchmark that runs on a device: the same files and photos, timed there.
+"""Timing the same models and photos on a device that `edgebee deploy` has set up.
 
-    python -m edgebee.benchmarks.measure.device_run < JOB > LINES
-
-A job is a tar archive: `job.json`, then models and photos, as `remote.pack_job` makes it. It is
-unpacked into a temporary folder, which is removed at the end, also when the connection breaks.
-Each line that is written is a JSON object: `{"progress": "…"}`, or `{"device": {…}}` with what has
-been measured so far, as in `benchmark.json`. Needs the plain install only.
+The files are sent there, and `python -m edgebee.benchmarks.measure.device_run FOLDER` times them,
+which needs the plain install only. It writes a JSON object a line, `{"progress": "…"}` and at last
+`{"device": {…}}`, as in `benchmark.json`, or `{"error": "…"}`; then it removes the folder, also
+when the connection breaks.
 """
 
 from __future__ import annotations
@@ -15,114 +13,124 @@ import os
 import shutil
 import signal
 import sys
-import tarfile
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from edgebee.benchmarks.measure.devices import Device
-from edgebee.benchmarks.measure.timing import Timing, first_choice, measure_device
-from edgebee.benchmarks.measure.workers import WorkerError, start_probe
+from edgebee.benchmarks.measure.plan import DeviceAddress
+from edgebee.benchmarks.measure.timing import measure_device
+from edgebee.benchmarks.measure.workers import start_probe
+from edgebee.edge.device.deployed import check_deployed, module_line
+from edgebee.edge.device.ssh import connect
+from edgebee.errors import EdgebeeError, RemoteError
 
-__all__ = ["JOB_NAME", "Job", "main", "measure_job", "unpack_job"]
+__all__ = ["main", "measure_remotely"]
 
 JOB_NAME = "job.json"
+_FOLDER = "benchmark"
+"""Below the one that was deployed to."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a device is to measure.
-
-    Attributes:
-        name: of the device.
-        url: as it was given with `--device`.
-        models: names of `.tflite` files.
-        photos: names of photos.
-        rounds: in which every model is timed once.
-        home: predictions for these photos by model on the benchmark's own machine.
-    """
-
-    name: str
-    url: str
-    models: tuple[str, ...]
-    photos: tuple[str, ...]
-    rounds: int
-    home: dict[str, list[int]]
-
-
-def unpack_job(stream: IO[bytes], folder: Path) -> Job:
-    """Write a job's files into a folder; names with folders in them are not followed."""
-    described: dict[str, Any] = {}
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        for member in archive:
-            content = archive.extractfile(member)
-            assert content is not None
-            if member.name == JOB_NAME:
-                described = json.load(content)
-                continue
-            with (folder / Path(member.name).name).open("wb") as file:
-                shutil.copyfileobj(content, file)
-    return Job(**described)
-
-
-def measure_job(job: Job, folder: Path, emit: Callable[[str, Any], None]) -> None:
-    """Time the models of a job.
+def measure_remotely(
+    address: DeviceAddress,
+    files: Sequence[Path],
+    photos: Sequence[Path],
+    *,
+    rounds: int,
+    home: Mapping[str, Sequence[int]],
+    ssh_options: Sequence[str] = (),
+    progress: Callable[[str], object] = lambda text: None,
+) -> Device:
+    """Time every `.tflite` on a device; what fails, the connection too, is in the result.
 
     Args:
-        job: what to measure.
-        folder: with its files.
-        emit: takes `progress` with a few words, and `device` with what has been measured so far.
+        address: of the device.
+        files: models.
+        photos: that are timed.
+        rounds: in which every model is timed once.
+        home: this machine's predictions for them, by the file's name.
+        ssh_options: as for `ssh -o`.
+        progress: called with a few words before each step.
     """
-    photos = [str(folder / name) for name in job.photos]
-    failures: list[str] = []
+    import msgspec
 
-    def keep(device: Device) -> None:
-        failed = [*failures, *([device.failure] if device.failure else [])]
-        emit("device", asdict(replace(device, failure="; ".join(dict.fromkeys(failed)) or None)))
+    sent = {file.name: file.read_bytes() for file in files}
+    names = [f"photo-{number}{path.suffix}" for number, path in enumerate(photos)]
+    sent |= {name: path.read_bytes() for name, path in zip(names, photos, strict=True)}
+    job = {
+        "name": address.login,
+        "url": address.text,
+        "models": [file.name for file in files],
+        "photos": names,
+        "rounds": rounds,
+        "home": home,
+    }
+    sent[JOB_NAME] = json.dumps(job).encode()
+    folder = f"{address.folder}/{_FOLDER}"
+    try:
+        with connect(address.login, options=ssh_options) as host:
+            check_deployed(host, address.folder)
+            progress(f"copying to {address.login}")
+            copied = host.send(sent, folder, {})
+            if copied.status:
+                raise RemoteError(f"{address.login}: the files could not be copied: {copied.err}")
+            # Lines that a talkative shell adds are skipped.
+            for line in host.lines(module_line(address.folder, __name__, folder)):
+                said = json.loads(line) if line.startswith('{"') else {}
+                if "progress" in said:
+                    progress(f"{address.login}: {said['progress']}")
+                elif "device" in said:
+                    return msgspec.convert(said["device"], Device)
+                elif "error" in said:
+                    raise RemoteError(f"{address.login}: {said['error']}")
+            raise RemoteError(f"{address.login}: ended without a result; try again")
+    except RemoteError as error:
+        return Device(address.login, address.text, failure=" ".join(str(error).split()))
 
+
+def _measure_job(folder: Path) -> Device:
+    """Time the models of a folder as its job says."""
+    job = json.loads((folder / JOB_NAME).read_text("utf-8"))
+    photos = [str(folder / name) for name in job["photos"]]
     with ExitStack() as running:
-        timings = []
-        for name in job.models:
-            emit("progress", name)
-            try:
-                worker = start_probe(name, str(folder / name), first=photos[0], threads=None)
-            except WorkerError as error:
-                failures.append(str(error).replace(f"{folder}/", ""))
-            else:
-                timings.append(Timing(name, running.enter_context(worker)))
-        device = measure_device(
-            job.name,
-            job.url,
-            timings,
+        workers = {}
+        for name in job["models"]:
+            _say("progress", name)
+            worker = start_probe(name, str(folder / name), first=photos[0])
+            workers[name] = running.enter_context(worker)
+        return measure_device(
+            job["name"],
+            job["url"],
+            workers,
             photos,
-            rounds=job.rounds,
-            reference=first_choice([timing.variant for timing in timings]),
-            home=job.home,
-            progress=lambda text: emit("progress", text),
-            keep=keep,
+            rounds=job["rounds"],
+            home=job["home"],
+            progress=lambda text: _say("progress", text),
         )
-        keep(device)
 
 
-def main() -> int:
-    """Read a job, measure it, write lines; returns the exit status."""
+def _say(kind: str, value: Any) -> None:
+    print(json.dumps({kind: value}), flush=True)
 
-    def emit(kind: str, value: Any) -> None:
-        print(json.dumps({kind: value}), flush=True)
 
+def main(folder: Path) -> int:
+    """The part on the device; returns the exit status."""
     # Ended by the system, it removes its folder too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     try:
-        with tempfile.TemporaryDirectory(prefix="edgebee-benchmark-") as folder:
-            measure_job(unpack_job(sys.stdin.buffer, Path(folder)), Path(folder), emit)
+        _say("device", asdict(_measure_job(folder)))
+    except EdgebeeError as error:
+        _say("error", str(error).replace(f"{folder}/", ""))
     except BrokenPipeError:  # nobody listens any more, to what is still in the buffer either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Conditions", "Device", "Latency", "Ratio", "Reading", "Round", "Run", "Stages"]
+__all__ = ["Conditions", "Device", "Latency", "Run", "Stages"]
 
 
 @dataclass(frozen=True)
@@ -46,38 +46,6 @@ class Stages:
 
 
 @dataclass(frozen=True)
-class Round:
-    """The samples of one round, in milliseconds, one a photo and in the order measured.
-
-    Attributes:
-        decode: as in Stages.
-        resize: as in Stages.
-        invoke: as in Stages.
-    """
-
-    decode: tuple[float, ...]
-    resize: tuple[float, ...]
-    invoke: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times as long as the device's reference an invoke takes; below 1 is faster.
-
-    Taken within each round, so that what slows a round slows both.
-
-    Attributes:
-        median: of the rounds' ratios of median invoke times.
-        low: of the round with the smallest.
-        high: of the round with the largest.
-    """
-
-    median: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Run:
     """One variant timed on one device, in a process of its own.
 
@@ -87,13 +55,12 @@ class Run:
         threads: threads for invoking; null where the runtime chooses itself.
         load_ms: importing the runtime and loading the model.
         cold_start_ms: from the start of the process to its first prediction, files in the cache.
-        peak_memory_mb: most resident memory of the process when all rounds were done.
+        peak_memory_mb: most resident memory of the process up to its first prediction.
         latency: over all rounds.
-        ratio: to the device's reference; null for that and without one.
-        rounds: the samples.
-        compared: photos timed here whose label is compared with this machine's; null for
-            this machine.
-        same_predictions: how many of `compared` have the same label.
+        ratio: how many times as long as the device's reference an invoke takes, the median of the
+            rounds' own: what slows a round slows both. Null for the reference itself.
+        same_predictions: of the photos timed on a device, how many have the same label as on the
+            benchmark's own machine; null for that.
     """
 
     variant: str
@@ -103,57 +70,36 @@ class Run:
     cold_start_ms: float
     peak_memory_mb: float | None
     latency: Stages
-    ratio: Ratio | None
-    rounds: tuple[Round, ...]
-    compared: int | None
+    ratio: float | None
     same_predictions: int | None
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The machine's state before the first round and after each; null where unreadable.
-
-    Attributes:
-        load: processes that wanted to run, mean of the last minute.
-        frequency_mhz: of the first usable core.
-        temperature_c: of the warmest sensor, degrees Celsius.
-        throttled: what holds the clock down now, as the Pi's firmware or kernel says;
-            empty when nothing does.
-    """
-
-    load: float | None
-    frequency_mhz: float | None
-    temperature_c: float | None
-    throttled: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
 class Conditions:
-    """The machine and its software.
+    """The machine and its software; null where unreadable.
 
     Attributes:
         processor: its name.
         board: of a Pi and other boards, the model; null elsewhere.
         architecture: as `x86_64`, `aarch64`.
-        cores: that the process may use.
-        memory_mb: of the machine.
-        governor: of the clock, as `ondemand`; null where unreadable.
+        governor: of the clock, as `ondemand`.
         system: operating system and kernel.
         python: version.
-        versions: of the libraries that are installed, by name.
-        readings: state over time.
+        cores: that the process may use.
+        temperature_c: of the warmest sensor after the last round, degrees Celsius.
+        throttled: what held the clock down then, as the Pi's firmware or kernel says; empty when
+            nothing did.
     """
 
     processor: str
     board: str | None
     architecture: str
-    cores: int
-    memory_mb: int | None
     governor: str | None
     system: str
     python: str
-    versions: dict[str, str]
-    readings: tuple[Reading, ...]
+    cores: int
+    temperature_c: float | None
+    throttled: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -163,17 +109,17 @@ class Device:
     Attributes:
         name: `this machine`, or `pi@host`.
         url: as given with `--device`; null for this machine.
-        conditions: null when it was not reached.
+        conditions: null when it could not be measured.
         reference: name of the variant that its ratios are to; null without runs.
-        runs: what was measured, whole or in part.
+        runs: what was measured.
         noisy: whether rounds differed by so much that the times are rough.
-        failure: what went wrong, in one line; null when all was measured.
+        failure: why it could not be measured, in one line.
     """
 
     name: str
     url: str | None
-    conditions: Conditions | None
-    reference: str | None
-    runs: tuple[Run, ...]
-    noisy: bool
-    failure: str | None
+    conditions: Conditions | None = None
+    reference: str | None = None
+    runs: tuple[Run, ...] = ()
+    noisy: bool = False
+    failure: str | None = None

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from edgebee.benchmarks.measure.devices import Latency, Ratio, Round, Stages
+from edgebee.benchmarks.measure.devices import Latency, Stages
 
 __all__ = [
     "NOISY_SPREAD",
+    "Round",
     "compare_rounds",
     "is_noisy",
     "spell_ms",
     "summarise",
     "summarise_rounds",
-    "whole_ms",
 ]
 
 NOISY_SPREAD = 0.2
 """Rounds whose medians differ by more than a fifth make rough times."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """The samples of one round, in milliseconds, one a photo; the stages are those of `Stages`."""
+
+    decode: tuple[float, ...]
+    resize: tuple[float, ...]
+    invoke: tuple[float, ...]
+
+    @property
+    def whole(self) -> tuple[float, ...]:
+        """File to scores of each photo."""
+        return tuple(map(sum, zip(self.decode, self.resize, self.invoke, strict=True)))
 
 
 def summarise(rounds: Sequence[Sequence[float]]) -> Latency:
@@ -44,35 +59,20 @@ def summarise_rounds(rounds: Sequence[Round]) -> Stages:
         decode=summarise([one.decode for one in rounds]),
         resize=summarise([one.resize for one in rounds]),
         invoke=summarise([one.invoke for one in rounds]),
-        whole=summarise([whole_ms(one) for one in rounds]),
+        whole=summarise([one.whole for one in rounds]),
     )
 
 
-def whole_ms(one: Round) -> list[float]:
-    """File to scores of each photo of a round, in milliseconds."""
-    return [sum(parts) for parts in zip(one.decode, one.resize, one.invoke, strict=True)]
-
-
-def compare_rounds(
-    rounds: Sequence[Round],
-    reference: Sequence[Round],
-    of: Callable[[Round], Sequence[float]] = lambda one: one.invoke,
-) -> Ratio:
-    """How many times as long as the reference, round by round.
+def compare_rounds(rounds: Sequence[Round], reference: Sequence[Round]) -> float:
+    """How many times as long as the reference an invoke takes: the median of the rounds' ratios.
 
     What slowed a round slowed both, so that the ratio of one round says more than that of
     times from different rounds.
-
-    Args:
-        rounds: in the order measured, one at least; the shorter list counts.
-        reference: rounds of the same numbers.
-        of: which samples.
     """
-    ratios = [
-        statistics.median(of(one)) / statistics.median(of(other))
-        for one, other in zip(rounds, reference, strict=False)
-    ]
-    return Ratio(statistics.median(ratios), min(ratios), max(ratios))
+    return statistics.median(
+        statistics.median(one.invoke) / statistics.median(other.invoke)
+        for one, other in zip(rounds, reference, strict=True)
+    )
 
 
 def is_noisy(latencies: Sequence[Latency]) -> bool:

@@ -19,8 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from edgebee.edge import classify
 from edgebee.edge.device.machine import peak_memory_mb
 from edgebee.errors import EdgebeeError
@@ -113,22 +111,24 @@ def time_round(engine: Engine, photos: Sequence[str], warm_up: int) -> dict[str,
     return {"decode": decode, "resize": resize, "invoke": invoke, "predictions": predictions}
 
 
-def score_all(engine: Engine, path: str, start: int, stop: int) -> dict[str, object]:
-    """The scores for a part of an `.npy` file, `uint8 [N, H, W, 3]`, decoded once for all."""
-    pixels = np.load(path, mmap_mode="r")[start:stop]
-    scores = [engine.score(np.asarray(one)) for one in pixels]
-    return {"scores": [[round(float(score), 6) for score in row] for row in scores]}
+def score_all(engine: Engine, photos: Sequence[str]) -> dict[str, object]:
+    """The scores for photos; for one that cannot be read, why."""
+
+    def score(photo: str) -> list[float] | str:
+        try:
+            pixels = classify.read_photo(photo, engine.size)
+        except classify.PhotoError as error:
+            return str(error)
+        return [round(float(score), 6) for score in engine.score(pixels)]
+
+    return {"scores": [score(photo) for photo in photos]}
 
 
 def execute(engine: Engine, command: dict[str, Any]) -> dict[str, object]:
     """Do what one command asks for."""
     if command["do"] == "score":
-        return score_all(engine, command["pixels"], command["start"], command["stop"])
-    if command["do"] == "round":
-        return time_round(engine, command["photos"], command["warm_up"])
-    if command["do"] == "memory":
-        return {"peak_memory_mb": peak_memory_mb()}
-    raise ValueError(f"no such command: {command}")
+        return score_all(engine, command["photos"])
+    return time_round(engine, command["photos"], command["warm_up"])
 
 
 # ---------------------------------------------------------------- process
@@ -169,6 +169,7 @@ def serve(load: Callable[[], Engine], first: str) -> int:
             "outputs": engine.outputs,
             "load_ms": round(load_ms, 3),
             "cold_start_ms": round(cold_start_ms, 3),
+            "peak_memory_mb": peak_memory_mb(),
         }
     )
     for line in sys.stdin:

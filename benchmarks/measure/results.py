@@ -1,9 +1,7 @@
 """What a benchmark knows: the dataclasses behind `benchmark.json`.
 
-Everything that the tables, the report page and the baseline's gate show is in a `Results` or
-computed from it. `results_file` writes, reads and describes the file; its JSON Schema is made from
-these classes (`edgebee benchmark --schema`), so that it cannot drift from the files. A field that
-is added keeps `format_version`; one that is taken away or changes its meaning raises it.
+Everything that the tables and the report page show is in a `Results` or computed from it. A field
+that is added keeps `format_version`; one that is taken away or changes its meaning raises it.
 
 Machines and times are in `edgebee.benchmarks.measure.devices`. Units: shares 0-1, sizes in bytes.
 """
@@ -15,8 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from edgebee.benchmarks.measure.devices import Device
+from edgebee.files import write_bytes
 from edgebee.run import NeitherRecord, RejectionRecord
-from edgebee.stats import Interval, ReliabilityBin
+from edgebee.stats import Interval
 
 __all__ = [
     "FORMAT_VERSION",
@@ -35,7 +34,7 @@ __all__ = [
     "Variant",
 ]
 
-FORMAT_VERSION: Literal[2] = 2
+FORMAT_VERSION: Literal[3] = 3
 
 
 @dataclass(frozen=True)
@@ -182,8 +181,7 @@ class Accuracy:
         interval: Wilson's 95 % interval of the accuracy.
         confusion: `[label][prediction]`, photos of each label by what was predicted.
         classes: precision and recall, one for each label.
-        calibration_error: expected calibration error over `bins`, 0-1.
-        bins: equally wide ranges of the best score from 0 to 1.
+        calibration_error: expected calibration error in 15 bins, 0-1.
         against: compared with the reference; null for itself and without one.
         as_seen: with `neither` and `unknown` counted as incorrect; null for a model that does not
             know `neither`.
@@ -195,7 +193,6 @@ class Accuracy:
     confusion: tuple[tuple[int, ...], ...]
     classes: tuple[ClassFigures, ...]
     calibration_error: float
-    bins: tuple[ReliabilityBin, ...]
     against: PairedTest | None
     as_seen: AsSeen | None = None
 
@@ -268,7 +265,7 @@ class Results:
     variants: tuple[Variant, ...]
     devices: tuple[Device, ...]
     artifacts: str
-    format_version: Literal[2]
+    format_version: Literal[3]
     neither: NeitherRecord | None = None
 
     def variant(self, name: str) -> Variant:
@@ -287,6 +284,16 @@ class Results:
             f"{one.name} {one.accuracy.correct}/{one.accuracy.total}" for one in self.variants
         )
         return f"<Results {self.data.name}: {counts or 'no model'}>"
+
+    def write(self, path: str | Path) -> None:
+        """Write `benchmark.json`.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        import msgspec
+
+        write_bytes(Path(path), msgspec.json.format(msgspec.json.encode(self), indent=1))
 
     def to_markdown(self) -> str:
         """The headline, all tables and the conditions as Markdown."""
@@ -307,7 +314,6 @@ class Results:
             The page's path.
 
         Raises:
-            DataError: the record of the training is of a newer edgebee.
             OutputError: the page could not be written.
         """
         from edgebee.benchmarks.report.page import write_page

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from edgebee.benchmarks.measure.probe import STARTED
@@ -43,46 +41,40 @@ class Worker:
         ready: what the probe reported when it was ready.
 
     Raises:
-        WorkerError: it could not be started or did not get ready.
+        WorkerError: it did not get ready.
     """
 
     def __init__(
         self, command: Sequence[str], name: str, *, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
         self.name = name
-        self._answer_seconds = answer_seconds
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
-        self._lines: queue.Queue[bytes | None] = queue.Queue()
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env={**os.environ, STARTED: str(time.monotonic_ns())},
-            )
-        except OSError as error:
-            self._errors.close()
-            raise WorkerError(
-                f"{name}: {command[0]} cannot be started ({error.strerror}); install it"
-            ) from error
-        threading.Thread(target=self._listen, name=f"answers of {name}", daemon=True).start()
+        self._answer_seconds, self._hangs = answer_seconds, False
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `__exit__`
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, STARTED: str(time.monotonic_ns())},
+        )
         try:
             self.ready = self._answer()
         except BaseException:
-            self.close()
+            self.__exit__()
             raise
 
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def __exit__(self, *error: object) -> None:
+        """End the process: by the end of its input, and by force where that is not enough."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(OSError):  # it has ended already
+            self._process.stdin.close()
+        self._wait()
+        self._process.stdout.close()
+        self._errors.close()
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Give a command and wait for its answer.
@@ -91,54 +83,42 @@ class Worker:
             WorkerError: the command failed, or the probe ended or fell silent.
         """
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):  # it has ended, and gives no answer
             self._process.stdin.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
             self._process.stdin.flush()
-        except OSError as error:  # it has ended; why is on its standard error
-            raise self._ended() from error
         return self._answer()
 
-    def close(self) -> None:
-        """End the process: by the end of its input, and by force where that is not enough."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it has ended already
-            self._process.stdin.close()
-        try:
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._errors.close()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self._lines.put(line)
-        self._lines.put(None)
-
     def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        silence = threading.Timer(self._answer_seconds, self._give_up)
+        silence.start()
         try:
-            line = self._lines.get(timeout=self._answer_seconds)
-        except queue.Empty as error:
-            self._process.kill()
-            raise WorkerError(
-                f"{self.name}: no answer for {self._answer_seconds:.0f} s; it hangs"
-            ) from error
-        if line is None:
+            line = self._process.stdout.readline()
+        finally:
+            silence.cancel()
+        if self._hangs:
+            raise WorkerError(f"{self.name}: no answer for {self._answer_seconds:.0f} s; it hangs")
+        if not line:
             raise self._ended()
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise WorkerError(answer["error"])
         return answer
 
+    def _give_up(self) -> None:
+        self._hangs = True
+        self._process.kill()
+
+    def _wait(self) -> int:
+        try:
+            return self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
     def _ended(self) -> WorkerError:
         """Why it ended: the last line of its standard error."""
-        try:
-            status = self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:  # it closed its output and went on
-            self._process.kill()
-            status = self._process.wait()
+        status = self._wait()
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
@@ -147,7 +127,7 @@ class Worker:
 
 
 def start_probe(
-    name: str, model: str, *, first: str, threads: int | None, module: str = _PROBE
+    name: str, model: str, *, first: str, threads: int | None = None, module: str = _PROBE
 ) -> Worker:
     """Start a probe, which loads a model and classifies one photo.
 

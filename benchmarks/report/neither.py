@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.benchmarks.measure.decoding import BLANK_FRAMES_PER_KIND
 from edgebee.benchmarks.measure.results import Accuracy, AsSeen, Results, Variant
+from edgebee.benchmarks.measure.scoring import BLANK_FRAMES_PER_KIND
 from edgebee.benchmarks.report.summary import choose
 from edgebee.edge.classify import NEITHER, UNKNOWN, read_photo
 from edgebee.photos.blank_frames import BLANK_KINDS, draw_blank_frames

@@ -165,7 +165,7 @@ def _times_faster(results: Results, device: Device, run: Run) -> str:
     if run.ratio is None:
         return ""
     reference = short_names(results.variants).get(device.reference or "", device.reference)
-    factor = 1 / run.ratio.median
+    factor = 1 / run.ratio
     if 0.95 < factor < 1.05:  # within what no one would notice
         return f", as fast as {reference}"
     faster = "faster" if factor > 1 else "slower"
@@ -204,7 +204,7 @@ def device_place(device: Device) -> str:
 
 def speed_up(run: Run, noisy: bool) -> str:
     """How many times as fast as the reference a run was; a dash for the reference itself."""
-    return times(1 / run.ratio.median, noisy) if run.ratio else NOTHING
+    return times(1 / run.ratio, noisy) if run.ratio else NOTHING
 
 
 def times(factor: float, noisy: bool) -> str:

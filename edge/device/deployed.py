@@ -19,14 +19,15 @@ _DIGEST = (
 _SHELL_FOUND_NOTHING = (126, 127)
 
 
-def module_line(folder: str, module: str) -> str:
+def module_line(folder: str, module: str, *arguments: str) -> str:
     """The shell's command that runs a module with the Python that was deployed.
 
     Args:
         folder: that was deployed to, from the home folder or the root.
         module: its full name.
+        arguments: for it.
     """
-    return "cd && exec " + shlex.join(module_command(module, python=_python(folder)))
+    return "cd && exec " + shlex.join(module_command(module, *arguments, python=_python(folder)))
 
 
 def _python(folder: str) -> str:

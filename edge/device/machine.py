@@ -18,60 +18,34 @@ from typing import Any
 
 from edgebee.edge.device.throttling import active_flags, read_flags
 
-__all__ = [
-    "available_memory_mb",
-    "cpu_quota",
-    "describe_machine",
-    "installed_versions",
-    "peak_memory_mb",
-    "read_state",
-]
-
-_PACKAGES = (
-    "edgebee",
-    "tensorflow",
-    "keras",
-    "ai-edge-litert",
-    "tflite-runtime",
-    "numpy",
-    "pillow",
-)
-
-_CPUFREQ = "sys/devices/system/cpu/cpu0/cpufreq"
+__all__ = ["describe_machine", "installed_versions", "peak_memory_mb", "read_state"]
 
 
-def describe_machine(cores: int, root: Path = Path("/")) -> dict[str, Any]:
-    """What does not change while it is measured: processor, memory, system, versions.
+def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
+    """What does not change while it is measured: processor, system, Python.
 
     Args:
-        cores: how many the process may use.
         root: where `/proc` and `/sys` are.
 
     Returns:
-        `processor`, `board`, `architecture`, `cores`, `memory_mb`, `governor`, `system`,
-        `python` and `versions` (of installed libraries, by name).
+        `processor`, `board`, `architecture`, `governor`, `system` and `python`.
     """
     return {
         "processor": _processor(root),
         "board": (_text(root / "proc/device-tree/model") or "").strip("\0 \n") or None,
         "architecture": platform.machine(),
-        "cores": cores,
-        "memory_mb": _memory_mb(root),
-        "governor": _text(root / _CPUFREQ / "scaling_governor"),
+        "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "system": _system(root),
         "python": platform.python_version(),
-        "versions": installed_versions(_PACKAGES),
     }
 
 
 def read_state(root: Path = Path("/")) -> dict[str, Any]:
-    """How busy, fast and hot it is now: `load`, `frequency_mhz`, `temperature_c`, `throttled`."""
-    load = _text(root / "proc/loadavg")
+    """How hot it is now and what holds its clock down: `temperature_c`, `throttled`."""
+    flags = read_flags(root)
     return {
-        "load": float(load.split()[0]) if load else None,
-        "frequency_mhz": _frequency_mhz(root),
         "temperature_c": _temperature_c(root),
-        "throttled": _throttled(root),
+        "throttled": None if flags is None else tuple(active_flags(flags)),
     }
 
 
@@ -93,19 +67,6 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     return versions
-
-
-def available_memory_mb(root: Path = Path("/")) -> float | None:
-    """Megabytes that can be had without swapping; None where unreadable."""
-    available = _facts(root / "proc/meminfo", ":").get("MemAvailable")
-    return int(available.split()[0]) * 1024 / 1e6 if available else None
-
-
-def cpu_quota(root: Path = Path("/")) -> float | None:
-    """Cores' worth of time that a container may use, as 0.5; None without such a limit."""
-    limit = _text(root / "sys/fs/cgroup/cpu.max") or ""  # `50000 100000`: half; `max 100000`
-    quota, _, period = limit.partition(" ")
-    return int(quota) / int(period) if quota.isdigit() and period.isdigit() else None
 
 
 def _text(path: Path) -> str | None:
@@ -136,24 +97,11 @@ def _processor(root: Path) -> str:
     return named or platform.processor() or "unknown"
 
 
-def _memory_mb(root: Path) -> int | None:
-    total = _facts(root / "proc/meminfo", ":").get("MemTotal")
-    return int(total.split()[0]) * 1024 // 1_000_000 if total else None
-
-
 def _system(root: Path) -> str:
     """The distribution, where it says so, and the kernel."""
     pretty = _facts(root / "etc/os-release", "=").get("PRETTY_NAME", "").strip('"')
     kernel = f"{platform.system()} {platform.release()}"
     return f"{pretty}, {kernel}" if pretty else kernel
-
-
-def _frequency_mhz(root: Path) -> float | None:
-    khz = _text(root / _CPUFREQ / "scaling_cur_freq")
-    if khz is not None:
-        return int(khz) / 1e3
-    mhz = _facts(root / "proc/cpuinfo", ":").get("cpu MHz")
-    return float(mhz) if mhz else None
 
 
 def _temperature_c(root: Path) -> float | None:
@@ -165,9 +113,3 @@ def _temperature_c(root: Path) -> float | None:
             if value and value.lstrip("-").isdigit():
                 millidegrees.append(int(value))
     return max(millidegrees) / 1e3 if millidegrees else None
-
-
-def _throttled(root: Path) -> list[str] | None:
-    """What holds a Pi's clock down now; None on other machines."""
-    flags = read_flags(root)
-    return None if flags is None else active_flags(flags)

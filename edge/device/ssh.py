@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from edgebee.errors import RemoteError
 
@@ -97,12 +96,8 @@ class Host:
         """
         return self.run("sh -s", os.fsencode(script))
 
-    def lines(self, command: str, stdin: IO[bytes]) -> Iterator[str]:
+    def lines(self, command: str) -> Iterator[str]:
         """Run a shell command there; its lines of output as they come.
-
-        Args:
-            command: for the login shell.
-            stdin: a file, for the command's input.
 
         Raises:
             RemoteError: the connection broke off, or the command failed.
@@ -110,7 +105,7 @@ class Host:
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
                 [*self._command, self.login, command],
-                stdin=stdin,
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
@@ -152,7 +147,7 @@ class Host:
                 tar.addfile(member, io.BytesIO(content))
         place, part = shlex.quote(folder), shlex.quote(f"{folder}/.part")
         moves = [f"mv -f {part}/{name} {place}/{name}" for name in map(shlex.quote, files)]
-        steps = [f"rm -rf {part}", f"mkdir -p {part}", f"tar -xf - -C {part}", *moves]
+        steps = ["cd", f"rm -rf {part}", f"mkdir -p {part}", f"tar -xf - -C {part}", *moves]
         return self.run(" && ".join([*steps, f"rmdir {part}"]), archive.getvalue())
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from examples import LABELS, PHOTOS, make_results  # beside this file
 
 from edgebee.benchmarks.measure.accuracy import measure_accuracy, measure_rejections
-from edgebee.benchmarks.measure.decoding import name_blank_frames
 from edgebee.benchmarks.measure.results import Results, Stranger, Variant
+from edgebee.benchmarks.measure.scoring import name_blank_frames
 from edgebee.run import NeitherRecord, RejectionRecord
 
 THRESHOLD = 0.6

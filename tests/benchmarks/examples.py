@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgebee.benchmarks.measure.accuracy import measure_accuracy
-from edgebee.benchmarks.measure.devices import Conditions, Device, Reading, Round, Run
-from edgebee.benchmarks.measure.latency import compare_rounds, is_noisy, summarise_rounds
+from edgebee.benchmarks.measure.devices import Conditions, Device, Run
+from edgebee.benchmarks.measure.latency import Round, compare_rounds, is_noisy, summarise_rounds
 from edgebee.benchmarks.measure.results import (
     FORMAT_VERSION,
     Data,
@@ -61,22 +61,19 @@ def make_run(
         peak_memory_mb=60.0,
         latency=summarise_rounds(own),
         ratio=None if reference_ms is None else compare_rounds(own, rounds(reference_ms)),
-        rounds=own,
-        compared=None if at_home else 4,
         same_predictions=None if at_home else 4,
     )
 
 
 def make_device(name: str, runs: tuple[Run, ...], failure: str | None = None) -> Device:
     """A machine with these runs, the first of which is the reference."""
-    reading = Reading(load=0.5, frequency_mhz=2400.0, temperature_c=51.5, throttled=())
     return Device(
         name=name,
         url=None if name == "this machine" else name,
         conditions=Conditions(
-            processor="Some CPU", board=None, architecture="x86_64", cores=2, memory_mb=8000,
+            processor="Some CPU", board=None, architecture="x86_64", cores=2,
             governor="ondemand", system="Linux", python="3.11.7",
-            versions={"ai-edge-litert": "2.3.0"}, readings=(reading,) * 4,
+            temperature_c=51.5, throttled=(),
         ),
         reference=runs[0].variant if runs else None,
         runs=runs,

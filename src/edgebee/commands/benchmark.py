@@ -31,7 +31,6 @@ def _parse_devices(
 _GROUPS = {
     "Measuring": ("data", "threads", "rounds", "photos"),
     "Devices": ("devices", "ssh_options"),
-    "Comparing with an earlier benchmark": ("baseline", "max_slowdown", "max_drop"),
     "Output": ("wide", "markdown"),
 }
 
@@ -86,26 +85,6 @@ _GROUPS = {
     show_default="those of ~/.ssh/config",
     help="As for ssh -o (repeatable).",
 )
-@click.option(
-    "--baseline",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    show_default="none",
-    help="An earlier benchmark.json; exit 1 if this one is worse.",
-)
-@click.option(
-    "--max-slowdown",
-    default=1.2,
-    show_default=True,
-    type=click.FloatRange(min=0),
-    help="With --baseline: times as long against the same run's reference, in every round.",
-)
-@click.option(
-    "--max-drop",
-    default=1.0,
-    show_default=True,
-    type=click.FloatRange(min=0),
-    help="With --baseline: percentage points of accuracy.",
-)
 @click.option("--wide", is_flag=True, help="Print all columns, not only those that fit 80.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
 @click.pass_context
@@ -119,9 +98,6 @@ def command(
     photos: int,
     devices: tuple[DeviceAddress, ...],
     ssh_options: tuple[str, ...],
-    baseline: Path | None,
-    max_slowdown: float,
-    max_drop: float,
     wide: bool,
     markdown: bool,
 ) -> None:
@@ -131,24 +107,16 @@ def command(
     Example:
         edgebee benchmark artifacts --device pi@raspberrypi
     """  # noqa: D301
-    from edgebee.benchmarks.measure.baseline import Limits, regressions
     from edgebee.benchmarks.measure.plan import Plan
-    from edgebee.benchmarks.measure.results_file import read_results
 
-    earlier = read_results(baseline) if baseline else None  # before it is written anew
     plan = Plan(
         threads=threads, rounds=rounds, photos=photos, devices=devices, ssh_options=ssh_options
     )
     results = measure_folder(folder, plan, data=data, wide=wide, markdown=markdown)
-    worse = regressions(results, earlier, Limits(max_slowdown, max_drop)) if earlier else []
-    for line in worse:
-        log(f"regression: {line}")
-    if earlier and not worse:
-        log(f"no worse than {baseline}")
     failed = [device for device in results.devices if device.failure]
-    if not (worse or failed):
+    if not failed:
         _say_next(folder, results)
-    ctx.exit(1 if worse or failed else 0)
+    ctx.exit(1 if failed else 0)
 
 
 def run(folder: Path, *, data: str | None = None) -> Path | None:
@@ -199,7 +167,9 @@ def _say(results: Results, folder: Path) -> None:
                 "these times are rough; ratios hold better"
             )
         if device.failure:
-            log(f"error: {device.failure}; what was measured is kept")
+            log(f"error: {device.failure}; what was measured elsewhere is kept")
+    for message in results.data.skipped:
+        log(f"warning: {message}; left out")
     kind = "drawings (no result)" if results.data.drawn else "photos"
     threads = results.settings.threads
     log(

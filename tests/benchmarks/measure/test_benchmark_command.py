@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,8 @@ from edgebee.edge.classify import available_cpus
 
 pytest.importorskip("tensorflow", reason="needs edgebee[train]")
 
-from short_run import PHOTOS, ROUNDS, SHORT  # beside this file
+from short_run import SHORT, read_results  # beside this file
 
-from edgebee.benchmarks.measure.results_file import read_results, to_json
 from edgebee.benchmarks.measure.subject import Subject, warn_of_stale_models
 from edgebee.benchmarks.report.summary import short_names, verdict
 
@@ -61,8 +59,6 @@ def test_numbers_are_possible_ones(measured):
         assert len(variant.scores) == 60
     (here,) = results.devices
     for run in here.runs:
-        assert len(run.rounds) == ROUNDS
-        assert {len(one.invoke) for one in run.rounds} == {PHOTOS}
         for stage in vars(run.latency).values():
             assert 0 < stage.p50 <= stage.p95
         assert 0 < run.load_ms < run.cold_start_ms
@@ -81,8 +77,7 @@ def test_conditions_are_stated(measured):
     _, results, _ = measured
     conditions = results.devices[0].conditions
     assert conditions.cores == available_cpus()
-    assert {"edgebee", "tensorflow", "keras", "numpy", "pillow"} <= conditions.versions.keys()
-    assert len(conditions.readings) == ROUNDS + 1
+    assert conditions.processor
     assert (results.data.name, results.data.drawn) == ("sample", True)
     assert results.data.labels == ("ants", "bees")
 
@@ -130,7 +125,7 @@ def test_the_page_lies_beside_the_results(measured):
     _, results, folder = measured
     page = (folder / "report.html").read_text()
     assert f"<h1>{verdict(results)}</h1>" in page.replace("\N{NO-BREAK SPACE}", " ")
-    assert "Training curves" in page
+    assert "Training curves" in page  # which train left
 
 
 # ------------------------------------------------------------------ what it says
@@ -224,47 +219,3 @@ def test_photos_are_those_held_back_in_training(edgebee, folder, tmp_path):
     done = edgebee("benchmark", folder, "--data", os.path.relpath(drawings))
     assert done.status == 1
     assert "no validation photo could be read" in done.err
-
-
-# ------------------------------------------------------------------ held to a baseline
-
-
-@pytest.fixture
-def baseline(measured, int8_folder, tmp_path):
-    """What int8 alone was measured at before, to be changed at will."""
-    _, results, _ = measured
-    (here,) = results.devices
-    runs = tuple(run for run in here.runs if run.variant == "model_int8.tflite")
-    here = replace(
-        here, runs=tuple(replace(r, ratio=None) for r in runs), reference=runs[0].variant
-    )
-    variant = results.variant("model_int8.tflite")
-
-    def write(correct=variant.accuracy.correct, **changes):
-        kept = replace(variant, accuracy=replace(variant.accuracy, correct=correct))
-        earlier = replace(results, variants=(kept,), devices=(here,), reference=None, **changes)
-        path = tmp_path / "baseline.json"
-        path.write_text(to_json(earlier))
-        return path
-
-    return write
-
-
-def test_no_worse_is_said_and_fine(edgebee, int8_folder, baseline):
-    done = edgebee("benchmark", int8_folder, *SHORT, "--baseline", baseline())
-    assert done.status == 0, done.err
-    assert any(line.startswith("no worse than ") for line in done.errors)
-
-
-def test_a_regression_is_a_line_and_status_1(edgebee, int8_folder, baseline):
-    # The baseline may be the very file that is written anew.
-    path = int8_folder / "benchmark.json"
-    shutil.copy(baseline(correct=60), path)
-    done = edgebee("benchmark", int8_folder, *SHORT, "--baseline", path, "--max-drop", "0")
-    right = read_results(path).variants[0].accuracy.correct
-    # Were the small model ever right on all drawings there would be no regression to find.
-    assert right < 60
-    assert done.status == 1
-    (line,) = [line for line in done.errors if line.startswith("regression: ")]
-    assert f"model_int8.tflite: {right} of 60 correct" in line
-    assert done.out  # the tables are printed all the same

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgebee.benchmarks.measure.devices import Latency, Round
+from edgebee.benchmarks.measure.devices import Latency
 from edgebee.benchmarks.measure.latency import (
+    Round,
     compare_rounds,
     is_noisy,
     spell_ms,
@@ -44,13 +45,7 @@ def test_a_drifting_machine_leaves_the_ratio_alone():
     # Everything takes twice as long from round to round.
     reference = [even(1, 1, 8 * slow) for slow in (1, 2, 4)]
     variant = [even(1, 1, 2 * slow) for slow in (1, 2, 4)]
-    ratio = compare_rounds(variant, reference)
-    assert (ratio.median, ratio.low, ratio.high) == (0.25, 0.25, 0.25)
-
-
-def test_a_variant_that_failed_midway_is_compared_in_the_rounds_it_had():
-    ratio = compare_rounds([even(1, 1, 3)], [even(1, 1, 1), even(1, 1, 100)])
-    assert ratio.median == 3
+    assert compare_rounds(variant, reference) == 0.25
 
 
 @pytest.mark.parametrize(

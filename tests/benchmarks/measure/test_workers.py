@@ -70,11 +70,6 @@ def test_one_that_never_gets_ready_is_ended():
     assert time.monotonic() - started < 30  # not the minute that it wanted
 
 
-def test_a_program_that_is_not_there():
-    with pytest.raises(WorkerError, match=r"/no/such/python cannot be started \(No such file"):
-        Worker(["/no/such/python"], "the model")
-
-
 def test_chatter_on_standard_error_does_not_block():
     # Far more than a pipe holds.
     code = "import sys; sys.stderr.write('x' * 1_000_000)\n" + READY

@@ -8,7 +8,6 @@ import pytest
 from example_pages import make_big  # beside this file
 from examples import make_device, make_results, make_run  # beside this file
 
-from edgebee.benchmarks.measure.devices import Reading
 from edgebee.benchmarks.measure.results import PairedTest
 from edgebee.benchmarks.report.conditions import spell_conditions
 from edgebee.benchmarks.report.summary import verdict
@@ -94,7 +93,7 @@ def test_what_others_published_is_never_in_a_table(example):
 def test_conditions_are_under_the_tables(example):
     *_, here, there, _published = to_markdown(example).splitlines()
     assert here == (
-        "- this machine: Some CPU, 2 cores, 2400 MHz, 52 °C, load 0.5 before, not throttled, "
+        "- this machine: Some CPU, 2 cores, 52 °C, not throttled, "
         "governor ondemand, Linux, Python 3.11.7, ai-edge-litert 2.3.0, 2 threads, 3 rounds of 4 "
         "that differ by up to 0%, 2026-11-25"
     )
@@ -103,18 +102,18 @@ def test_conditions_are_under_the_tables(example):
 
 def test_a_hot_pi_is_told(example):
     here = example.devices[0]
-    cool = here.conditions.readings[0]
-    hot = replace(cool, temperature_c=84.6, frequency_mhz=1500.0, throttled=("throttled",))
-    conditions = replace(here.conditions, board="Raspberry Pi 5", readings=(cool, hot))
+    conditions = replace(
+        here.conditions, board="Raspberry Pi 5", temperature_c=84.6, throttled=("throttled",)
+    )
     line = spell_conditions(example, replace(here, conditions=conditions))
-    assert "Raspberry Pi 5, 2 cores, 1500 to 2400 MHz, 52 to 85 °C" in line
+    assert "Raspberry Pi 5, 2 cores, 85 °C" in line
     assert "throttled (throttled)" in line
 
 
 def test_what_was_not_read_is_left_out(example):
     here = example.devices[0]
-    nothing = Reading(load=None, frequency_mhz=None, temperature_c=None, throttled=None)
-    conditions = replace(here.conditions, governor=None, readings=(nothing,))
+    nothing = {"governor": None, "temperature_c": None, "throttled": None}
+    conditions = replace(here.conditions, **nothing)
     line = spell_conditions(example, replace(here, conditions=conditions))
     assert line.startswith("this machine: Some CPU, 2 cores, Linux, ")
     lost = replace(here, conditions=None, runs=())

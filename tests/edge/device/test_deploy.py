@@ -274,16 +274,14 @@ def test_the_wheel_holds_what_runs_and_is_the_same_each_time():
 
 def measure_there(server, model, photo):
     """What `edgebee benchmark --device` measures, in the environment that was made there."""
-    from edgebee.benchmarks.measure.plan import DeviceAddress, Plan
-    from edgebee.benchmarks.measure.remote import measure_remotely
-    from edgebee.benchmarks.measure.results import Data
-    from edgebee.benchmarks.measure.subject import Subject
+    from edgebee.benchmarks.measure.device_run import measure_remotely
+    from edgebee.benchmarks.measure.plan import DeviceAddress
 
-    data = Data("photos", "/", False, ("ants", "bees"), (), ())
-    subject = Subject(model.parent, (model,), data, (photo,), (0,))
-    plan = Plan(threads=1, rounds=2, photos=1, ssh_options=server.options)
     address = DeviceAddress.parse("bee")
-    return measure_remotely(address, subject, plan, [0], {}, lambda text: None)
+    home = {model.name: [0]}
+    return measure_remotely(
+        address, [model], [photo], rounds=2, home=home, ssh_options=server.options
+    )
 
 
 @pytest.mark.slow
@@ -306,7 +304,7 @@ def test_the_whole_way_twice(bare, golden_model, photo):
     assert json.loads(done.stdout)["path"] == str(photo)
     measured = measure_there(bare, golden_model, photo)
     assert measured.failure is None
-    assert [(run.variant, len(run.rounds)) for run in measured.runs] == [(MODEL_NAME, 2)]
+    assert [run.variant for run in measured.runs] == [MODEL_NAME]
     names = sorted(path.name for path in there.iterdir())
     version = build_wheel()[0]
     assert names == [MODEL_NAME, "classify", version, "venv"]
