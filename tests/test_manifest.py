@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import pytest
 
@@ -20,7 +19,6 @@ from edgebee.manifest import (
     read_manifest,
     write_manifest,
 )
-from edgebee.typed_json import RecordError, decode
 
 MANIFEST = Manifest(
     labels=("ants", "bées"),
@@ -52,39 +50,31 @@ def test_keys_of_nobody_are_ignored():
 
 
 @pytest.mark.parametrize(
-    ("content", "where"),
+    ("content", "what"),
     [
         (b"{", "no JSON"),
         (b"\xff\xfe", "no JSON"),
         (b"[" * 100_000, "no JSON"),
-        (b"[1]", "it is not an object"),
-        (b'{"labels": "ants"}', "labels is not a list"),
-        (b'{"labels": ["ants", 7]}', r"labels\[1\] is not a string"),
-        (b'{"scores": {"temperature": 1}}', "scores.threshold is missing"),
-        (b'{"scores": {"temperature": NaN, "threshold": null}}', "temperature is not a finite"),
-        (b'{"scores": {"temperature": true, "threshold": null}}', "temperature is not a finite"),
-        (b'{"network": {"bytes": 1.5, "sha256": ""}}', "network.bytes is not a whole number"),
-        (b'{"network": [1]}', "network is not an object"),
-        (b'{"runtime": {"min_version": null, "operators": [["ADD"]]}}', "has 1 values, not 2"),
+        (b"[1]", "is no dict"),
+        (b'{"labels": "ants"}', "'ants' is no list"),
+        (b'{"labels": ["ants", 7]}', "'7' is no str"),
+        (b'{"scores": {"temperature": 1}}', "threshold"),
+        (b'{"scores": {"temperature": NaN, "threshold": null}}', "'nan' is no float"),
+        (b'{"scores": {"temperature": true, "threshold": null}}', "'True' is no float"),
+        (b'{"scores": {"temperature": 1%s, "threshold": null}}' % (b"0" * 400), "too large"),
+        (b'{"network": {"bytes": 1.5, "sha256": ""}}', "'1.5' is no int"),
+        (b'{"network": [1]}', "is no dict"),
+        (b'{"runtime": {"min_version": null, "operators": [["ADD"]]}}', "shorter"),
         (b'{"golden": {"tolerance": 1, "samples": [{"file": "a", "scores": {"x": [null]}}]}}',
-         r"samples\[0\]\.scores\.x\[0\] is not a finite number"),
+         "'None' is no float"),
     ],
 )  # fmt: skip
-def test_damage_is_named_with_its_place(content, where):
-    with pytest.raises(ManifestError, match=where):
+def test_damage_is_named(content, what):
+    with pytest.raises(ManifestError, match=what):
         read_manifest(content)
 
 
-@dataclass(frozen=True)
-class Record:
-    """One field of each kind."""
-
-    number: float
-    texts: tuple[str, ...] = ()
-
-
 def test_whole_numbers_are_numbers():
-    assert decode(Record, {"number": 3}) == Record(3.0)
-    assert isinstance(decode(Record, {"number": 3}).number, float)
-    with pytest.raises(RecordError, match=r"a place\.number is not a finite number"):
-        decode(Record, {"number": 10**400}, "a place")
+    read = read_manifest(b'{"scores": {"temperature": 3, "threshold": null}}')
+    assert read.scores is not None
+    assert isinstance(read.scores.temperature, float)

@@ -8,10 +8,11 @@ needs by itself.
 from __future__ import annotations
 
 import json
+import math
+import types
+import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-
-from edgebee.typed_json import RecordError, decode
+from dataclasses import asdict, dataclass, is_dataclass
 
 __all__ = [
     "MANIFEST_NAME",
@@ -222,6 +223,41 @@ def read_manifest(content: bytes) -> Manifest:
             f"versions up to {SCHEMA_VERSION}; update edgebee"
         )
     try:
-        return decode(Manifest, value)
-    except RecordError as error:
+        return typing.cast(Manifest, _decode(Manifest, value))
+    except (TypeError, ValueError, OverflowError) as error:
         raise ManifestError(f"{MANIFEST_NAME} in it is damaged ({error})") from error
+
+
+def _decode(kind: typing.Any, value: typing.Any) -> typing.Any:
+    """A value of type `kind` from what `json.loads` gave; keys of nobody are ignored.
+
+    Args:
+        kind: a dataclass, tuple or mapping, or one of JSON's own types, or one of them or None.
+        value: is checked: TypeError and ValueError name what does not fit.
+    """
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return None if value is None else _decode(inner[0], value)
+    if origin is tuple:
+        kinds = inner[:1] * len(_typed(list, value)) if inner[-1] is Ellipsis else inner
+        return tuple(_decode(*pair) for pair in zip(kinds, _typed(list, value), strict=True))
+    if origin is not None:  # a mapping from names
+        return {name: _decode(inner[1], one) for name, one in _typed(dict, value).items()}
+    if is_dataclass(kind):
+        given = {}
+        for name, inner_kind in typing.get_type_hints(kind).items():
+            if name not in _typed(dict, value):
+                continue
+            try:
+                given[name] = _decode(inner_kind, value[name])
+            except (TypeError, ValueError, OverflowError) as error:
+                raise TypeError(f"{name}: {error}") from error
+        return typing.cast(typing.Any, kind)(**given)
+    return _typed(kind, float(value) if kind is float and type(value) is int else value)
+
+
+def _typed(kind: type, value: typing.Any) -> typing.Any:
+    # A bool is an int to Python, and JSON's NaN is a float.
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+        raise TypeError(f"{str(value)[:80]!r} is no {kind.__name__}")
+    return value
