@@ -6,6 +6,7 @@ import random
 import struct
 import sys
 import zlib
+from pathlib import Path
 
 import classify
 import numpy as np
