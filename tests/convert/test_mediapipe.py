@@ -86,3 +86,12 @@ def test_every_format_is_read_with_its_normalization(artifacts, tmp_path, format
     _, theirs, ours = both(artifacts / f"model_{format_}.tflite", crops, tmp_path)
     assert np.abs(theirs - ours).max() <= tolerance
     assert np.ptp(theirs[:, 0]) > 0.2  # pixels that were scaled wrongly would all look alike
+
+
+def test_neither_is_one_category_like_the_others(tmp_path):
+    model = Path(__file__).parents[1] / "edge" / "dark_light_neither.tflite"
+    colours = [(30, 30, 30), (200, 200, 200), (60, 190, 60)]
+    crops = np.stack([np.full((32, 48, 3), colour, np.uint8) for colour in colours])
+    labels, theirs, ours = both(model, crops, tmp_path)
+    assert [labels[best] for best in theirs.argmax(axis=1)] == ["dark", "light", "neither"]
+    assert np.abs(theirs - ours).max() <= 4 * STEP
