@@ -238,9 +238,16 @@ def _validate(
 
 
 def _release(backbone: Any, recipe: Recipe) -> None:
-    """Make the layers from `fine_tune_at` on trainable, and those below not."""
+    """Make the layers from `fine_tune_at` on trainable but for BatchNorm, and those below not.
+
+    What BatchNorm scales by, the kernel before it can learn, too; left alone it spares a sixth
+    of the time of a step.
+    """
+    import keras
+
     for place, layer in enumerate(backbone.layers):
-        layer.trainable = place >= recipe.first_released_layer
+        fixed = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = place >= recipe.first_released_layer and not fixed
     logger.info(
         "Phase 2, fine-tuning: %d of %d base layers released, %s",
         max(0, len(backbone.layers) - recipe.first_released_layer),

@@ -189,6 +189,12 @@ def test_the_written_model_is_the_trained_one(training):
     np.testing.assert_allclose(scores, result.validation.scores, atol=0.01)
 
 
+def test_fine_tuning_leaves_normalization_alone(training):
+    base = training[0].model.get_layer("mobilenet_v2")
+    learned = {type(layer) for layer in base.layers if layer.trainable_variables}
+    assert learned == {keras.layers.Conv2D, keras.layers.DepthwiseConv2D}
+
+
 @pytest.mark.slow  # the resumed training below does all of it again, too
 def test_the_same_seed_gives_the_same_weights(dataset, training, tmp_path):
     result, _ = training
