@@ -95,87 +95,73 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
 
 def _metadata_flatbuffer(description: str) -> bytes:
     """A `ModelMetadata` table: an RGB picture in, one score per line of `labels.txt` out."""
-    build = flatbuffers.Builder(1024)
-    graph = {2: _offsets(build, _pixels(build)), 3: _offsets(build, _scores(build))}
-    root = {
-        0: build.CreateString("edgebee image classifier"),
-        1: build.CreateString(description),
-        3: _offsets(build, _table(build, 4, graph)),  # SubGraphMetadata
-        7: build.CreateString(_MIN_PARSER_VERSION),
+    write = _TableWriter()
+    image_properties = write.table(2, {}, {0: _COLOR_SPACE_RGB})
+    normalization = {0: write.floats(0.0), 1: write.floats(1.0)}  # mean, standard deviation
+    options = write.table(2, normalization)
+    process_unit = write.table(2, {1: options}, {0: _NORMALIZATION_OPTIONS})
+    pixels = {
+        0: write.string("pixels"),
+        1: write.string("RGB photo, 0-255, short side scaled, centre cut"),
+        3: write.table(2, {1: image_properties}, {0: _IMAGE_PROPERTIES}),  # Content
+        4: write.offsets(process_unit),
+        5: write.table(2, {0: write.floats(255.0), 1: write.floats(0.0)}),  # Stats
     }
-    build.Finish(_table(build, 8, root), file_identifier=_METADATA_IDENTIFIER)
-    return bytes(build.Output())
-
-
-def _pixels(build: flatbuffers.Builder) -> int:
-    """The `TensorMetadata` of the input: RGB, 0-255, mean 0, standard deviation 1."""
-    picture = _table(build, 2, {}, {0: _COLOR_SPACE_RGB})  # ImageProperties
-    normalization = {0: _floats(build, 0.0), 1: _floats(build, 1.0)}
-    options = _table(build, 2, normalization)
-    unit = _table(build, 2, {1: options}, {0: _NORMALIZATION_OPTIONS})  # ProcessUnit
-    fields = {
-        0: build.CreateString("pixels"),
-        1: build.CreateString("RGB photo, 0-255, short side scaled, centre cut"),
-        3: _table(build, 2, {1: picture}, {0: _IMAGE_PROPERTIES}),  # Content
-        4: _offsets(build, unit),
-        5: _stats(build, least=0.0, most=255.0),
-    }
-    return _table(build, 7, fields)
-
-
-def _scores(build: flatbuffers.Builder) -> int:
-    """The `TensorMetadata` of the output, which names the file with the labels."""
+    inputs = write.offsets(write.table(7, pixels))  # TensorMetadata
     file = {
-        0: build.CreateString(LABELS_NAME),
-        1: build.CreateString("one label a line, in the order of the scores"),
+        0: write.string(LABELS_NAME),
+        1: write.string("one label a line, in the order of the scores"),
     }
-    names = _table(build, 5, file, {2: _TENSOR_AXIS_LABELS})  # AssociatedFile
-    feature = _table(build, 0, {})  # FeatureProperties
-    fields = {
-        0: build.CreateString("scores"),
-        1: build.CreateString("one score per label, 0-1, adding up to 1"),
-        3: _table(build, 2, {1: feature}, {0: _FEATURE_PROPERTIES}),  # Content
-        5: _stats(build, least=0.0, most=1.0),
-        6: _offsets(build, names),
+    associated_file = write.table(5, file, {2: _TENSOR_AXIS_LABELS})
+    feature_properties = write.table(0, {})
+    scores = {
+        0: write.string("scores"),
+        1: write.string("one score per label, 0-1, adding up to 1"),
+        3: write.table(2, {1: feature_properties}, {0: _FEATURE_PROPERTIES}),  # Content
+        5: write.table(2, {0: write.floats(1.0), 1: write.floats(0.0)}),  # Stats
+        6: write.offsets(associated_file),
     }
-    return _table(build, 7, fields)
+    outputs = write.offsets(write.table(7, scores))  # TensorMetadata
+    root = {
+        0: write.string("edgebee image classifier"),
+        1: write.string(description),
+        3: write.offsets(write.table(4, {2: inputs, 3: outputs})),  # SubGraphMetadata
+        7: write.string(_MIN_PARSER_VERSION),
+    }
+    return write.finish(write.table(8, root))
 
 
-def _stats(build: flatbuffers.Builder, *, least: float, most: float) -> int:
-    """A `Stats` table: the range of a tensor's values."""
-    return _table(build, 2, {0: _floats(build, most), 1: _floats(build, least)})
+class _TableWriter:
+    """Writes a flatbuffer's tables by field number; each method returns what it wrote's offset."""
 
+    def __init__(self) -> None:
+        self._builder = flatbuffers.Builder(1024)
+        self.string: Callable[[str], int] = self._builder.CreateString
 
-def _table(
-    build: flatbuffers.Builder,
-    slots: int,
-    offsets: dict[int, int],
-    enums: dict[int, int] | None = None,
-) -> int:
-    """Write a table of offsets and one-byte enums by field number; return its offset.
+    def table(
+        self, slots: int, offsets: dict[int, int], enums: dict[int, int] | None = None
+    ) -> int:
+        """A table of offsets and one-byte enums, whose values here are all below 128."""
+        self._builder.StartObject(slots)
+        for slot, value in offsets.items():
+            self._builder.PrependUOffsetTRelativeSlot(slot, value, 0)
+        for slot, value in (enums or {}).items():
+            self._builder.PrependUint8Slot(slot, value, 0)
+        return int(self._builder.EndObject())
 
-    The enums of the schema are `byte` and `ubyte`; for values below 128 those are the same.
-    """
-    build.StartObject(slots)
-    for slot, value in offsets.items():
-        build.PrependUOffsetTRelativeSlot(slot, value, 0)
-    for slot, value in (enums or {}).items():
-        build.PrependUint8Slot(slot, value, 0)
-    offset: int = build.EndObject()
-    return offset
+    def floats(self, value: float) -> int:
+        """A vector of one number."""
+        self._builder.StartVector(4, 1, 4)
+        self._builder.PrependFloat32(value)
+        return int(self._builder.EndVector())
 
+    def offsets(self, value: int) -> int:
+        """A vector of one table."""
+        self._builder.StartVector(4, 1, 4)
+        self._builder.PrependUOffsetTRelative(value)
+        return int(self._builder.EndVector())
 
-def _floats(build: flatbuffers.Builder, *values: float) -> int:
-    build.StartVector(4, len(values), 4)
-    for value in reversed(values):
-        build.PrependFloat32(value)
-    offset: int = build.EndVector()
-    return offset
-
-
-def _offsets(build: flatbuffers.Builder, *values: int) -> int:
-    build.StartVector(4, len(values), 4)
-    for value in reversed(values):
-        build.PrependUOffsetTRelative(value)
-    offset: int = build.EndVector()
-    return offset
+    def finish(self, root: int) -> bytes:
+        """The whole flatbuffer."""
+        self._builder.Finish(root, file_identifier=_METADATA_IDENTIFIER)
+        return bytes(self._builder.Output())
