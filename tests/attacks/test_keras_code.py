@@ -212,8 +212,8 @@ def test_names_in_a_keras_zip_are_no_paths(edgebee, tmp_path):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("gigabytes", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_a_keras_zip_bomb_is_refused(edgebee, tmp_path, gigabytes):
+@pytest.mark.parametrize("megabytes", [64, pytest.param(4096, marks=pytest.mark.slow)])
+def test_a_keras_zip_bomb_is_refused(edgebee, tmp_path, megabytes):
     path = tmp_path / "model.keras"
     sound_model().save(path)
     with zipfile.ZipFile(path) as archive:
@@ -223,7 +223,7 @@ def test_a_keras_zip_bomb_is_refused(edgebee, tmp_path, gigabytes):
         for inside, content in files.items():
             if inside == "config.json":
                 with archive.open(inside, "w", force_zip64=True) as file:
-                    for _ in range(gigabytes * 64):
+                    for _ in range(megabytes // 16):
                         file.write(b" " * (1 << 24))
                     file.write(content)
             else:
