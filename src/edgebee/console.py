@@ -122,7 +122,11 @@ class ProgressBars:
             self.close()
             self._task = progress.task
             self._bar = tqdm(
-                total=progress.total, desc=progress.task, unit=progress.unit, disable=None
+                total=progress.total,
+                desc=progress.task,
+                unit=progress.unit,
+                disable=None,
+                leave=False,
             )
         if progress.total != self._bar.total:
             self._bar.total = progress.total
