@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -14,7 +16,8 @@ import pytest
 from PIL import Image
 
 import edgebee.edge.classify
-from edgebee.console import log_next
+from edgebee.console import ProgressBars, log_next
+from edgebee.progress import Progress
 
 # ------------------------------------------------------------------ expected failures
 
@@ -350,3 +353,20 @@ complete_words edgebee train my
     assert [line.rstrip() for line in done.stdout.splitlines()] == [
         "classify", "--annotate", "default", "dirnames", "default", "text json csv", "dirnames",
     ]  # fmt: skip
+
+
+def test_progress_bars_are_taken_away(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    with contextlib.suppress(KeyboardInterrupt), ProgressBars() as bars:
+        for done in (1, 2, 2):
+            bars(Progress("checking photos", done, 2, "photo"))
+        bars(Progress("reading", 1, 3, "photo"))
+        raise KeyboardInterrupt
+    assert "/2 [" in shown.getvalue()
+    *_, last, end = shown.getvalue().split("\r")
+    assert (last.strip(), end) == ("", "")

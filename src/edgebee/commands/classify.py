@@ -35,29 +35,30 @@ def _run(options: ClassifyOptions) -> int:
     results = sources.classify_source(classifier, options)
     named = options.source == "photos"
     if named:
-        results = _with_progress_bar(results, options)
+        results = _counted(results, options)
     status = classify.print_results(results, options.format, classifier.labels, summary=named)
     if status is None:
         return classify.print_error(f"no photos in {', '.join(options.photos)}")
     return status
 
 
-def _with_progress_bar(results: Iterable[Result], options: ClassifyOptions) -> Iterator[Result]:
-    """Show a bar on standard error, if that is a terminal and the results go elsewhere."""
-    from edgebee.edge.classify import PhotoError
+def _counted(results: Iterable[Result], options: ClassifyOptions) -> Iterator[Result]:
+    """Count on standard error, if that is a terminal and the results go elsewhere."""
     from edgebee.edge.station.named_photos import photo_batches
 
     if "-" in options.photos or not sys.stderr.isatty() or sys.stdout.isatty():
         yield from results
         return
     total = sum(1 for batch in photo_batches(options.photos) for _ in batch)
-    # Not tqdm, which the plain install does not have.
-    with click.progressbar(length=total, label="photos", file=sys.stderr) as bar:
-        for photo, result in results:
-            if isinstance(result, PhotoError):
-                click.echo("\r\033[K", nl=False, err=True)  # the error takes the bar's line
+    line = ""
+    try:  # not tqdm, which the plain install does not have
+        for number, (photo, result) in enumerate(results, 1):
             yield photo, result
-            bar.update(1)
+            line = f"{number} of {total} photos"
+            # The cursor goes back, so that a warning or an error is written over it.
+            print(line, end="\r", file=sys.stderr, flush=True)
+    finally:
+        print(" " * len(line), end="\r", file=sys.stderr, flush=True)
 
 
 def _command(**params: Any) -> None:
