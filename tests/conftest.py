@@ -24,8 +24,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 TENSORFLOW_LOG = "TF_CPP_MIN_LOG_LEVEL"
 os.environ.setdefault(TENSORFLOW_LOG, "2")  # read when TensorFlow loads, once
 
-CALIBRATION_SAMPLES = 24
-"""Representative photos: enough for what is tested, a quarter of the default's time."""
+CALIBRATION_SAMPLES = 8
+"""Representative photos: enough for what is tested, a fraction of the default's time."""
 
 
 @pytest.fixture(scope="session", autouse=True)

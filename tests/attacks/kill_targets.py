@@ -221,7 +221,7 @@ def download_target() -> Iterator[Target]:
         os.environ["EDGEBEE_CACHE"] = str(folder / "cache")
         os.environ.pop("EDGEBEE_DATA", None)
         digest = hashlib.sha256(_Zip.body).hexdigest()
-        find_hymenoptera(Archive(url, len(_Zip.body), digest, photos=counts))
+        find_hymenoptera(Archive(url, len(_Zip.body), digest))
 
     try:
         yield Target("download", lambda _: None, download, _cached)

@@ -168,7 +168,14 @@ SHOWN = r"\x1b[2J\n\t\u202e\u2028\udce9.jpg"
 """A name that would clear a terminal, break lines and turn letters round; and how it is shown."""
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "utf-16"])
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "ascii",
+        pytest.param("utf-8", marks=pytest.mark.slow),
+        pytest.param("utf-16", marks=pytest.mark.slow),
+    ],
+)
 def test_one_answer_stays_one_line_whatever_a_photo_is_called(lone, photo, encoding):
     photo.rename(photo.with_name(ODD))
     environment = os.environ | {"PYTHONIOENCODING": encoding}

@@ -18,8 +18,7 @@ from ssh_server import SOON_S, running_server  # in tests/
 
 import edgebee.edge
 from edgebee.benchmarks.measure.device_run import measure_remotely
-from edgebee.benchmarks.measure.measurement import measure
-from edgebee.benchmarks.measure.plan import DeviceAddress, Plan
+from edgebee.benchmarks.measure.plan import DeviceAddress
 from edgebee.benchmarks.measure.results import Data
 from edgebee.benchmarks.measure.subject import Subject
 from edgebee.child_python import module_command
@@ -202,19 +201,23 @@ def test_a_model_that_the_device_does_not_take_is_named(measured_there, subject)
 
 
 def test_a_device_that_dies_midway_is_said(subject, device):
+    told = []
+
     def unplug(text):
+        told.append(text)
         if text == "bee: model_other.tflite: round 2":
             device.unplug()
 
-    plan = Plan(
-        threads=1,
+    there = measure_remotely(
+        DeviceAddress.parse("bee"),
+        subject.files,
+        subject.paths[:2],
         rounds=20,  # some of which are still to come when the news of the second arrives
-        photos=4,
-        devices=(DeviceAddress.parse("bee"),),
+        home={file.name: [0, 0] for file in subject.files},
         ssh_options=device.options,
+        progress=unplug,
     )
-    here, there = measure(subject, plan, progress=unplug).devices
-    assert len(here.runs) == 2
+    assert "bee: model_other.tflite: round 20" not in told
     assert there.failure == "bee: the connection broke off; is it switched on and in this network?"
 
 
