@@ -17,10 +17,7 @@ from PIL import Image
 
 from edgebee.edge.classify import PhotoError, Result, find_images
 
-__all__ = ["NamedPhoto", "StandardInput", "photo_batches", "with_remedy"]
-
-_CHUNK_BYTES = 65_536
-_HEADER_BYTES = 32
+__all__ = ["NamedPhoto", "StandardInput", "named_photos", "with_remedy"]
 
 
 class StandardInput(io.BytesIO):
@@ -33,22 +30,20 @@ class StandardInput(io.BytesIO):
 NamedPhoto: TypeAlias = Path | StandardInput
 
 
-def photo_batches(names: Iterable[str]) -> Iterator[Iterable[NamedPhoto]]:
-    """What the names stand for, in their order, in batches that are known without waiting.
+def named_photos(names: Iterable[str]) -> Iterator[NamedPhoto]:
+    """What the names stand for, in their order.
 
     A name is a file, a folder (the photos below it), a pattern with `*`, `?`, `[...]` or
-    `**` if nothing is called so, or `-`: standard input, which holds one photo, or a list of
-    such names, one a line. A list is followed as it comes: what has been
-    written so far is a batch, so that each photo can be classified before the next is named.
+    `**` if nothing is called so, or `-`: a photo on standard input.
 
     Raises:
         PhotoError: standard input cannot be read.
     """
     for name in names:
         if name == "-":
-            yield from _standard_input()
+            yield _standard_input()
         else:
-            yield _expand(name)
+            yield from _expand(name)
 
 
 def _expand(name: str) -> Iterator[Path]:
@@ -61,35 +56,13 @@ def _expand(name: str) -> Iterator[Path]:
     return find_images(found or [name])
 
 
-def _standard_input() -> Iterator[Iterable[NamedPhoto]]:
+def _standard_input() -> StandardInput:
     if sys.stdin is None:  # closed: descriptor 0 may be any file that was opened since
-        raise PhotoError("-: unreadable (it is closed); give it a photo or a list")
-    # Not sys.stdin: it waits until its buffer is full, however long the next name takes.
+        raise PhotoError("-: unreadable (it is closed); give it a photo")
     try:
-        content = chunk = os.read(0, _CHUNK_BYTES)
-        while chunk and len(content) < _HEADER_BYTES and b"\n" not in content:
-            content += (chunk := os.read(0, _CHUNK_BYTES))
-        if b"\0" in content[:_HEADER_BYTES]:  # as in the header of every picture, and in no name
-            while chunk:
-                content += (chunk := os.read(0, _CHUNK_BYTES))
-            yield [StandardInput(content)]
-            return
-        while chunk:
-            *lines, content = content.split(b"\n")
-            yield _listed(lines)
-            content += (chunk := os.read(0, _CHUNK_BYTES))
-        yield _listed([content])
+        return StandardInput(sys.stdin.buffer.read())
     except OSError as error:
-        raise PhotoError(f"-: unreadable ({error.strerror}); give it a photo or a list") from error
-
-
-def _listed(lines: Iterable[bytes]) -> Iterator[Path]:
-    for line in lines:
-        name = os.fsdecode(line.strip(b"\r"))
-        if "\0" in name:  # which the system takes for no name at all
-            yield Path(name)
-        elif name:
-            yield from _expand(name)
+        raise PhotoError(f"-: unreadable ({error.strerror}); give it a photo") from error
 
 
 def with_remedy(results: Iterable[Result]) -> Iterator[Result]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from edgebee.edge import classify
 from edgebee.edge.classify import Classifier, PhotoError, Result
-from edgebee.edge.station.named_photos import photo_batches, with_remedy
+from edgebee.edge.station.named_photos import named_photos, with_remedy
 from edgebee.edge.station.options import ClassifyOptions
 from edgebee.edge.station.sinks import annotate_photo, move_classified, move_linked, save_frame
 from edgebee.edge.tflite.structure import check_structure
@@ -76,15 +76,14 @@ def classify_source(classifier: Classifier, options: ClassifyOptions) -> Iterato
 
 # ---------------------------------------------------------------- photos
 def _classify_photos(classifier: Classifier, options: ClassifyOptions) -> Iterator[Result]:
-    batches = photo_batches(options.photos)
+    photos: Iterable[Any] = named_photos(options.photos)
     linked: set[str] = set()  # photos that links among the others lead to
     if options.move_to or options.annotate:
         listed = _photos_outside(options.photos, (options.move_to, options.annotate))
         links = (one for one in listed if isinstance(one, Path) and one.is_symlink())
         linked = {os.path.realpath(link) for link in links}
-        batches = iter([listed])
-    many = functools.partial(classifier.classify_many, workers=options.threads)
-    results = with_remedy(itertools.chain.from_iterable(map(many, batches)))
+        photos = listed
+    results = with_remedy(classifier.classify_many(photos, workers=options.threads))
     held: list[tuple[Path, classify.Prediction | PhotoError]] = []
     for photo, result in sorted(results, key=_by_label) if options.sort else results:
         if options.annotate and isinstance(photo, Path):
@@ -107,8 +106,7 @@ def _photos_outside(names: Sequence[str], folders: Iterable[Path | None]) -> lis
     for name in names:
         place = Path(os.path.realpath(name))  # unlike `resolve`, a loop of links does not stop it
         apart = [Path(folder) for folder in inner if not place.is_relative_to(folder)]
-        photos = itertools.chain.from_iterable(photo_batches([name]))
-        outside += (photo for photo in photos if not _lies_in(photo, apart))
+        outside += (photo for photo in named_photos([name]) if not _lies_in(photo, apart))
     return outside
 
 

@@ -44,12 +44,12 @@ def _run(options: ClassifyOptions) -> int:
 
 def _counted(results: Iterable[Result], options: ClassifyOptions) -> Iterator[Result]:
     """Count on standard error, if that is a terminal and the results go elsewhere."""
-    from edgebee.edge.station.named_photos import photo_batches
+    from edgebee.edge.station.named_photos import named_photos
 
     if "-" in options.photos or not sys.stderr.isatty() or sys.stdout.isatty():
         yield from results
         return
-    total = sum(1 for batch in photo_batches(options.photos) for _ in batch)
+    total = sum(1 for _ in named_photos(options.photos))
     line = ""
     try:  # not tqdm, which the plain install does not have
         for number, (photo, result) in enumerate(results, 1):
@@ -64,8 +64,7 @@ def _counted(results: Iterable[Result], options: ClassifyOptions) -> Iterator[Re
 def _command(**params: Any) -> None:
     """Classify photos, a live camera's frames, or photos as they arrive in a folder.
 
-    A PHOTO is a file, a folder, a pattern in quotes, or - for standard input: one photo, or a
-    list of names, one a line.
+    A PHOTO is a file, a folder, a pattern in quotes, or - for one on standard input.
 
     \b
     Examples:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("edgebee", reason="needs edgebee installed")
-from edgebee.edge.station.named_photos import photo_batches
+from edgebee.edge.station.named_photos import named_photos
 
 MODEL = str(Path(__file__).parents[3] / "edge" / "models" / "hymenoptera_int8.tflite")
 
@@ -31,11 +31,8 @@ def album(tmp_path, photo):
 
 
 def named(album, *names):
-    return [
-        str(photo.relative_to(album))
-        for batch in photo_batches(str(album / name) for name in names)
-        for photo in batch
-    ]
+    photos = named_photos(str(album / name) for name in names)
+    return [str(photo.relative_to(album)) for photo in photos]
 
 
 @pytest.mark.parametrize(
@@ -77,40 +74,17 @@ def run(*arguments, given=b""):
     return process.returncode, out.decode().splitlines(), err.decode().splitlines()
 
 
-@pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
-def test_a_photo_on_standard_input_is_told_from_a_list(format_, landscape):
+def test_a_photo_on_standard_input(landscape):
     file = io.BytesIO()
-    Image.fromarray(landscape).reduce(8).save(file, format_)
+    Image.fromarray(landscape).reduce(8).save(file, "JPEG")
     status, out, err = run("--json", "-", given=file.getvalue())
     assert (status, err) == (0, [])
     (line,) = out
     assert json.loads(line)["path"] == "-"
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_a_list_on_standard_input_names_files_folders_and_patterns(album, end):
-    lines = [album / "a.jpg", "", album / "sub", f"{album}/b*.jpg", album / "missing.jpg"]
-    given = end.join(os.fsencode(line) for line in lines)  # the last line without its end
-    status, out, err = run("--json", "-", given=given)
-    assert [Path(json.loads(line)["path"]).name for line in out] == [
-        "a.jpg", "c.jpg", "d.jpg", "b[1].jpg", "missing.jpg",
-    ]  # fmt: skip
-    assert (status, len(err)) == (1, 1)
-
-
-def test_a_list_that_grows_is_answered_as_it_grows(album):
-    with start("--json", "-") as process:
-        for name in ("a.jpg", "sub/c.jpg", "a.jpg"):
-            process.stdin.write(os.fsencode(album / name) + b"\n")
-            process.stdin.flush()
-            # Would wait for ever if the answer waited for the next name.
-            assert json.loads(process.stdout.readline())["path"] == str(album / name)
-        process.stdin.close()
-        assert process.wait(timeout=60) == 0
-
-
-@pytest.mark.parametrize("given", [b"", b"\n\n", b"   \n"])
-def test_standard_input_without_anything_is_a_failure(given):
+@pytest.mark.parametrize("given", [b"", b"photo.jpg\n"])
+def test_standard_input_without_a_photo_is_a_failure(given):
     status, _, err = run("--json", "-", given=given)
     assert (status, len(err)) == (1, 1)
 
@@ -123,7 +97,7 @@ def test_standard_input_that_is_closed_is_one_line(album, first):
     done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True,
                           text=True, check=False)  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: -: unreadable (it is closed); give it a photo or a list\n"
+    assert done.stderr == "error: -: unreadable (it is closed); give it a photo\n"
 
 
 @pytest.mark.parametrize(
