@@ -45,6 +45,8 @@ from edgebee.run import MODEL_NAME, TRAINING_PLOT_NAME
 
 __all__ = ["render_page", "write_page"]
 
+WEB_PAGES = ("site.html", "site/index.html")
+"""Where `edgebee web` puts its page, seen from the report."""
 MOST_CLASSES_LISTED = 12
 MOST_MISTAKES_LISTED = 15
 
@@ -68,7 +70,8 @@ def write_page(page: Path, results: Results) -> Path:
     # Loading the model takes seconds; where every prediction is correct there is no need.
     model = _load_keras(results) if worth_a_look(results)[0] else None
     gallery = make_gallery(results, model)
-    write_text(page, render_page(results, gallery, curves))
+    web_page = next((name for name in WEB_PAGES if (page.parent / name).is_file()), None)
+    write_text(page, render_page(results, gallery, curves, web_page))
     return page
 
 
@@ -88,13 +91,16 @@ def _load_keras(results: Results) -> Any:
     return load_keras(path)
 
 
-def render_page(results: Results, gallery: Gallery, curves: bytes | None) -> str:
+def render_page(
+    results: Results, gallery: Gallery, curves: bytes | None, web_page: str | None = None
+) -> str:
     """The page's HTML, with nothing outside it.
 
     Args:
         results: of the benchmark.
         gallery: from `make_gallery`.
         curves: PNG, of the training; None where there is none.
+        web_page: the page of `edgebee web`, seen from this one; None where there is none.
     """
     import jinja2
 
@@ -124,6 +130,7 @@ def render_page(results: Results, gallery: Gallery, curves: bytes | None) -> str
         sureness=bin_sureness(knowing) if knowing else (),
         mistakes=_mistakes(results),
         curves=curves,
+        web_page=web_page,
         gallery=gallery,
         verdict=verdict(results),
         details=details(results),

@@ -28,7 +28,7 @@ from edgebee.progress import ProgressCallback, ignore_progress
 __all__ = ["PageModel", "WebPage", "build_page", "build_single_file"]
 
 _STATIC = Path(__file__).with_name("static")
-_PAGE, _WORKER = "index.html", "service_worker.js"
+_PAGE, _WORKER, _OPENED_AS_FILE = "index.html", "service_worker.js", "opened_as_file.js"
 _MOST_LABELS_IN_TITLE = 4
 _DTYPES = ("uint8", "float32")
 """What LiteRT.js takes and gives."""
@@ -266,7 +266,11 @@ def _inline(page: str, static: Mapping[str, bytes], models: Sequence[PageModel])
     wasm = next(name for name in static if name.endswith(".wasm"))
     starter = wasm.replace(".wasm", ".js")
     # Only ./… of other modules is imported; an import map gives each a name, a data: URL its text.
-    modules = [name for name in static if name.endswith(".js") and name not in (starter, _WORKER)]
+    modules = [
+        name
+        for name in static
+        if name.endswith(".js") and name not in (starter, _WORKER, _OPENED_AS_FILE)
+    ]
     imports = {
         f"edgebee/{name}": "data:text/javascript;base64," + _base64(_renamed(name, static[name]))
         for name in modules

@@ -22,7 +22,10 @@ const models = JSON.parse(element("models").textContent);
 let classifier;
 /** @type {Photo[]} */
 let photos = [];
-const camera = new Camera(element("video"));
+const camera = new Camera(element("video"), () => {
+  stopCamera();
+  notice("The camera is gone; plug it in and start it again, or choose a photo.");
+});
 
 /** One after the other: a model is not exchanged while it works. @type {Promise<any>} */
 let queue = Promise.resolve();
@@ -340,7 +343,7 @@ async function start() {
   } catch (error) {
     const reason = String(/** @type {any} */ (error)?.message ?? error).split("\n")[0];
     throw new Error(
-      `LiteRT.js does not start (${reason}); update the browser (Chrome or Edge 91, Firefox 108, Safari 16.4), or build the page again.`,
+      `LiteRT.js does not start (${reason}); update the browser (Chrome or Edge 111, Firefox 113, Safari 16.4), or build the page again.`,
     );
   }
   await useModel(models[0]);

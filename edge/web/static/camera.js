@@ -15,9 +15,13 @@ const NO_CAMERA_HERE =
 export class CameraError extends Error {}
 
 export class Camera {
-  /** @param {HTMLVideoElement} video  that shows it */
-  constructor(video) {
+  /**
+   * @param {HTMLVideoElement} video  that shows it
+   * @param {() => void} onLost  called when it is unplugged, or taken away
+   */
+  constructor(video, onLost) {
     this.video = video;
+    this.onLost = onLost;
     /** @type {MediaStream | null} */
     this.stream = null;
     this.facing = "environment"; // away from the person, on a phone
@@ -34,6 +38,7 @@ export class Camera {
       this.stream = await navigator.mediaDevices.getUserMedia({
         video: { facingMode: this.facing, width: { ideal: 1280 }, height: { ideal: 720 } },
       });
+      this.stream.getVideoTracks()[0].addEventListener("ended", this.onLost);
       this.video.srcObject = this.stream;
       await this.video.play();
     } catch (error) {

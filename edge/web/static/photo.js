@@ -5,7 +5,7 @@
  * @typedef {import("./preprocess.js").DecodedImage} DecodedImage
  */
 
-import { reduce, resizeImage } from "./preprocess.js";
+import { asRgb, reduce, resizeImage } from "./preprocess.js";
 
 const STRIP_PIXELS = 2_000_000; // phones refuse large canvases
 const EXIF_ORIENTATION = 0x0112;
@@ -74,7 +74,8 @@ function decodeBitmap(bitmap, factor) {
   const context = makeContext(bitmap.width, Math.min(rows, bitmap.height));
   for (let top = 0; top < bitmap.height; top += rows) {
     const strip = readStrip(context, bitmap, top, Math.min(rows, bitmap.height - top));
-    data.set(reduce(strip, factor, factor, undefined, 4).data, (top / factor) * width * 3);
+    const part = factor === 1 ? asRgb(strip) : reduce(strip, factor, factor, undefined, 4);
+    data.set(part.data, (top / factor) * width * 3);
   }
   return {
     data,
@@ -131,7 +132,7 @@ export class FrameReader {
     }
     this.context.drawImage(this.video, 0, 0);
     const frame = this.context.getImageData(0, 0, width, height);
-    return resizeImage(reduce(frame, 1, 1, undefined, 4), size);
+    return resizeImage(asRgb(frame), size);
   }
 }
 

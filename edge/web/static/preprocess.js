@@ -73,7 +73,7 @@ function resize(image, width, height, box) {
 /**
  * Shrink by whole numbers: means of `factorX` by `factorY` pixels, as Pillow's `Image.reduce`.
  * At the right and at the bottom the rest makes a mean of its own.
- * @param {{data: Uint8Array, width: number, height: number}} image
+ * @param {{data: Uint8Array | Uint8ClampedArray, width: number, height: number}} image
  * @param {number} factorX
  * @param {number} factorY
  * @param {number[]} [box]  left, top, right, bottom, whole numbers
@@ -110,6 +110,20 @@ export function reduce(image, factorX, factorY, box, channels = 3) {
     }
   }
   return { data, width, height };
+}
+
+/**
+ * What a canvas gives, without its transparency.
+ * @param {ImageData} image
+ */
+export function asRgb({ data, width, height }) {
+  const rgb = new Uint8Array(width * height * 3);
+  for (let source = 0, target = 0; target < rgb.length; source += 4, target += 3) {
+    rgb[target] = data[source];
+    rgb[target + 1] = data[source + 1];
+    rgb[target + 2] = data[source + 2];
+  }
+  return { data: rgb, width, height };
 }
 
 /**

@@ -109,6 +109,16 @@ def test_a_confusion_matrix_has_every_photo_once(tmp_path):
     assert table.count('class="hit"') == 3
 
 
+@pytest.mark.parametrize("name", ["site.html", "site/index.html"])
+def test_the_page_of_edgebee_web_is_linked_where_it_lies_beside(tmp_path, name):
+    results = make_big(tmp_path, variants=1, photos=20)
+    link = f'<a href="{name}">Try a model in this browser</a>'
+    assert link not in write_page(tmp_path / "report.html", results).read_text()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("")
+    assert link in write_page(tmp_path / "report.html", results).read_text()
+
+
 def test_large_data_has_its_worst_mistakes_in_a_table(page_of):
     page = page_of("hundreds").read_text()
     assert 'class="confusion"' not in page

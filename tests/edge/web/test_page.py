@@ -283,6 +283,14 @@ def test_another_kind_of_model_says_so(browser, address, foreign_model):
     assert "no label names are inside" in text_of(page, "notice")
 
 
+def test_opened_from_its_folder_it_says_that_it_needs_a_server(browser, site):
+    page = browser.open(site / "index.html", 390)
+    assert text_of(page, "notice") == (
+        "This page needs a server: start one with edgebee web … --serve, or make one file of it "
+        "with --single-file."
+    )
+
+
 def test_a_browser_without_webassembly_says_what_to_do(browser, address):
     script = browser.call(
         "Page.addScriptToEvaluateOnNewDocument", source="delete window.WebAssembly"
