@@ -164,8 +164,8 @@ def sensor_noise(rng: RNG, pixels: Pixels) -> Pixels:
     noise = rng.standard_normal(shape, dtype=np.float32)
     if rng.random() < 0.3:  # in-camera smoothing makes grains of about two pixels
         noise = (noise + np.roll(noise, 1, 0) + np.roll(noise, 1, 1)) * np.float32(0.6)
-    light_share = np.sqrt(pixels.astype(np.float32) / 255 + 0.08)
-    noisy: Pixels = np.clip(pixels + s * light_share * noise + 0.5, 0, 255).astype(np.uint8)
+    deviations = s * np.sqrt(np.arange(256, dtype=np.float32) / 255 + 0.08)
+    noisy: Pixels = np.clip(pixels + deviations[pixels] * noise + 0.5, 0, 255).astype(np.uint8)
     return noisy
 
 
@@ -175,7 +175,8 @@ def dusk(rng: RNG, pixels: Pixels) -> Pixels:
     gamma = rng.uniform(0.9, 1.4)
     warm = rng.uniform(-0.25, 0.25)
     cast = np.array([1 + warm, 1.0, 1 - warm], np.float32)
-    x = (pixels.astype(np.float32) / 255) ** np.float32(gamma) * (255 * exposure) * cast
+    levels = (np.arange(256, dtype=np.float32) / 255) ** np.float32(gamma) * (255 * exposure)
+    x = levels[pixels] * cast
     x += _log_uniform(rng, 1.5, 10) * rng.standard_normal(x.shape, dtype=np.float32)
     dark: Pixels = np.clip(x + 0.5, 0, 255).astype(np.uint8)
     return dark

@@ -100,7 +100,7 @@ class TwoPhases:
     @property
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits `[photos, classes]` of the readable validation photos, by the model as it is."""
-        if self._logits is None:  # resumed after the last epoch, or out of patience before it
+        if self._logits is None:  # no epoch has run since the training was resumed
             self._logits = self._score()
         return self._logits
 
@@ -109,7 +109,7 @@ class TwoPhases:
         """Keras' layer from features to one logit per class, as it is."""
         return self.fit.head
 
-    def _score(self, *, exact: bool = True) -> npt.NDArray[np.float32]:
+    def _score(self) -> npt.NDArray[np.float32]:
         """The logits of the validation photos.
 
         From the stored activations: `float16` holds them to three digits, which moves a score by
@@ -119,7 +119,7 @@ class TwoPhases:
         stored = self.validation.boundary if tuned else self.validation.pooled
         rows = self.validation.photos * self.validation.augmentations
         batches = np.array_split(rows, math.ceil(len(rows) / SCORING_BATCH_SIZE))
-        return self.fit.logits((stored.take(rows) for rows in batches), exact=exact)[:, 0]
+        return self.fit.logits(stored.take(rows) for rows in batches)[:, 0]
 
     def _fit(self, batches: Batches, epochs: int, learning_rate: float, **settings: Any) -> Fit:
         return Fit(
@@ -166,9 +166,7 @@ class TwoPhases:
         Raises:
             TrainingError: the loss ran away.
         """
-        last = epoch + 1 == self.recipe.total_epochs
-        logits = self._score(exact=last)
-        self._logits = logits if last else None
+        self._logits = logits = self._score()
         classes = self.validation.classes[self.validation.photos]
         losses = measures.loss, cross_entropy(logits, classes)
         if not max(losses) < RUNAWAY_LOSS or not np.isfinite(losses).all():
