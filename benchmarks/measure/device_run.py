@@ -23,7 +23,7 @@ from edgebee.benchmarks.measure.devices import Device
 from edgebee.benchmarks.measure.plan import DeviceAddress
 from edgebee.benchmarks.measure.timing import measure_device
 from edgebee.benchmarks.measure.workers import start_probe
-from edgebee.edge.device.deployed import check_deployed, module_line
+from edgebee.edge.device.remote_python import check_deployed, module_line
 from edgebee.edge.device.ssh import connect
 from edgebee.errors import EdgebeeError, RemoteError
 

@@ -208,17 +208,8 @@ def speed_up(run: Run, noisy: bool) -> str:
 
 
 def times(factor: float, noisy: bool) -> str:
-    """A factor with the digits that it deserves: two, and one where the machine was noisy."""
-    return _digits(factor, 1 if noisy and factor >= 2 else 2)
-
-
-def _digits(value: float, digits: int) -> str:
-    """A positive number, rounded to so many digits that count."""
-    if value <= 0:
-        return "0"
-    rounded = float(f"{value:.{digits - 1}e}")
-    exponent = int(f"{rounded:e}".split("e")[1])
-    return f"{rounded:.{max(0, digits - 1 - exponent)}f}"
+    """A factor with two digits, and as a whole number where the machine was noisy."""
+    return f"{factor:.0f}" if factor >= (2 if noisy else 99.5) else f"{factor:#.2g}".rstrip(".")
 
 
 def clip(text: str, most: int = 32) -> str:

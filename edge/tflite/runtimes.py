@@ -98,7 +98,7 @@ def _tables() -> dict[str, Mapping[str, int]]:
 
 
 _TABLES = _tables()
-RUNTIMES = ("tflite-runtime==2.14.0", "ai-edge-litert==1.0.1", "ai-edge-litert==2.3.0")
+RUNTIMES = ("tflite-runtime==2.14.0", "ai-edge-litert==1.1.1", "ai-edge-litert==2.3.0")
 """What a model is made for by default: what `pip install edgebee` may install.
 
 The one for 32-bit ARM, and LiteRT from the oldest that is allowed to the current one.

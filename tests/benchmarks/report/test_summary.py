@@ -130,7 +130,7 @@ def test_names_are_short_where_that_is_plain(tmp_path):
 @pytest.mark.parametrize(
     ("factor", "noisy", "text"),
     [(8.84, False, "8.8"), (8.84, True, "9"), (1.44, True, "1.4"), (12.3, False, "12"),
-     (123.4, False, "120"), (9.96, False, "10"), (0.512, False, "0.51")],
+     (123.4, False, "123"), (9.96, False, "10"), (0.512, False, "0.51")],
 )  # fmt: skip
 def test_a_factor_has_the_digits_that_it_deserves(factor, noisy, text):
     assert times(factor, noisy) == text

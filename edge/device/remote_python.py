@@ -1,4 +1,4 @@
-"""What `edgebee deploy` has put on a machine: where its Python is, whether it is this edgebee."""
+"""The Python that `edgebee deploy` made on a device: is it this edgebee, and its modules run."""
 
 from __future__ import annotations
 
