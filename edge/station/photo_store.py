@@ -14,6 +14,7 @@ import errno
 import filecmp
 import functools
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -196,28 +197,17 @@ def _lock(file: IO[bytes]) -> None:
 
 
 def _first_free(folder: Path, name: str, take: Callable[[Path], None]) -> Path:
-    """Take `name`, `name-2`, `name-3` ... whichever is free first, without trying them all.
+    """Take `name`, `name-2`, `name-3` ... whichever is free first.
 
     `take` claims a name for good, or raises FileExistsError.
     """
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a hidden name keeps its dot
-
-    def numbered(number: int) -> Path:
-        return folder / (name if number == 1 else f"{stem}-{number}{suffix}")
-
-    taken, free = 0, 1  # numbers are given without gaps: double, then halve
-    while os.path.lexists(numbered(free)):
-        taken, free = free, free * 2
-    while free - taken > 1:
-        middle = (taken + free) // 2
-        taken, free = (middle, free) if os.path.lexists(numbered(middle)) else (taken, middle)
-    while True:
-        try:
-            take(numbered(free))
-        except FileExistsError:  # somebody was faster
-            free += 1
-        else:
-            return numbered(free)
+    numbered = (f"{stem}-{number}{suffix}" for number in itertools.count(2))
+    for place in map(folder.joinpath, itertools.chain([name], numbered)):
+        with contextlib.suppress(FileExistsError):
+            take(place)
+            return place
+    raise AssertionError("numbers do not end")
 
 
 def _rename_new(source: Path, place: Path) -> None:
