@@ -84,8 +84,8 @@ def build_page(
     """
     read = _read_models(models)
     title = _title(read[0].labels)
-    files = _static_files() | _icons() | {model.path: model.content for model in read}
-    files |= {f"runtime/{name}": content for name, content in _runtime(runtime, progress).items()}
+    files = _scripts_and_styles(runtime, progress) | _icons()
+    files |= {model.path: model.content for model in read}
     files["manifest.webmanifest"] = _manifest(title)
     files[_PAGE] = _fill_page(files[_PAGE], title, read).encode()
     files[_WORKER] = _fill_worker(files)
@@ -108,9 +108,7 @@ def build_single_file(
     Args, errors: as for `build_page`.
     """
     read = _read_models(models)
-    static = _static_files() | {
-        f"runtime/{name}": content for name, content in _runtime(runtime, progress).items()
-    }
+    static = _scripts_and_styles(runtime, progress)
     page = _fill_page(static[_PAGE], _title(read[0].labels), read)
     content = _inline(page, static, read).encode()
     _make_folder(file.parent)
@@ -183,14 +181,12 @@ def _title(labels: Sequence[str]) -> str:
 # ------------------------------------------------------------------ files
 
 
-def _static_files() -> dict[str, bytes]:
-    """The page's own files, by their names seen from the page."""
+def _scripts_and_styles(tarball: Path | None, progress: ProgressCallback) -> dict[str, bytes]:
+    """The page's own files and LiteRT.js, by their names seen from the page."""
     paths = sorted(path for path in _STATIC.rglob("*") if path.is_file())
-    return {path.relative_to(_STATIC).as_posix(): path.read_bytes() for path in paths}
-
-
-def _runtime(tarball: Path | None, progress: ProgressCallback) -> Mapping[str, bytes]:
-    return load_litert_js(tarball, progress=progress)
+    own = {path.relative_to(_STATIC).as_posix(): path.read_bytes() for path in paths}
+    runtime = load_litert_js(tarball, progress=progress)
+    return own | {f"runtime/{name}": content for name, content in runtime.items()}
 
 
 def _icons() -> dict[str, bytes]:
@@ -234,8 +230,9 @@ def _fill_page(page: bytes, title: str, models: Sequence[PageModel]) -> str:
     ]
     # In a script element only "</script" and "<!--" would end the data.
     data = json.dumps(listed, ensure_ascii=False).replace("<", "\\u003c")
-    text = page.decode().replace("{{ title }}", html.escape(title))
-    return text.replace("{{ models }}", data)
+    values = {"title": html.escape(title), "models": data}
+    # In one pass, so that a label that looks like a mark stays a label.
+    return re.sub(r"\{\{ (\w+) \}\}", lambda mark: values[mark[1]], page.decode())
 
 
 def _fill_worker(files: Mapping[str, bytes]) -> bytes:

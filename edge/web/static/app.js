@@ -112,7 +112,7 @@ async function showSelftest(loaded) {
 
 function enable() {
   for (const id of ["camera", "choose", "open"]) element(id).disabled = false;
-  element("prompt-text").textContent = "Start the camera, or drop photos here.";
+  element("prompt-text").textContent = "Start the camera, or choose or drop photos.";
 }
 
 // ------------------------------------------------------------------ photos
@@ -324,6 +324,13 @@ async function keepOffline() {
   if (IS_SINGLE_FILE) {
     shown.textContent = "None needed: all of it is in this file. Photos stay on this device.";
   } else if ("serviceWorker" in navigator) {
+    if (navigator.serviceWorker.controller) {
+      // This page was kept; a newer one, perhaps with a newer model, has just replaced it.
+      navigator.serviceWorker.addEventListener("controllerchange", () => {
+        if (photos.length || camera.isOn) notice("A newer version of this page is here; load it again.");
+        else location.reload();
+      });
+    }
     await navigator.serviceWorker.register("service_worker.js");
     await navigator.serviceWorker.ready;
     shown.textContent = "No longer needed: the page is kept in this browser. Photos stay on this device.";

@@ -36,6 +36,7 @@ def test_one_build_of_webassembly_is_taken_and_its_licence_is_beside_it(site):
     assert (site / "runtime" / "index.js").read_text().startswith("// LiteRT.js, @litertjs/core 2.")
 
 
+@pytest.mark.slow
 def test_the_same_model_gives_the_same_page(site, tmp_path, litert_js, model):
     build_page([model], tmp_path, runtime=litert_js)
     assert files_of(tmp_path) == files_of(site)
@@ -43,6 +44,7 @@ def test_the_same_model_gives_the_same_page(site, tmp_path, litert_js, model):
         assert (tmp_path / name).read_bytes() == (site / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_another_model_gives_the_kept_files_another_name(site, tmp_path, litert_js, repacked):
     other = repacked(tmp_path / "other.tflite", lambda files: files.pop("edgebee.json"))
     build_page([other], tmp_path, runtime=litert_js)
@@ -53,6 +55,7 @@ def test_another_model_gives_the_kept_files_another_name(site, tmp_path, litert_
     assert len(versions) == 2
 
 
+@pytest.mark.slow
 def test_models_of_one_name_are_told_apart(tmp_path, litert_js, model):
     paths = []
     for name in ("meadow", "forest"):

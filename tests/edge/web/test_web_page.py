@@ -259,6 +259,34 @@ def bees_picture(model):
     raise AssertionError("no golden sample is a bee's")
 
 
+NASTY = ["</script><img src=x onerror=alert(1)>", '{{ models }}"&amp;']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("single_file", [False, True])
+def test_labels_are_text_and_nothing_else(browser, tmp_path, litert_js, repacked, single_file):
+    from edgebee.edge.web.page import build_single_file
+
+    def rename(files):
+        files["labels.txt"] = "\n".join(NASTY).encode()
+        change_manifest(files, lambda manifest: manifest.update(labels=NASTY))
+
+    model = repacked(tmp_path / "nasty.tflite", rename)
+    if single_file:
+        built = build_single_file([model], tmp_path / "page.html", runtime=litert_js)
+        page = open_page(browser, built.path)
+    else:
+        with build(tmp_path / "site", litert_js, model) as address:
+            page = open_page(browser, address)
+    choose(page, ("ant.png", EXACT["png"]))
+    wait_for(page, "document.getElementById('timing').textContent")
+    assert page.complaints == []
+    assert text_of(page, "title") == f"{NASTY[0]} or {NASTY[1]}?"
+    names = "[...document.querySelectorAll('.name')].map(one => one.textContent)"
+    assert page.evaluate(names) == NASTY
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -356,8 +384,29 @@ def test_once_opened_it_works_without_its_server(site):
         with served(site) as address:
             page = open_page(browser, address)
             wait_for(page, "document.getElementById('network').textContent.includes('kept')")
+            errors = browser.call("Page.getInstallabilityErrors")["installabilityErrors"]
+            assert errors == []
         page = open_page(browser, address)  # nobody listens there any more
         assert page.evaluate(SAID) == "self-test passed, bit-identical"
+
+
+@pytest.mark.slow
+def test_a_newer_page_takes_the_place_of_the_kept_one(
+    browser, tmp_path, litert_js, repacked, model
+):
+    from edgebee.edge.web.page import build_page
+
+    def rename(files):
+        files["labels.txt"] = b"wasps\nflies\n"
+        change_manifest(files, lambda manifest: manifest.update(labels=["wasps", "flies"]))
+
+    other = repacked(tmp_path / model.name, rename)
+    with build(tmp_path / "site", litert_js, model) as address:
+        page = open_page(browser, address)
+        wait_for(page, "document.getElementById('network').textContent.includes('kept')")
+        build_page([other], tmp_path / "site", runtime=litert_js)
+        page = browser.open(address, 390)
+        wait_for(page, "document.getElementById('title')?.textContent === 'wasps or flies?'")
 
 
 @pytest.mark.slow
