@@ -1241,10 +1241,15 @@ def _find_features(interpreter: Any, model: StrPath) -> int:
     """The index of the tensor that the last dense layer takes."""
     tensors = [(one["index"], one["shape"].tolist()) for one in interpreter.get_tensor_details()]
     labels = int(interpreter.get_output_details()[0]["shape"][-1])
-    for _, weights in reversed(tensors):
-        if len(weights) != 2 or weights[0] != labels or weights[1] == labels:
-            continue
-        features = [index for index, shape in tensors if shape == [1, weights[1]]]
+    widths = {
+        shape[1]
+        for _, shape in tensors
+        if len(shape) == 2 and shape[0] == labels and shape[1] != labels
+    }
+    # `neither` may have a branch of its own beside: narrower, and behind the first scores.
+    scores = [index for index, shape in tensors if shape == [1, labels]]
+    for width in sorted(widths, reverse=True):
+        features = [i for i, shape in tensors if shape == [1, width] and i < min(scores)]
         if features:
             return int(features[-1])
     raise ModelError(

@@ -125,12 +125,7 @@ def _as_seen(
 
 
 def measure_rejections(
-    scores: Scores,
-    strange: Scores,
-    sources: Sequence[str],
-    labels: Sequence[str],
-    *,
-    threshold: float = 0.0,
+    scores: Scores, strange: Scores, sources: Sequence[str]
 ) -> tuple[Rejection, ...]:
     """How a variant that knows `neither` tells strangers from photos of the classes, by source.
 
@@ -138,10 +133,8 @@ def measure_rejections(
         scores: `[n, labels + 1]`, of photos of the classes.
         strange: `[m, labels + 1]`, of strangers.
         sources: `[m]`, where they come from.
-        labels: the classes' names.
-        threshold: the model's own.
     """
-    accepted = _seen_labels(strange, labels, threshold) < len(labels)
+    accepted = strange.argmax(axis=1) < strange.shape[1] - 1
     known = scores[:, -1]
     found = []
     for source in dict.fromkeys(sources):

@@ -151,7 +151,7 @@ class Rejection:
     Attributes:
         source: as of `Stranger`.
         count: strangers.
-        accepted: those that are given the name of a class.
+        accepted: those that are taken for a class, by its name or as `unknown`.
         accepted_interval: Wilson's 95 % interval of their share.
         auroc: how often a stranger's score of `neither` is above a class photo's, 0-1.
         auroc_interval: Newcombe's 95 % interval of it.

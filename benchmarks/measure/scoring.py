@@ -186,9 +186,7 @@ def _variant(
         scores=tuple(tuple(row) for row in scores.tolist()),
         accuracy=measure_accuracy(scores, truth, labels, reference, threshold=threshold),
         stranger_scores=() if strange is None else tuple(map(tuple, strange.tolist())),
-        rejections=()
-        if strange is None
-        else measure_rejections(scores, strange, sources, labels, threshold=threshold),
+        rejections=() if strange is None else measure_rejections(scores, strange, sources),
     )
 
 

@@ -19,11 +19,18 @@ __all__ = ["GradCam", "can_be_explained"]
 
 
 def _ends(model: Any) -> tuple[Any, Any]:
-    """The pooling and the dense layer of a model that has one of each; None for what it has not."""
+    """The pooling and the dense layer behind it; None for what a model has not, or not clearly.
+
+    Of several dense layers, as of a model that knows `neither`, it is the one that the pooling
+    leads to.
+    """
     import keras
 
     poolings = [one for one in model.layers if isinstance(one, keras.layers.GlobalAveragePooling2D)]
     dense = [one for one in model.layers if isinstance(one, keras.layers.Dense)]
+    if len(dense) > 1 and poolings:
+        labels, pooled = model.output_shape[-1], poolings[-1].output
+        dense = [one for one in dense if one.units == labels and one.input is pooled]
     return (poolings or [None])[-1], dense[0] if len(dense) == 1 else None
 
 

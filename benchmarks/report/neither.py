@@ -98,10 +98,7 @@ def bin_sureness(variant: Variant) -> tuple[SureBin, ...]:
 
 
 def accepted_strangers(variant: Variant) -> list[int]:
-    """Places in `data.strangers` of those that are given a class's name, the surest first.
-
-    The threshold is left out: what is called `unknown` is taken for a class, too.
-    """
+    """Places in `data.strangers` of those that are taken for a class, the surest first."""
     scores = np.array(variant.stranger_scores)
     classes = scores.shape[1] - 1
     taken = np.flatnonzero(scores.argmax(axis=1) < classes)

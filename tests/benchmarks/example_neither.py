@@ -40,7 +40,7 @@ def know_neither(variant: Variant, *, refused: int = 2, passing: int = 3) -> Var
             against=variant.accuracy.against,
         ),
         stranger_scores=tuple(map(tuple, strange.tolist())),
-        rejections=measure_rejections(scores, strange, sources, LABELS, threshold=THRESHOLD),
+        rejections=measure_rejections(scores, strange, sources),
     )
 
 

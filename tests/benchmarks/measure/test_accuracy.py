@@ -95,11 +95,11 @@ def test_a_reference_that_knows_neither_is_compared_by_the_best_class():
 def test_strangers_are_counted_by_where_they_come_from():
     strange = np.array([[0.1, 0.1, 0.8], [0.8, 0.1, 0.1], [0.40, 0.35, 0.25], [0.0, 0.0, 1.0]])
     sources = ("blank frames", "other photos", "other photos", "blank frames")
-    blank, other = measure_rejections(KNOWING, strange, sources, ("ants", "bees"), threshold=0.6)
+    blank, other = measure_rejections(KNOWING, strange, sources)
     assert (blank.source, blank.count, blank.accepted) == ("blank frames", 2, 0)
     # Of 6 known scores of neither all are below 1; five below 0.8, and one as large.
     assert blank.auroc == pytest.approx((5.5 + 6) / 12)
-    assert (other.count, other.accepted) == (2, 1)  # the other one is unknown
+    assert (other.count, other.accepted) == (2, 2)  # a class, and unknown, which is one of them
     assert other.fpr95 == 1.0
     assert blank.fpr95 == 0.5
     assert blank.accepted_interval.low == 0 < blank.accepted_interval.high
