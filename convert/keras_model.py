@@ -153,6 +153,10 @@ def _load_error(path: Path, saved_by: str | None, error: BaseException) -> Conve
             f"{path}: saved by Keras {saved_by} and cannot be loaded by {keras.__version__} "
             f"({reason}); pip install keras=={saved_by}, or train again"
         )
+    if "No model config found" in reason:
+        return ConversionError(
+            f"{path}: has weights alone; save the whole model with model.save('model.keras')"
+        )
     return ConversionError(
         f"{path}: cannot be loaded here ({reason}); edgebee converts models that consist of "
         "Keras' own layers"

@@ -53,7 +53,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 MAX_PIXELS = 25_000_000
 """Photos that would hold more pixels in memory are refused; of a JPEG, those after scaling."""
 
-FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP"]
+FORMATS = ["JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM"]
 """Pillow's names of the formats that are read; of the others, EPS would run Ghostscript."""
 
 PHOTO_SUFFIXES = (
@@ -66,7 +66,9 @@ PHOTO_SUFFIXES = (
     ".jpe",
     ".jpeg",
     ".jpg",
+    ".pgm",
     ".png",
+    ".ppm",
     ".tif",
     ".tiff",
     ".webp",
@@ -279,7 +281,9 @@ def _decode_file(image: Image.Image, size: tuple[int, int]) -> DecodedImage:
     stored = image.width * image.height
     drafted = image.draft("RGB", (max(size), max(size)))
     held = stored if image.info.get("progressive") else image.width * image.height
-    if image.info.get("compression") in (1, 2):  # a BMP of run lengths is decoded in Python
+    # A BMP of run lengths and a PPM of digits are decoded in Python.
+    in_python = any(tile[0] == "ppm_plain" for tile in image.tile)
+    if in_python or image.info.get("compression") in (1, 2):
         held *= 6
     if held > MAX_PIXELS:
         raise Image.DecompressionBombError(f"{stored / 1e6:.0f} megapixels are too many")
@@ -505,7 +509,7 @@ def make_interpreter(
     """
     with _raise_as(ModelError, f"{model}: cannot be opened", "check its name"):
         content = Path(model).read_bytes()
-    _check_whole(model, content)
+    check_whole(model, content)
     runtime = _import_runtime()
     options: dict[str, Any] = {"num_threads": min(threads or available_cpus(), available_cpus())}
     if keep_tensors:
@@ -513,7 +517,11 @@ def make_interpreter(
         options["experimental_op_resolver_type"] = (
             runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         )
-    with _raise_as(ModelError, f"{model}: damaged, or too new", "copy it or update the runtime"):
+    problem, remedy = next(
+        (found for name, found in _FOREIGN_OPERATORS.items() if name in content),
+        ("damaged, or too new", "copy it or update the runtime"),
+    )
+    with _raise_as(ModelError, f"{model}: {problem}", remedy):
         network = read_manifest(model).get("network")
         if network and sha256(content[: network["bytes"]]).hexdigest() != network["sha256"]:
             raise ValueError("its hash is not the one in edgebee.json")
@@ -526,6 +534,13 @@ def make_interpreter(
         interpreter.get_input_details()[0]  # whose names may be no text
         interpreter.get_output_details()[0]
     return interpreter
+
+
+_FOREIGN_OPERATORS = {
+    b"edgetpu-custom-op": ("made for an Edge TPU", "take the file that it was compiled from"),
+    b"Flex": ("needs operators of TensorFlow itself", "convert it without SELECT_TF_OPS"),
+}
+"""In a file that no runtime here loads -> what that means, and what to do."""
 
 
 def _set_size(interpreter: Any, size: tuple[int, int] | None, model: StrPath) -> None:
@@ -542,7 +557,10 @@ def _set_size(interpreter: Any, size: tuple[int, int] | None, model: StrPath) ->
         raise ModelError(f"{model}: takes {shape}, not {size[0]}x{size[1]}; leave out --size")
 
 
-def _check_whole(model: StrPath, content: bytes) -> None:
+def check_whole(model: StrPath, content: bytes) -> None:
+    """Raise ModelError for a file that is no TFLite model, or has lost its end."""
+    if content[:2] == b"PK" and b".tflite" in content:
+        raise ModelError(f"{model}: a zip file; unpack it, and name the .tflite file in it")
     if content[4:8] != b"TFL3":  # the flatbuffer's file identifier
         raise ModelError(f"{model}: not a TFLite model; make one with: edgebee convert")
     if LABELS_NAME.encode() in content and not zipfile.is_zipfile(model):  # its end is missing
@@ -640,10 +658,28 @@ def _find_labels(model: StrPath) -> bytes:
     for beside in (Path(model).with_name(name) for name in names):
         if beside.is_file():
             return beside.read_bytes()
+    names = _read_ultralytics(packed).get("names")
+    if isinstance(names, dict):
+        return "\n".join(f"{number} {name}" for number, name in names.items()).encode()
     lists = [name for name in packed if name.endswith(".txt")]
     if len(lists) == 1:
         return packed[lists[0]]
     return Path(model).with_name(LABELS_NAME).read_bytes()  # which says that it is missing
+
+
+def _read_ultralytics(packed: Mapping[str, bytes]) -> dict[str, Any]:
+    """What Ultralytics packs into its files: names of classes and more; {} in others'."""
+    import ast
+
+    text = (packed.get("metadata.json") or packed.get("temp_meta.txt") or b"").decode()
+    try:
+        found = json.loads(text)
+    except ValueError:
+        try:
+            found = ast.literal_eval(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return {}
+    return found if isinstance(found, dict) and found.get("author") == "Ultralytics" else {}
 
 
 def parse_labels(content: bytes) -> tuple[str, ...]:
@@ -822,6 +858,11 @@ class _Table:
         return [_Table(self.data, place + self._number("<I", place)) for place in places]
 
 
+def _is_float(entry: Mapping[str, Any]) -> bool:
+    """Whether a tensor holds floats, of 16, 32 or 64 bits."""
+    return np.dtype(entry["dtype"]).kind == "f"
+
+
 def _input_values(
     entry: Mapping[str, Any], mean: Sequence[float], deviation: Sequence[float]
 ) -> np.ndarray[Any, Any] | None:
@@ -832,7 +873,7 @@ def _input_values(
     pixels = np.arange(256, dtype=np.float32)[:, np.newaxis]
     centred = pixels - np.asarray(mean, np.float32)
     values = centred / np.asarray(deviation, np.float32) + np.zeros(3, np.float32)
-    if entry["dtype"] != np.float32:
+    if not _is_float(entry):
         scale, zero_point = entry["quantization"]
         if not scale:
             return None
@@ -1061,9 +1102,11 @@ class Classifier:
             mean, deviation = NORMALIZATIONS[self.normalize]
             return _input_values(entry, [mean], [deviation])
         stated = read_normalization(self.model)
+        if not stated and _read_ultralytics(_unpack(self.model)):
+            stated = (0.0,), (255.0,)
         if stated:
             return _input_values(entry, *stated)
-        if entry["dtype"] == np.float32:  # of an integer model the pixels are its input's steps
+        if _is_float(entry):  # of an integer model the pixels are its input's steps
             _log.warning(
                 "%s: does not say which values it takes; 0..255 is assumed, --normalize -1..1 or "
                 "0..1 says otherwise",
@@ -1224,7 +1267,8 @@ def _check_shapes(interpreter: Any, labels: Sequence[str], model: StrPath) -> tu
         twice = next(label for label in labels if labels.count(label) > 1)
         problem = f"two of its label names are {twice!r}; each must be another"
     elif scores[:1] != [1] or math.prod(scores) not in ({1, 2} if names == 2 else {names}):
-        problem = f"gives {scores} scores, not [1, {names}] for its {names} label names"
+        detector = ", as object detectors do" if len(scores) == 3 else ""
+        problem = f"gives {scores} scores{detector}, not [1, {names}] for its {names} label names"
     if problem:
         raise ModelError(f"{model}: {problem}")
     if more:

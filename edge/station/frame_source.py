@@ -85,7 +85,8 @@ class Source(Protocol):
 
 def mask_secrets(source: str) -> str:
     """An address without its password, for everything that is printed or stored."""
-    masked = re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", source)
+    # Up to the last @: a password may hold one, or a slash.
+    masked = re.sub(r"(://[^/@:]*:).*@", r"\1***@", source)
     return re.sub(r"(?i)([?&](?:pass|passwd|password|pwd|token|key)=)[^&#]*", r"\1***", masked)
 
 
@@ -176,23 +177,30 @@ def _why_not(name: str, film: bool, device: bool) -> str:
     return "no camera; plug one in, or name another one: --camera /dev/video2"
 
 
-def _request(address: str) -> urllib.request.Request:
-    """A request for an address, whose user and password go where the web expects them."""
+def _open_address(address: str) -> Any:
+    """The answer of an address, whose user and password go where the web expects them.
+
+    Raises what urllib raises.
+    """
     parts = urllib.parse.urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     request = urllib.request.Request(urllib.parse.urlunsplit(parts._replace(netloc=host)))
+    passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
     if parts.username is not None:
         user = urllib.parse.unquote(parts.username)
         password = urllib.parse.unquote(parts.password or "")
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         request.add_header("Authorization", f"Basic {token}")
-    return request
+        passwords.add_password(None, request.full_url, user, password)
+    # Where a camera answers that it takes digests alone, it is asked again with one.
+    opener = urllib.request.build_opener(urllib.request.HTTPDigestAuthHandler(passwords))
+    return opener.open(request, timeout=_REQUEST_TIMEOUT_S)
 
 
 def _gives_pictures(address: str) -> bool:
     """Whether an address answers each request with one picture, as many IP cameras do."""
     try:
-        with urllib.request.urlopen(_request(address), timeout=_REQUEST_TIMEOUT_S) as answer:
+        with _open_address(address) as answer:
             kind: str = answer.headers.get_content_type()
     except (OSError, ValueError, http.client.HTTPException):
         return False  # OpenCV may know better
@@ -207,10 +215,8 @@ class _StillPictures:
 
     def read(self) -> tuple[npt.NDArray[np.uint8], float] | None:
         try:
-            with urllib.request.urlopen(
-                _request(self._address), timeout=_REQUEST_TIMEOUT_S
-            ) as answer:
-                content = answer.read(_MAX_PICTURE_BYTES)
+            with _open_address(self._address) as answer:
+                content: bytes = answer.read(_MAX_PICTURE_BYTES)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise SourceError(f"{self.name}: gives no more pictures") from error
         try:

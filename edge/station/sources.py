@@ -32,7 +32,9 @@ def check_model(model: Path) -> None:
         ModelError: it is damaged.
     """
     with contextlib.suppress(OSError):  # which the runner has words for
-        check_structure(model.read_bytes(), str(model))
+        content = model.read_bytes()
+        classify.check_whole(model, content)
+        check_structure(content, str(model))
 
 
 def limit_pixels(max_megapixels: int) -> None:

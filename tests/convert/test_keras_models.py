@@ -11,6 +11,7 @@ import numpy as np
 from small_models import SIZE, sequential
 
 from edgebee.convert.conversion import convert_model
+from edgebee.convert.keras_file import check_keras_file
 from edgebee.convert.keras_model import load_keras
 from edgebee.edge.classify import Classifier
 from edgebee.errors import ConversionError
@@ -148,3 +149,13 @@ def test_augmentation_and_resizing_inside_the_model_do_no_harm(folder, dataset):
     model.save(folder / "model.keras")
     (int8,) = convert_model(folder / "model.keras", dataset)
     assert int8.verification.comparison.correct == 8
+
+
+def test_weights_alone_and_folders_are_named_with_the_way_out(tmp_path):
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    weights = tmp_path / "m.weights.h5"
+    model.save_weights(weights)
+    with pytest.raises(ConversionError, match=r"has weights alone; save the whole model with "):
+        load_keras(weights)
+    with pytest.raises(ConversionError, match=r"a folder, perhaps a SavedModel; save the Keras "):
+        check_keras_file(tmp_path)

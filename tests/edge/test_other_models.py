@@ -1,6 +1,8 @@
 """Models with other inputs and outputs than the one that ships, made on the spot."""
 
+import json
 import pickle
+import zipfile
 
 import classify
 import numpy as np
@@ -275,3 +277,72 @@ def test_which_of_several_outputs_is_taken_is_said(tmp_path, caplog):
     line = next(one for one in caplog.messages if "outputs" in one)
     assert line.startswith(f"{path}: has 2 outputs; the first, ")
     assert classifier(PATTERN).scores["label 2"] == pytest.approx(PATTERN[..., 2].mean() / 255)
+
+
+def test_a_model_with_operators_of_tensorflow_says_so(tmp_path):
+    def scores(pixels):
+        return channel_means(pixels) * tf.linalg.det(tf.eye(3) + tf.reduce_mean(pixels))
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [tf.function(scores).get_concrete_function(tf.TensorSpec((1, 4, 6, 3), tf.float32))]
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.SELECT_TF_OPS]
+    content = converter.convert()
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    with pytest.raises(classify.ModelError) as caught:
+        classify.make_interpreter(path)
+    assert str(caught.value).startswith(f"{path}: needs operators of TensorFlow itself (")
+    assert str(caught.value).endswith("; convert it without SELECT_TF_OPS")
+    # Files for the Edge TPU have one operator of its own.
+    own = b"edgetpu-custom-op".ljust(len(b"FlexMatrixDeterminant"), b"\0")
+    path.write_bytes(content.replace(b"FlexMatrixDeterminant", own).replace(b"Flex", b"flex"))
+    with pytest.raises(classify.ModelError, match=r": made for an Edge TPU \(.*; take the file "):
+        classify.make_interpreter(path)
+
+
+@pytest.mark.parametrize("shape", [(1, 84, 8400), (1, 10, 4)])
+def test_a_detector_is_called_one(tmp_path, shape):
+    path = write(tmp_path, lambda x: tf.zeros(shape) + tf.reduce_mean(x), (1, 4, 6, 3))
+    with pytest.raises(classify.ModelError, match=r"as object detectors do, not \[1, 3\]"):
+        classify.Classifier(path)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_floats_of_other_widths_are_normalized_too(tmp_path, dtype, caplog):
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [
+            tf.function(
+                lambda x: tf.reduce_mean(tf.cast(x, tf.float32), [1, 2])
+            ).get_concrete_function(tf.TensorSpec((1, 4, 6, 3), dtype))
+        ]
+    )
+    path = tmp_path / "model.tflite"
+    path.write_bytes(converter.convert())
+    (tmp_path / "labels.txt").write_text("a\nb\nc\n")
+    scores = classify.Classifier(path, normalize="0..1")(PATTERN).scores
+    assert scores["c"] == pytest.approx(PATTERN[..., 2].mean() / 255, abs=1e-3)  # of float16
+    classify.Classifier(path)
+    assert "0..255 is assumed" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "encode"), [("metadata.json", json.dumps), ("temp_meta.txt", repr)]
+)
+def test_files_of_ultralytics_say_their_labels_and_take_values_of_0_to_1(tmp_path, name, encode):
+    path = write(tmp_path, lambda x: tf.reduce_mean(x, axis=[1, 2]), (1, 4, 6, 3))
+    path.with_name("labels.txt").unlink()
+    about = {"author": "Ultralytics", "names": {0: "ants", 1: "bees", 2: "蜂"}, "imgsz": [4, 6]}
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, encode(about))
+    prediction = classify.Classifier(path)(PATTERN)
+    assert prediction.label == "蜂"
+    assert prediction.score == pytest.approx(PATTERN[..., 2].mean() / 255, abs=1e-6)
+
+
+def test_a_zip_with_a_model_is_to_be_unpacked(tmp_path):
+    path = tmp_path / "converted_tflite.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model_unquant.tflite", b"\0\0\0\0TFL3")
+    with pytest.raises(classify.ModelError, match="a zip file; unpack it"):
+        classify.make_interpreter(path)

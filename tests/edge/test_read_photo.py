@@ -372,6 +372,14 @@ def test_a_progressive_jpeg_is_read_without_its_finest_scans(landscape, caplog, 
     assert caplog.messages == ["photo: its last bytes are missing; read without them"]
 
 
+def test_portable_pixmaps_are_read(landscape):
+    image = Image.fromarray(landscape).reduce(4)
+    expected = classify.read_photo(image)
+    assert np.array_equal(classify.read_photo(encode(image, "PPM")), expected)
+    grey = classify.read_photo(encode(image.convert("L"), "PPM"))
+    assert np.array_equal(grey, classify.read_photo(image.convert("L")))
+
+
 def test_a_jpeg_whose_second_half_was_never_written_is_refused(tmp_path, photo):
     content = photo.read_bytes()
     half = len(content) // 2

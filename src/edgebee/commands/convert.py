@@ -27,9 +27,7 @@ _GROUPS = {
     groups=_GROUPS,
     short_help="Convert a Keras model to verified .tflite files.",
 )
-@click.argument(
-    "model", default="artifacts/model.keras", type=click.Path(dir_okay=False, path_type=Path)
-)
+@click.argument("model", default="artifacts/model.keras", type=click.Path(path_type=Path))
 @click.option(
     "--quantize",
     "formats",

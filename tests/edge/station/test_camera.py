@@ -1,10 +1,12 @@
 """`edgebee classify --camera`: films, live streams that break off, the Pi's own camera."""
 
+import hashlib
 import http.server
 import io
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -381,8 +383,8 @@ def test_memory_and_handles_stay_flat():
 # ---------------------------------------------------------------- still pictures and passwords
 
 
-@pytest.fixture
-def still_camera(tmp_path):
+@pytest.fixture(params=["basic"])
+def still_camera(request, tmp_path):
     """An address that gives one JPEG a request, to who knows the password."""
     requests = []
     buffer = io.BytesIO()
@@ -390,9 +392,18 @@ def still_camera(tmp_path):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            allowed = self.headers.get("Authorization") == "Basic cGk6c2VjcmV0"  # pi:secret
+            given = self.headers.get("Authorization", "")
+            allowed = given == "Basic cGk6c2VjcmV0"  # pi:secret
+            if request.param == "digest":
+                fields = dict(re.findall(r'(\w+)="?([^",]*)', given))
+                secret = hashlib.md5(b"pi:cam:secret").hexdigest()
+                asked = hashlib.md5(f"GET:{self.path}".encode()).hexdigest()
+                whole = hashlib.md5(f"{secret}:n1:{asked}".encode()).hexdigest()  # RFC 2069
+                allowed = fields.get("response") == whole
             requests.append(allowed)
             self.send_response(200 if allowed else 401)
+            if not allowed:
+                self.send_header("WWW-Authenticate", 'Digest realm="cam", nonce="n1"')
             self.send_header("Content-Type", "image/jpeg")
             self.send_header("Content-Length", str(len(buffer.getvalue())))
             self.end_headers()
@@ -418,6 +429,14 @@ def test_a_still_picture_address_is_asked_once_a_frame(still_camera, caplog):
     assert {frame.source for frame in frames} == {address.replace("secret", "***")}
 
 
+@pytest.mark.parametrize("still_camera", ["digest"], indirect=True)
+def test_a_camera_that_wants_a_digest_gets_one(still_camera):
+    address, requests = still_camera
+    frames = list(itertools.islice(camera.read_frames(address, every_s=0.05), 2))
+    assert [frame.pixels.shape for frame in frames] == [(48, 64, 3)] * 2
+    assert requests == [False, True] * 3
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at command lines in /proc")
 def test_a_password_in_the_environment_is_on_no_command_line(still_camera):
     address, _ = still_camera
@@ -439,6 +458,7 @@ def test_a_password_in_the_environment_is_on_no_command_line(still_camera):
     ("address", "shown"),
     [
         ("rtsp://pi:secret@host:554/a", "rtsp://pi:***@host:554/a"),
+        ("rtsp://pi:p@ss/w@rd@host:554/a", "rtsp://pi:***@host:554/a"),
         ("http://host/a?user=pi&password=secret#b", "http://host/a?user=pi&password=***#b"),
         ("http://host/a?pwd=secret&size=1", "http://host/a?pwd=***&size=1"),
         ("rtsp://host/a", "rtsp://host/a"),
