@@ -282,7 +282,7 @@ def _decode_file(image: Image.Image, size: tuple[int, int]) -> DecodedImage:
     drafted = image.draft("RGB", (max(size), max(size)))
     held = stored if image.info.get("progressive") else image.width * image.height
     # A BMP of run lengths and a PPM of digits are decoded in Python.
-    in_python = any(tile[0] == "ppm_plain" for tile in image.tile)
+    in_python = any(tile[0] == "ppm_plain" for tile in getattr(image, "tile", ()))
     if in_python or image.info.get("compression") in (1, 2):
         held *= 6
     if held > MAX_PIXELS:
@@ -658,9 +658,9 @@ def _find_labels(model: StrPath) -> bytes:
     for beside in (Path(model).with_name(name) for name in names):
         if beside.is_file():
             return beside.read_bytes()
-    names = _read_ultralytics(packed).get("names")
-    if isinstance(names, dict):
-        return "\n".join(f"{number} {name}" for number, name in names.items()).encode()
+    classes = _read_ultralytics(packed).get("names")
+    if isinstance(classes, dict):
+        return "\n".join(f"{number} {name}" for number, name in classes.items()).encode()
     lists = [name for name in packed if name.endswith(".txt")]
     if len(lists) == 1:
         return packed[lists[0]]
@@ -860,7 +860,7 @@ class _Table:
 
 def _is_float(entry: Mapping[str, Any]) -> bool:
     """Whether a tensor holds floats, of 16, 32 or 64 bits."""
-    return np.dtype(entry["dtype"]).kind == "f"
+    return bool(np.dtype(entry["dtype"]).kind == "f")
 
 
 def _input_values(
