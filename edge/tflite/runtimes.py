@@ -81,7 +81,6 @@ _FIRST = {"BROADCAST_TO": 2}
 """Where the lowest version is not 1: that one was withdrawn, as `register.cc` says."""
 _CUSTOM = frozenset({"NumericVerify", "Mfcc", "AudioSpectrogram", "TFLite_Detection_PostProcess"})
 """Custom operators that every one of these runtimes carries (`AddCustom` in `register.cc`)."""
-_SPEC = re.compile(r"(tflite-runtime|ai-edge-litert)(?:\s*==\s*(\d+(?:\.\d+)*))?", re.IGNORECASE)
 
 
 def _tables() -> dict[str, Mapping[str, int]]:
@@ -132,35 +131,26 @@ class Unsupported:
         )
 
 
-def resolve_runtime(spec: str) -> str:
-    """The release in the table that answers for `spec`, such as `tflite-runtime==2.14`.
+def resolve_runtime(runtime: str) -> str:
+    """The release in the table that answers for an installed one, such as `tflite-runtime==2.14.0`.
 
-    Without a version, the newest. A version between two that are listed counts as the older one,
-    since operators are only ever added; one newer than all counts as the newest.
+    A version between two that are listed counts as the older one, since operators are only ever
+    added; one newer than all counts as the newest.
 
     Raises:
-        UnknownRuntimeError: another package, or a version from before the table begins.
+        UnknownRuntimeError: a version from before the table begins.
     """
-    match = _SPEC.fullmatch(spec.strip())
-    if match is None:
-        raise UnknownRuntimeError(
-            f"{spec or 'nothing'}: not a runtime that edgebee knows; those are {RUNTIMES[0]} and "
-            "ai-edge-litert from 1.0.0 to 2.3.0"
-        )
-    package = match[1].lower()
+    package = runtime.partition("==")[0]
     releases = [name for name in _TABLES if name.startswith(f"{package}==")]
-    if match[2] is None:
-        return releases[-1]
-    wanted = _numbers(match[2])
-    older = [name for name in releases if _numbers(name) <= wanted]
+    older = [name for name in releases if _numbers(name) <= _numbers(runtime)]
     if not older:
-        raise UnknownRuntimeError(f"{spec}: the oldest that edgebee knows is {releases[0]}")
+        raise UnknownRuntimeError(f"{runtime}: the oldest that edgebee knows is {releases[0]}")
     return older[-1]
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """`2.14` and `2.14.0` are the same version to pip, and here."""
-    numbers = [int(part) for part in version.rpartition("==")[2].split(".")]
+    """`2.14` and `2.14.0` are the same version to pip, and here; `2.14.0rc1` is taken for it."""
+    numbers = [int(part) for part in re.findall(r"\d+", version.rpartition("==")[2])[:3]]
     return tuple(numbers + [0] * (3 - len(numbers)))
 
 

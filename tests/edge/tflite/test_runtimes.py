@@ -99,14 +99,14 @@ def test_a_version_that_is_too_new_is_named_with_runtime_and_remedy():
 
 def test_an_operator_that_no_version_is_known_of():
     content = model_with(OPERATORS.index("STABLEHLO_CASE"), 1)
-    problems = check_operators(content, ["tflite-runtime", "ai-edge-litert==1.0.1"])
+    problems = check_operators(content, ["tflite-runtime==2.14.0", "ai-edge-litert==1.0.1"])
     assert [problem.highest for problem in problems] == [None, None]
     assert "ai-edge-litert>=1.1.0" in str(problems[0])
     assert check_operators(content, ["ai-edge-litert==1.1"]) == ()
 
 
 def test_an_operator_that_nothing_knows_has_no_update_as_its_remedy():
-    (problem,) = check_operators(model_with(5000, 1), ["ai-edge-litert"])
+    (problem,) = check_operators(model_with(5000, 1), ["ai-edge-litert==2.3.0"])
     assert "pip install" not in problem.remedy
 
 
@@ -117,11 +117,11 @@ def test_the_model_that_ships_runs_on_every_runtime_that_the_package_allows(mode
 @pytest.mark.parametrize(
     ("spec", "release"),
     [
-        ("tflite-runtime", "tflite-runtime==2.14.0"),
         ("tflite-runtime==2.14", "tflite-runtime==2.14.0"),
-        ("ai-edge-litert == 1.0.1", "ai-edge-litert==1.0.0"),  # which added nothing
+        ("ai-edge-litert==1.0.1", "ai-edge-litert==1.0.0"),  # which added nothing
         ("ai-edge-litert==2.1", "ai-edge-litert==2.1.0"),
         ("ai-edge-litert==2.1.5", "ai-edge-litert==2.1.3"),  # the older of its neighbours
+        ("ai-edge-litert==2.2.0rc1", "ai-edge-litert==2.2.0"),
         ("ai-edge-litert==9", "ai-edge-litert==2.2.0"),
     ],
 )
@@ -129,10 +129,8 @@ def test_a_version_is_answered_for_by_the_newest_that_is_not_newer(spec, release
     assert resolve_runtime(spec) == release
 
 
-@pytest.mark.parametrize(
-    "spec", ["tensorflow==2.21", "tflite-runtime==2.13", "ai-edge-litert==0.9", "2.14", ""]
-)
-def test_other_runtimes_are_refused(spec):
+@pytest.mark.parametrize("spec", ["tflite-runtime==2.13", "ai-edge-litert==0.9"])
+def test_older_runtimes_are_refused(spec):
     with pytest.raises(UnknownRuntimeError, match="edgebee knows"):
         resolve_runtime(spec)
 
