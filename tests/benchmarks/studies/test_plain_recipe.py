@@ -23,7 +23,7 @@ def test_it_learns_as_well_as_was_measured(hymenoptera):
             weights=weights,
             seed=0,
         )
-    # Measured with three seeds: all training photos before fine-tuning, to within one of 244.
+    # Measured with three seeds: all 244 training photos before fine-tuning.
     assert training.accuracy[9] > 0.99
-    # Measured: 145, 143, 146; sums run in any order, which moves a photo or two. 139 is Adam at 1e-4.
+    # Measured: 145, 143, 146; sums run in any order, which moves a photo or two.
     assert training.val_accuracy[-1] * 153 > 140.5
