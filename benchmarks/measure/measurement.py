@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -36,6 +37,8 @@ from edgebee.run import (
     read_training_record,
     write_checksums,
 )
+
+logger = logging.getLogger("edgebee.benchmarks")
 
 __all__ = ["THIS_MACHINE", "benchmark", "measure"]
 
@@ -93,6 +96,13 @@ def benchmark(
             write_checksums(Path(output))
     progress(Progress("benchmark", total, total, unit="step"))
     warn_of_stale_models(subject)
+    if subject.others and not results.data.strangers:
+        logger.warning(
+            "%s: no model there knows neither, so the %d photos of none of the classes are not "
+            "measured; train again to learn it",
+            subject.folder,
+            len(subject.others),
+        )
     return results
 
 
