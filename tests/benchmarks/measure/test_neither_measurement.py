@@ -65,9 +65,9 @@ def test_other_photos_for_models_without_it_are_a_line(artifacts, tmp_path, capl
     content = MODEL.read_bytes()
     (artifacts / "model_int8.tflite").write_bytes(content[: content.index(b"PK\x03\x04")])
     with zipfile.ZipFile(artifacts / "model_int8.tflite", "a") as archive:
-        archive.writestr("labels.txt", "dark\nlight\ngreen\n")
+        archive.writestr("labels.txt", "dark\nlight\nmoss\n")
     photos = write_photos(
-        tmp_path / "photos", dark="dark", light="light", green="green", other="green"
+        tmp_path / "photos", dark="dark", light="light", moss="green", other="green"
     )
     with caplog.at_level(logging.WARNING, "edgebee"):
         results = benchmark(artifacts, str(photos), PLAN)
