@@ -52,7 +52,7 @@ INNER = slice(THUMBNAIL_SIDE_PX // 4, THUMBNAIL_SIDE_PX - THUMBNAIL_SIDE_PX // 4
 MIN_CONTRAST = 3.0
 """Thumbnails with a smaller standard deviation, of 255, show nothing to compare."""
 
-MAX_PRODUCTS = 1 << 23
+MAX_PRODUCTS = 1 << 22
 """Correlations held at once, 4 bytes each."""
 
 
