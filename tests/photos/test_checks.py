@@ -124,7 +124,8 @@ def test_what_is_unreadable_here_is_what_the_runner_cannot_read(clean):
     (problem,) = check(clean).problems
     with pytest.raises(PhotoError) as raised:
         read_photo(path)
-    assert str(raised.value) == f"{path}: unreadable {problem.message}"
+    reason, remedy = problem.message.rsplit("; ", 1)
+    assert str(raised.value) == f"{path}: unreadable ({reason}); {remedy}"
 
 
 # -------------------------------------------------------------------- balance

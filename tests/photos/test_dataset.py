@@ -205,8 +205,8 @@ def test_a_folder_that_cannot_be_used_is_told_why_in_one_line(
         ("./sampel", "did you mean --data sample?"),
         ("photos/of mine", "no such folder; give a folder of class folders, hymenoptera or sample"),
         ("", "'': no such folder"),
-        ("a.zip", "a.zip: is a file; --data takes a folder"),
-        ("a.zip/ants", "is a file; --data takes a folder"),
+        ("a.zip", "a.zip: is a file; give a folder of class"),
+        ("a.zip/ants", "is a file; give a folder of class"),
         ("~/there is no such folder", "no such folder"),
     ],
 )

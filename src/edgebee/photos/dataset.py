@@ -228,7 +228,7 @@ def _given_folder(source: str, option: str = "--data") -> Path:
     except NotADirectoryError as error:
         if option == "--other":
             raise DataError(f"{source}: is a file; --other takes a folder of photos") from error
-        raise DataError(f"{source}: is a file; --data takes a folder of class folders") from error
+        raise DataError(f"{source}: is a file; give a folder of class folders") from error
     except FileNotFoundError as error:
         if option == "--other":
             raise DataError(f"{source or repr(source)}: no such folder for --other") from error

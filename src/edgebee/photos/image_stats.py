@@ -53,7 +53,8 @@ def inspect_photo(path: Path) -> ImageStats:
     try:
         decoded = decode_image(path, (DECODED_SIDE_PX, DECODED_SIDE_PX))
     except PhotoError as error:
-        return ImageStats(digest, fault=str(error).removeprefix(f"{path}: unreadable "))
+        reason = str(error).removeprefix(f"{path}: unreadable (")
+        return ImageStats(digest, fault="".join(reason.rsplit(")", 1)))
     scale = DECODED_SIDE_PX / max(decoded.width, decoded.height)
     small = decoded.image.resize(
         (max(1, round(decoded.width * scale)), max(1, round(decoded.height * scale))),
