@@ -91,6 +91,14 @@ def test_a_name_in_no_known_encoding_can_be_written(tmp_path):
     assert "val/\\udcff1.jpg" in write_page(tmp_path / "report.html", results).read_text()
 
 
+def test_a_figure_has_one_name_on_the_page_and_in_the_terminal(page_of):
+    page = page_of("two classes").read_text(encoding="utf-8")
+    for name in ("decode", "resize", "invoke", "p95", "total", "load", "cold start"):
+        assert f'<th scope="col">{name}, ms</th>' in page
+    for name in ("calibration error", "agreement with Keras", "x faster than Keras"):
+        assert f'<th scope="col">{name}</th>' in page
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_the_training_is_shown_where_its_curves_are(tmp_path, there):
     if there:
