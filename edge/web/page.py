@@ -88,7 +88,8 @@ def build_page(
     files |= {model.path: model.content for model in read}
     files["manifest.webmanifest"] = _manifest(title)
     files[_PAGE] = _fill_page(files[_PAGE], title, read).encode()
-    files[_WORKER] = _fill_worker(files)
+    # The worker last, so that a browser that comes meanwhile keeps no mixture of two pages.
+    files[_WORKER] = _fill_worker(files.pop(_WORKER), files)
     with output_directory(folder):
         for name, content in files.items():
             _make_folder((folder / name).parent)
@@ -235,13 +236,13 @@ def _fill_page(page: bytes, title: str, models: Sequence[PageModel]) -> str:
     return re.sub(r"\{\{ (\w+) \}\}", lambda mark: values[mark[1]], page.decode())
 
 
-def _fill_worker(files: Mapping[str, bytes]) -> bytes:
-    """The service worker, with what to keep, and a name that changes with any of it."""
+def _fill_worker(worker: bytes, files: Mapping[str, bytes]) -> bytes:
+    """The service worker, with the files to keep, and a name that changes with any of them."""
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    kept = sorted(name for name in files if name not in (_WORKER, "runtime/LICENSE.txt"))
-    script = files[_WORKER].decode()
+    kept = sorted(name for name in files if name != "runtime/LICENSE.txt")
+    script = worker.decode()
     script = script.replace('"{{ version }}"', json.dumps(digest.hexdigest()[:16]))
     return script.replace('"{{ files }}"', json.dumps(["./", *kept])).encode()
 

@@ -39,13 +39,23 @@ export async function decodePhoto(file, size) {
       colorSpaceConversion: "none",
     });
   } catch {
-    throw new PhotoError("this browser cannot read it; save it as JPEG or PNG");
+    const known = isJpeg || isPng(bytes);
+    throw new PhotoError(
+      known
+        ? "damaged or cut short; copy it again"
+        : "this browser cannot read it; save it as JPEG or PNG",
+    );
   }
   try {
     return { ...decodeBitmap(bitmap, isJpeg ? draftFactor(bitmap, size) : 1), orientation };
   } finally {
     bitmap.close();
   }
+}
+
+/** @param {Uint8Array} bytes */
+function isPng(bytes) {
+  return [0x89, 0x50, 0x4e, 0x47].every((byte, place) => bytes[place] === byte);
 }
 
 /**

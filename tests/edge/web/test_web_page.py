@@ -174,15 +174,21 @@ def text_of(page, name):
 def test_chosen_photos_are_labelled_and_one_that_is_none_says_so(browser, address, model):
     page = open_page(browser, address)
     photo = EXACT["jpeg"]
-    choose(page, ("ant.jpg", photo), ("grey.png", EXACT["grey"]), ("letter.jpg", b"Dear Bee,"))
-    wait_for(page, "document.getElementById('summary').textContent.includes('unreadable')")
+    bad = {"letter.jpg": b"Dear Bee,", "half.jpg": photo[: len(photo) // 2]}
+    choose(page, ("ant.jpg", photo), ("grey.png", EXACT["grey"]), *bad.items())
+    wait_for(page, "document.getElementById('summary').textContent.includes('2 unreadable')")
     expected = classify.Classifier(model, threads=1)(photo)
     assert text_of(page, "verdict-label") == expected.label
     assert text_of(page, "verdict-score") == f"{100 * expected.score:.1f} %"
-    assert text_of(page, "summary").startswith("3 photos: ")
-    page.evaluate("document.querySelector('[data-kind=error]').click()")
-    remedy = "this browser cannot read it; save it as JPEG or PNG"
-    assert text_of(page, "notice") == f"letter.jpg: {remedy}"
+    assert text_of(page, "summary").startswith("4 photos: ")
+    for number, line in enumerate(
+        (
+            "letter.jpg: this browser cannot read it; save it as JPEG or PNG",
+            "half.jpg: damaged or cut short; copy it again",
+        )
+    ):
+        page.evaluate(f"document.querySelectorAll('[data-kind=error]')[{number}].click()")
+        assert text_of(page, "notice") == line
 
 
 @pytest.mark.parametrize("width", [390, pytest.param(1200, marks=pytest.mark.slow)])
