@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 import edgebee.edge.classify
-from edgebee.console import ProgressBars, log_next
+from edgebee.console import ProgressBars, log, log_next
 from edgebee.progress import Progress
 
 # ------------------------------------------------------------------ expected failures
@@ -366,7 +367,9 @@ def test_progress_bars_are_taken_away(monkeypatch):
         for done in (1, 2, 2):
             bars(Progress("checking photos", done, 2, "photo"))
         bars(Progress("reading", 1, 3, "photo"))
+        log("a remark")
         raise KeyboardInterrupt
     assert "/2 [" in shown.getvalue()
+    assert re.search(r"\r *\ra remark\n", shown.getvalue())
     *_, last, end = shown.getvalue().split("\r")
     assert (last.strip(), end) == ("", "")

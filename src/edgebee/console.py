@@ -8,6 +8,8 @@ calls neither: it returns results, logs remarks through `logging.getLogger("edge
 from __future__ import annotations
 
 import logging
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,12 +42,20 @@ def escape_control_chars(text: object) -> str:
 
 def echo(line: str) -> None:
     """Print a line of a result."""
-    click.echo(escape_control_chars(line))
+    with _without_bars():
+        click.echo(escape_control_chars(line))
 
 
 def log(line: str) -> None:
     """Print a line for the person in front of it."""
-    click.echo(escape_control_chars(line), err=True)
+    with _without_bars():
+        click.echo(escape_control_chars(line), err=True)
+
+
+def _without_bars() -> AbstractContextManager[object]:
+    """Progress bars are taken away, and drawn again below what is printed meanwhile."""
+    tqdm = sys.modules.get("tqdm")  # no bar was drawn without it
+    return tqdm.tqdm.external_write_mode(sys.stderr) if tqdm else nullcontext()
 
 
 def log_next(*words: str) -> None:
