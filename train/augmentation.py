@@ -16,6 +16,7 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from edgebee.edge.classify import read_photo
 __all__ = [
     "CORRUPTIONS",
     "AugmentedImage",
+    "DecodedPhoto",
     "augment_photo",
     "light",
     "random_crop",
@@ -47,27 +49,55 @@ class AugmentedImage:
     """Number of the image that shows the same without corruption; its own if it has none."""
 
 
-def augment_photo(path: Path, side_px: int, count: int, rng: RNG) -> Iterator[AugmentedImage]:
+class DecodedPhoto:
+    """A photo at the size of the model's input and at twice that, each decoded when asked for.
+
+    Args:
+        path: the photo.
+        side_px: side of the model's input.
+    """
+
+    def __init__(self, path: Path, side_px: int) -> None:
+        self.path, self.side_px = path, side_px
+
+    @cached_property
+    def plain(self) -> Pixels:
+        """As the runner will see it, `uint8 [side, side, 3]`.
+
+        Raises:
+            PhotoError: the photo cannot be read.
+        """
+        return read_photo(self.path, (self.side_px, self.side_px))
+
+    @cached_property
+    def large(self) -> Image.Image:
+        """The same at twice the size, so that crops of it stay sharp.
+
+        Raises:
+            PhotoError: the photo cannot be read.
+        """
+        return Image.fromarray(read_photo(self.path, (2 * self.side_px, 2 * self.side_px)))
+
+
+def augment_photo(source: DecodedPhoto, count: int, rng: RNG) -> Iterator[AugmentedImage]:
     """Make `count` images of one photo: plain, differently framed and lit, then corrupted.
 
     Image 0 is what the runner will see. Image 1 is a good photo taken a little differently.
     The others show one of them with a corruption each, no corruption twice while there are others.
 
     Args:
-        path: the photo.
-        side_px: side of the result.
+        source: the photo.
         count: how many, 1 or more.
         rng: decides everything but image 0.
 
     Raises:
         PhotoError: the photo cannot be read.
     """
-    plain = read_photo(path, (side_px, side_px))
+    plain, side_px = source.plain, source.side_px
     yield AugmentedImage(plain, 0)
     if count == 1:
         return
-    # At twice the size, so that crops stay sharp.
-    photo = Image.fromarray(read_photo(path, (2 * side_px, 2 * side_px)))
+    photo = source.large
     varied = light(rng, random_crop(rng, photo, side_px))
     yield AugmentedImage(varied, 1)
     corruptions: list[int] = []

@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from edgebee.errors import TrainingError, WeightsError
 
 __all__ = [
     "BACKBONES",
     "DEFAULT_BACKBONE",
     "BackboneSpec",
+    "Far",
     "build_backbone",
     "build_classifier",
     "bundled_weights",
@@ -27,6 +31,16 @@ __all__ = [
     "layers_above",
     "pixel_scaling",
 ]
+
+
+@dataclass(frozen=True)
+class Far:
+    """How the last logit depends on the distance of the features from prototypes."""
+
+    prototypes: npt.NDArray[np.float32]
+    """`[prototypes, features]`, of length 1."""
+    slope: float
+    """What the largest cosine takes from the logit."""
 
 
 @dataclass(frozen=True)
@@ -190,15 +204,22 @@ def _load_local(backbone: Any, path: Path) -> None:
         ) from error
 
 
-def build_classifier(backbone: Any, head: Any) -> Any:
+def build_classifier(
+    backbone: Any,
+    kernel: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    far: Far | None = None,
+) -> Any:
     """Pixels to scores: rescaling, backbone, pooling, head and softmax in one Keras model.
 
     Args:
         backbone: from `build_backbone`.
-        head: a built `Dense` layer, features -> one logit per class.
+        kernel: of the head, `[features, labels]`.
+        bias: `[labels]`.
+        far: what nearness takes from the last logit.
 
     Returns:
-        A model `float32 [N, S, S, 3]` in 0..255 -> `float32 [N, classes]`, scores that add
+        A model `float32 [N, S, S, 3]` in 0..255 -> `float32 [N, labels]`, scores that add
         up to 1. BatchNorm stays in inference mode.
     """
     import keras
@@ -210,8 +231,28 @@ def build_classifier(backbone: Any, head: Any) -> Any:
         scaled = keras.layers.Rescaling(scale, offset=offset, name="rescaling")(pixels)
     maps = backbone(scaled, training=False)
     features = keras.layers.GlobalAveragePooling2D(name="pooling")(maps)
-    scores = keras.layers.Softmax(name="scores")(head(features))
+    logits = _dense("head", kernel, bias)(features)
+    if far is not None:
+        unit = keras.layers.UnitNormalization(name="unit")(features)
+        cosines = _dense("prototypes", far.prototypes.T)(unit)
+        nearest = keras.ops.max(cosines, axis=-1, keepdims=True)
+        last = np.zeros((1, len(bias)), np.float32)
+        last[0, -1] = -far.slope
+        logits = keras.layers.Add(name="logits")([logits, _dense("nearness", last)(nearest)])
+    scores = keras.layers.Softmax(name="scores")(logits)
     return keras.Model(pixels, scores, name="edgebee")
+
+
+def _dense(
+    name: str, kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.float32] | None = None
+) -> Any:
+    """A built `Dense` layer with these weights."""
+    import keras
+
+    layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None, name=name)
+    layer.build((None, kernel.shape[0]))
+    layer.set_weights([kernel] if bias is None else [kernel, bias])
+    return layer
 
 
 def cut_below(backbone: Any, index: int) -> Any:

@@ -10,10 +10,12 @@ more than one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.photos.duplicates import group_same_pictures
 from edgebee.train.batches import Batches
 from edgebee.train.calibration import (
     FOLDS,
@@ -25,6 +27,10 @@ from edgebee.train.calibration import (
 )
 from edgebee.train.features import Features
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
+from edgebee.train.rejection import Heads
+
+if TYPE_CHECKING:
+    from edgebee.train.fit import Fit
 
 __all__ = ["Calibration", "OutOfFold", "calibrate", "choose_rate", "cross_validate"]
 
@@ -49,6 +55,10 @@ class OutOfFold:
     """`[photos, classes]`, of the photos as they are."""
     classes: npt.NDArray[np.int64]
     """`[photos]`, the true ones."""
+    heads: Heads
+    """That predicted them."""
+    photos: npt.NDArray[np.int64]
+    """`[photos of the heads]`, that were cut into folds, also those that no head predicts."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +87,37 @@ def cross_validate(training: Features, class_count: int, recipe: Recipe) -> OutO
     rng = np.random.default_rng(recipe.seed)
     photos = np.sort(rng.permutation(training.photos)[:MOST_PHOTOS])
     fold_of = np.zeros(len(training.classes), np.int64)
-    fold_of[photos] = stratified_folds(training.classes[photos], FOLDS, recipe.seed)
+    fold_of[photos] = _folds(training, photos, recipe.seed)
     folds = FOLDS if class_count <= MOST_CLASSES_FOR_ALL_FOLDS else 1
     rates = LEARNING_RATES if recipe.learning_rate is None else (recipe.learning_rate,)
     predicted = fold_of[photos] < folds
     shape = (len(photos), training.augmentations, len(rates), folds, class_count)
-    every = _fit(replace(training, photos=photos), fold_of, folds, rates, class_count, recipe)
-    every = every.reshape(shape)
+    chosen_photos = replace(training, photos=photos)
+    fit = _fit(chosen_photos, fold_of, folds, rates, class_count, recipe)
+    rows = photos[:, np.newaxis] * training.augmentations + np.arange(training.augmentations)
+    every = fit.logits(training.pooled.take(one) for one in rows).reshape(shape)
     # Of each photo the heads that left its own fold out.
     own = fold_of[photos][predicted]
     logits = every[predicted][np.arange(len(own)), :, :, own]
     classes = training.classes[photos[predicted]]
     chosen = choose_rate(_losses(logits, classes)) if len(rates) > 1 else 0
-    return OutOfFold(rates[chosen], logits[:, 0, chosen], classes)
+    kernels, biases = fit.heads()
+    own_rate = slice(chosen * folds, (chosen + 1) * folds)
+    heads = Heads(kernels[own_rate], biases[own_rate], fold_of[photos])
+    return OutOfFold(rates[chosen], logits[:, 0, chosen], classes, heads, photos)
+
+
+def _folds(training: Features, photos: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+    """The fold of each of `photos`; those that show the same are in one.
+
+    In two, the one would be predicted by a head that learned from the other: a burst of a camera
+    would make every prediction look sure.
+    """
+    fold_of = stratified_folds(training.classes[photos], FOLDS, seed)
+    signatures = [training.signatures[photo] for photo in photos.tolist()]
+    for group in group_same_pictures([b""] * len(photos), signatures):
+        fold_of[list(group.members)] = fold_of[group.members[0]]
+    return fold_of
 
 
 def _fit(
@@ -99,12 +127,8 @@ def _fit(
     rates: tuple[float, ...],
     class_count: int,
     recipe: Recipe,
-) -> npt.NDArray[np.float32]:
-    """Fit a head for every rate and fold that does not see the fold, and score all images.
-
-    Returns:
-        Logits `[photos * augmentations, rates * folds, classes]`, folds running fastest.
-    """
+) -> Fit:
+    """Fit a head for every rate and fold that does not see the fold, folds running fastest."""
     from edgebee.train.fit import Fit
 
     left_out = np.tile(np.arange(folds), len(rates))
@@ -122,10 +146,7 @@ def _fit(
     )
     for epoch in range(epochs):
         fit.learn(batches.of(epoch))
-    rows = training.photos[:, np.newaxis] * training.augmentations + np.arange(
-        training.augmentations
-    )
-    return fit.logits(training.pooled.take(one) for one in rows)
+    return fit
 
 
 def _losses(

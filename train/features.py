@@ -14,7 +14,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from edgebee.edge.classify import PhotoError, available_cpus, native_messages_silenced
 from edgebee.errors import OutputError
+from edgebee.photos.duplicates import Signature, sign
 from edgebee.train.augmentation import AugmentedImage
 
-__all__ = ["Activations", "Features", "FrozenBase", "extract_features", "freeze_base"]
+__all__ = [
+    "Activations",
+    "Backgrounds",
+    "Features",
+    "FrozenBase",
+    "extract_features",
+    "extract_pooled",
+    "freeze_base",
+    "sign_pixels",
+]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -111,11 +122,25 @@ def _check_space(folder: Path, size_bytes: int) -> None:
 
 @dataclass(frozen=True)
 class FrozenBase:
-    """The base as a TFLite graph: pixels -> activations at the cut, and pooled features."""
+    """The base as a TFLite graph from pixels to three exits.
+
+    They are the activations at the cut, the lengths `[h, w]` of the feature vectors, and the
+    pooled features.
+    """
 
     graph: bytes
     boundary_shape: tuple[int, ...]
     feature_count: int
+
+
+@dataclass(frozen=True)
+class Backgrounds:
+    """Crops of the background of some photos."""
+
+    photos: npt.NDArray[np.int64]
+    """`[crops]`, which photo each was cut from."""
+    pooled: npt.NDArray[np.float32]
+    """`[crops, features]`"""
 
 
 @dataclass(frozen=True)
@@ -134,6 +159,10 @@ class Features:
     """Which photos to use: those that could be read, or a part of them."""
     unreadable: dict[int, str]
     """Photo -> why it could not be read; its rows hold nothing."""
+    signatures: tuple[Signature | None, ...]
+    """Of each photo as the runner sees it, by which photos that show the same are found."""
+    backgrounds: Backgrounds | None = None
+    """None where no crops were asked for."""
 
     @property
     def augmentations(self) -> int:
@@ -142,7 +171,7 @@ class Features:
 
 
 def freeze_base(backbone: Any, cut: Any) -> FrozenBase:
-    """Make a TFLite graph of the backbone as it is now, with a second exit at `cut`.
+    """Make a TFLite graph of the backbone as it is now, with further exits; see `FrozenBase`.
 
     Args:
         backbone: from `build_backbone`.
@@ -155,14 +184,15 @@ def freeze_base(backbone: Any, cut: Any) -> FrozenBase:
 
     at_cut, (scale, offset) = cut.output, pixel_scaling(backbone)
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
-    exits = keras.Model(backbone.input, [at_cut, pooled])
+    exits = keras.Model(backbone.input, [at_cut, backbone.output, pooled])
 
     @tf.function(  # type: ignore[untyped-decorator]
         input_signature=[tf.TensorSpec((1, *backbone.input_shape[1:]), tf.float32)],
         autograph=False,  # there is no Python control flow to rewrite
     )
     def forward(pixels: Any) -> Any:
-        return exits(pixels * scale + offset, training=False)
+        at_boundary, maps, features = exits(pixels * scale + offset, training=False)
+        return at_boundary, tf.sqrt(tf.reduce_sum(tf.square(maps), axis=-1)), features
 
     # With `exits` beside the function it would go the longer way, over a saved model on disk.
     concrete = forward.get_concrete_function()
@@ -178,6 +208,7 @@ def extract_features(
     augmentations: int,
     folder: Path,
     *,
+    backgrounds: Callable[[int, npt.NDArray[np.float32]], Iterable[Pixels]] | None = None,
     progress: Callable[[], object] = lambda: None,
 ) -> Features:
     """Send every augmented image of every photo through the frozen base once.
@@ -192,6 +223,8 @@ def extract_features(
         augment: (path, place in `photos`) -> `augmentations` images of it.
         augmentations: how many images `augment` gives.
         folder: where activations go that do not fit the memory budget.
+        backgrounds: (place in `photos`, lengths `[h, w]` of the first image's feature vectors)
+            -> crops of its background.
         progress: called after each photo.
     """
     rows = len(photos) * augmentations
@@ -201,6 +234,8 @@ def extract_features(
 
     uncorrupted = np.arange(rows).reshape(-1, augmentations)
     unreadable: dict[int, str] = {}
+    signatures: list[Signature | None] = [None] * len(photos)
+    crops: dict[int, list[npt.NDArray[np.float32]]] = {}
 
     def extract(photo: int) -> None:
         if not hasattr(local, "invoke"):
@@ -208,8 +243,13 @@ def extract_features(
         try:
             for number, image in enumerate(augment(photos[photo], photo)):
                 row = photo * augmentations + number
-                boundary[row], pooled[row] = local.invoke(image.pixels)
+                boundary[row], norms, pooled[row] = local.invoke(image.pixels)
+                if number == 0:
+                    signatures[photo] = sign_pixels(image.pixels)
+                    strengths = norms
                 uncorrupted[photo, number] = photo * augmentations + image.uncorrupted
+            if backgrounds is not None:
+                crops[photo] = [local.invoke(crop)[2] for crop in backgrounds(photo, strengths)]
         except PhotoError as error:
             unreadable[photo] = str(error)
 
@@ -224,13 +264,61 @@ def extract_features(
         uncorrupted,
         readable,
         dict(sorted(unreadable.items())),
+        tuple(signatures),
+        None if backgrounds is None else _gathered(crops, base.feature_count),
     )
 
 
-def _invoker(
-    graph: bytes,
-) -> Callable[[Pixels], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
-    """A function from pixels to (boundary `[h, w, c]`, pooled `[features]`), for one thread."""
+def sign_pixels(pixels: Pixels) -> Signature | None:
+    """The signature of RGB pixels, by which photos that show the same are found."""
+    return sign(np.asarray(Image.fromarray(pixels).convert("L")))
+
+
+def _gathered(crops: dict[int, list[npt.NDArray[np.float32]]], feature_count: int) -> Backgrounds:
+    """Photo -> features of its crops, in the photos' order."""
+    pairs = [(photo, features) for photo in sorted(crops) for features in crops[photo]]
+    pooled = np.array([features for _, features in pairs], np.float32).reshape(-1, feature_count)
+    return Backgrounds(np.array([photo for photo, _ in pairs], np.int64), pooled)
+
+
+def extract_pooled(
+    base: FrozenBase,
+    count: int,
+    make: Callable[[int], Iterable[Pixels]],
+    *,
+    progress: Callable[[], object] = lambda: None,
+) -> list[npt.NDArray[np.float32] | str]:
+    """Send pictures through the frozen base, of which only the pooled features are wanted.
+
+    Args:
+        base: from `freeze_base`.
+        count: how many times `make` is called.
+        make: number -> pictures.
+        progress: called after each.
+
+    Returns:
+        Features `[pictures, features]` of each, or why a photo could not be read.
+    """
+    local = threading.local()
+
+    def extract(number: int) -> npt.NDArray[np.float32] | str:
+        if not hasattr(local, "invoke"):
+            local.invoke = _invoker(base.graph)
+        try:
+            return np.array([local.invoke(pixels)[2] for pixels in make(number)], np.float32)
+        except PhotoError as error:
+            return str(error)
+
+    found = []
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        for one in pool.map(extract, range(count)):
+            found.append(one)
+            progress()
+    return found
+
+
+def _invoker(graph: bytes) -> Callable[[Pixels], tuple[npt.NDArray[np.float32], ...]]:
+    """A function, for one thread, from pixels to the exits of `FrozenBase`, in their order."""
     from ai_edge_litert.interpreter import Interpreter
 
     with native_messages_silenced():
@@ -240,9 +328,9 @@ def _invoker(
     # A graph made from a bare function keeps no names; the ranks tell its exits apart.
     exits = {len(exit_["shape"]): exit_["index"] for exit_ in interpreter.get_output_details()}
 
-    def invoke(pixels: Pixels) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def invoke(pixels: Pixels) -> tuple[npt.NDArray[np.float32], ...]:
         interpreter.set_tensor(entry, pixels[np.newaxis].astype(np.float32))
         interpreter.invoke()
-        return interpreter.get_tensor(exits[4])[0], interpreter.get_tensor(exits[2])[0]
+        return tuple(interpreter.get_tensor(exits[rank])[0] for rank in (4, 3, 2))
 
     return invoke

@@ -115,11 +115,27 @@ class Fit:
 
     def logits(self, stored: Iterable[Floats]) -> Floats:
         """Logits `[n, heads, classes]` of batches as in `Examples.stored`, without dropout."""
-        kernel, bias = self.head.get_weights()
+        return self.logits_of(self.features(stored))
+
+    def features(self, stored: Iterable[Floats]) -> Floats:
+        """Features `[n, features]` of batches as in `Examples.stored`."""
         tuned = self.layers is not None
-        features = np.concatenate([self._features(one).numpy() if tuned else one for one in stored])
+        return np.concatenate([self._features(one).numpy() if tuned else one for one in stored])
+
+    def logits_of(self, features: Floats) -> Floats:
+        """Logits `[n, heads, classes]` of features `[n, features]`, without dropout."""
+        kernel, bias = self.head.get_weights()
         logits = (features @ kernel + bias).reshape(len(features), -1, self.class_count)
         return np.asarray(logits * self._factors[:, np.newaxis], np.float32)
+
+    def heads(self) -> tuple[Floats, Floats]:
+        """Kernels `[heads, features, classes]` and biases `[heads, classes]`."""
+        kernel, bias = (
+            weights.reshape(*weights.shape[:-1], -1, self.class_count)
+            * self._factors[:, np.newaxis]
+            for weights in self.head.get_weights()
+        )
+        return np.moveaxis(kernel, 1, 0), bias
 
     def state(self) -> tuple[npt.NDArray[Any], ...]:
         """Everything that decides how learning goes on."""

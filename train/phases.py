@@ -65,7 +65,7 @@ class TwoPhases:
         self.learning_rate = learning_rate
         self.weights = class_weights[training.classes][:, np.newaxis]
         self.save, self.resumed, self.progress = save, resumed, progress
-        self._logits: npt.NDArray[np.float32] | None = None
+        self._features: npt.NDArray[np.float32] | None = None
         self.epochs: list[Epoch] = list(resumed.epochs) if resumed else []
 
     def extract_head(self) -> None:
@@ -100,17 +100,22 @@ class TwoPhases:
     @property
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits `[photos, classes]` of the readable validation photos, by the model as it is."""
-        if self._logits is None:  # no epoch has run since the training was resumed
-            self._logits = self._score()
-        return self._logits
+        return self.fit.logits_of(self.features)[:, 0]
+
+    @property
+    def features(self) -> npt.NDArray[np.float32]:
+        """Features `[photos, features]` of the readable validation photos, likewise."""
+        if self._features is None:  # no epoch has run since the training was resumed
+            self._features = self._extract()
+        return self._features
 
     @property
     def head(self) -> Any:
         """Keras' layer from features to one logit per class, as it is."""
         return self.fit.head
 
-    def _score(self) -> npt.NDArray[np.float32]:
-        """The logits of the validation photos.
+    def _extract(self) -> npt.NDArray[np.float32]:
+        """The features of the validation photos.
 
         From the stored activations: `float16` holds them to three digits, which moves a score by
         less than 0.01, and nothing has to pass the frozen base again.
@@ -119,7 +124,7 @@ class TwoPhases:
         stored = self.validation.boundary if tuned else self.validation.pooled
         rows = self.validation.photos * self.validation.augmentations
         batches = np.array_split(rows, math.ceil(len(rows) / SCORING_BATCH_SIZE))
-        return self.fit.logits(stored.take(rows) for rows in batches)[:, 0]
+        return self.fit.features(stored.take(rows) for rows in batches)
 
     def _fit(self, batches: Batches, epochs: int, learning_rate: float, **settings: Any) -> Fit:
         return Fit(
@@ -166,7 +171,8 @@ class TwoPhases:
         Raises:
             TrainingError: the loss ran away.
         """
-        self._logits = logits = self._score()
+        self._features = self._extract()
+        logits = self.logits
         classes = self.validation.classes[self.validation.photos]
         losses = measures.loss, cross_entropy(logits, classes)
         if not max(losses) < RUNAWAY_LOSS or not np.isfinite(losses).all():

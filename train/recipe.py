@@ -53,6 +53,8 @@ class Recipe:
     feature_distillation: float = 20.0
     """Weight of the loss that keeps fine-tuned features near those that the frozen base has for
     the image without corruption."""
+    neither: bool = True
+    """Whether the model learns to say that a photo shows none of the classes."""
     patience: int | None = None
     """A phase ends after so many epochs without a better validation loss; None: never."""
 

@@ -54,7 +54,7 @@ def save_training(training: Training, folder: Path) -> Path:
 
     prepare_directory(folder)
     contents = {
-        LABELS_NAME: "".join(f"{label}\n" for label in training.dataset.labels).encode(),
+        LABELS_NAME: "".join(f"{label}\n" for label in training.labels).encode(),
         HISTORY_NAME: encode_training_record(_record(training)),
         **_pictures(training),
     }
@@ -130,12 +130,14 @@ def _record(training: Training) -> TrainingRecord:
             for epoch in training.epochs
         ),
         validation=_validation_record(validation),
-        labels=dataset.labels,
+        labels=training.labels,
+        neither=training.neither,
         data=DataRecord(
             source=dataset.source,
             val_fraction=dataset.val_fraction,
             seed=dataset.seed,
             exclude=dataset.exclude,
+            other=dataset.other,
             name=dataset.name,
             drawn=dataset.drawn,
             photos={

@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.edge.classify import NEITHER
 from edgebee.errors import TrainingError
 from edgebee.photos.dataset import Dataset, Photos
 from edgebee.progress import ProgressCallback, ignore_progress
-from edgebee.run import Epoch
+from edgebee.run import Epoch, NeitherRecord
 from edgebee.stats import confusion_matrix, expected_calibration_error
 from edgebee.train.calibration import softmax
 from edgebee.train.cross_validation import Calibration, OutOfFold, calibrate, cross_validate
+from edgebee.train.neither import LearnedNeither, learn_neither
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
+from edgebee.train.rejection import Rejection, neither_logits
 
 if TYPE_CHECKING:
     from edgebee.train.features import Features
+    from edgebee.train.phases import TwoPhases
 
 __all__ = ["Training", "Validation", "train_classifier"]
 
@@ -43,7 +47,9 @@ class Validation:
     classes: npt.NDArray[np.int64]
     """`[photos]`, the true ones."""
     scores: npt.NDArray[np.float32]
-    """`[photos, classes]`, calibrated, 0-1."""
+    """`[photos, classes]`, calibrated, 0-1; of the classes alone, `neither` left out."""
+    neither: npt.NDArray[np.float32] | None
+    """`[photos]`, the scores of `neither`, 0-1; None for a model without it."""
     calibration: Calibration
     error_before: float
     """Expected calibration error without the temperature, 0-1."""
@@ -63,6 +69,13 @@ class Validation:
         """How many predictions are correct."""
         return int((self.predictions == self.classes).sum())
 
+    @property
+    def called_neither(self) -> npt.NDArray[np.bool_]:
+        """`[photos]`, whether the score of `neither` is the largest."""
+        if self.neither is None:
+            return np.zeros(len(self.paths), bool)
+        return np.asarray(self.neither > self.scores.max(axis=1) * (1 - self.neither))
+
     def confusion(self) -> npt.NDArray[np.int64]:
         """`[classes, classes]`: photos of the row's class that were predicted as the column's."""
         return confusion_matrix(self.classes, self.predictions, self.scores.shape[1])
@@ -73,12 +86,14 @@ class Training:
     """A finished training."""
 
     model: Any
-    """Keras: `float32 [N, S, S, 3]` in 0..255 -> `float32 [N, classes]` scores."""
+    """Keras: `float32 [N, S, S, 3]` in 0..255 -> `float32 [N, labels]` scores."""
     dataset: Dataset
     recipe: Recipe
     """With the learning rate that was chosen and the weights that it began with."""
     epochs: tuple[Epoch, ...]
     validation: Validation
+    neither: NeitherRecord | None = None
+    """How the last label was learned, and what it is worth; None for a model without it."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Photo, relative to the data set -> why it was not used."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -91,6 +106,11 @@ class Training:
             f"{len(self.epochs)} epochs; {validation.correct} of {len(validation.paths)} "
             "validation photos correct>"
         )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The model's, in the order of its scores; `neither` last where it has learned it."""
+        return self.dataset.labels + ((NEITHER,) if self.neither is not None else ())
 
     def save(self, folder: str | Path) -> Path:
         """Write `model.keras`, `labels.txt`, `history.json`, the pictures and `SHA256SUMS`.
@@ -151,7 +171,7 @@ def _train(
 ) -> Training:
     import keras
 
-    from edgebee.train.backbone import build_backbone, build_classifier, layers_above
+    from edgebee.train.backbone import build_backbone, layers_above
     from edgebee.train.checkpoint import Checkpoint, Checkpoints
     from edgebee.train.extraction import extract_dataset
     from edgebee.train.features import freeze_base
@@ -176,6 +196,9 @@ def _train(
         training, validation, left_out = extract_dataset(base, dataset, recipe, scratch, progress)
     with clock.part("cross_validate"):
         out_of_fold = cross_validate(training, len(dataset.labels), recipe)
+    with clock.part("neither"):
+        learned = learn_neither(base, dataset, training, validation, out_of_fold, recipe, progress)
+        left_out |= learned.left_out
     phases = TwoPhases(
         training,
         validation,
@@ -196,16 +219,24 @@ def _train(
             phases.fine_tune(layers_above(backbone, cut))
     with clock.part("calibrate"):
         calibration = calibrate(out_of_fold)
-        validated = _validate(phases.logits, dataset.validation, validation, calibration)
-        _divide_logits(phases.head, calibration.temperature)
-    model = build_classifier(backbone, phases.head)
+        validated = _validate(phases, dataset.validation, validation, calibration, learned)
+    model = _build(backbone, phases.head, learned.rejection, calibration.temperature)
     used = replace(
         recipe,
         learning_rate=phases.learning_rate,
         weights=recipe.starting_weights,
         fine_tune_at=recipe.first_released_layer,
     )
-    return Training(model, dataset, used, tuple(phases.epochs), validated, left_out, clock.seconds)
+    return Training(
+        model=model,
+        dataset=dataset,
+        recipe=used,
+        epochs=tuple(phases.epochs),
+        validation=validated,
+        neither=learned.record(validated),
+        left_out=left_out,
+        seconds=clock.seconds,
+    )
 
 
 def _cut(backbone: Any, recipe: Recipe) -> Any:
@@ -222,15 +253,25 @@ def _cut(backbone: Any, recipe: Recipe) -> Any:
 
 
 def _validate(
-    logits: npt.NDArray[np.float32], photos: Photos, features: Features, calibration: Calibration
+    phases: TwoPhases,
+    photos: Photos,
+    features: Features,
+    calibration: Calibration,
+    learned: LearnedNeither,
 ) -> Validation:
-    """The predictions for the validation photos, logits `[photos, classes]` calibrated."""
+    """The predictions for the validation photos, by the model as it is and calibrated."""
+    logits, neither = phases.logits, None
     scores = softmax(logits / calibration.temperature).astype(np.float32)
+    if learned.rejection is not None:
+        last = neither_logits(phases.features, learned.rejection)
+        together = np.column_stack([logits, last]) / calibration.temperature
+        neither = softmax(together)[:, -1].astype(np.float32)
     classes = features.classes[features.photos]
     return Validation(
         paths=tuple(photos.paths[photo] for photo in features.photos),
         classes=classes,
         scores=scores,
+        neither=neither,
         calibration=calibration,
         error_before=expected_calibration_error(softmax(logits), classes),
         error_after=expected_calibration_error(scores, classes),
@@ -276,9 +317,21 @@ def _learning_rate(out_of_fold: OutOfFold | None, recipe: Recipe) -> float:
     return out_of_fold.learning_rate
 
 
-def _divide_logits(head: Any, temperature: float) -> None:
-    """Build the temperature into the head: `(x K + b) / T = x (K / T) + b / T`."""
-    head.set_weights([weights / temperature for weights in head.get_weights()])
+def _build(backbone: Any, head: Any, rejection: Rejection | None, temperature: float) -> Any:
+    """The model, with the temperature in its head: `(x K + b) / T = x (K / T) + b / T`.
+
+    The logit of `neither` has a distance of 1 less the largest cosine in it: the 1 goes into the
+    bias.
+    """
+    from edgebee.train.backbone import Far, build_classifier
+
+    kernel, bias = head.get_weights()
+    if rejection is None:
+        return build_classifier(backbone, kernel / temperature, bias / temperature)
+    kernel = np.column_stack([kernel, rejection.kernel])
+    bias = np.append(bias, np.float32(rejection.bias + rejection.slope + rejection.offset))
+    far = Far(rejection.prototypes, rejection.slope / temperature)
+    return build_classifier(backbone, kernel / temperature, bias / temperature, far)
 
 
 def _balance(dataset: Dataset, training: Features) -> npt.NDArray[np.float32]:

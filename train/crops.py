@@ -1,0 +1,145 @@
+"""Crops of a photo where its subject is not, and frames with nothing on them.
+
+Where the subject is, the backbone's map of features is strong: of all windows of three sevenths of
+the side, those where it is weakest show leaf, sky, sand or wall. They are cut from the photo at
+twice the input's size, so that they are as sharp as photos are.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edgebee.train.augmentation import CORRUPTIONS, light
+
+__all__ = ["Box", "background_boxes", "cut_box", "draw_blank_frame"]
+
+Pixels = npt.NDArray[np.uint8]
+Norms = npt.NDArray[np.float32]
+RNG = np.random.Generator
+
+WINDOW_SHARE = 3 / 7
+"""Side of a crop, of the photo's. Larger ones show the subject again, smaller ones are blurred."""
+
+MOST_OVERLAP = 1 / 3
+"""Share of its area that a crop may have in common with another one of the photo."""
+
+
+class Box(NamedTuple):
+    """A square part of a square photo, in shares of its side."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def background_boxes(norms: Norms, count: int) -> tuple[Box, ...]:
+    """Where a photo shows its subject least.
+
+    Args:
+        norms: `float32 [h, w]`, lengths of the feature vectors, 0 and more.
+        count: how many boxes are wanted.
+
+    Returns:
+        Weakest first; fewer where no more fit, and none where the map is too coarse.
+    """
+    rows, columns = norms.shape
+    cells = round(WINDOW_SHARE * min(rows, columns))
+    if cells < 1 or min(rows, columns) < 2:
+        return ()
+    windows = np.lib.stride_tricks.sliding_window_view(norms, (cells, cells)).mean(axis=(2, 3))
+    chosen: list[tuple[int, int]] = []
+    for place in np.argsort(windows, axis=None, kind="stable"):
+        row, column = divmod(int(place), windows.shape[1])
+        shared = (
+            max(0, cells - abs(row - other[0])) * max(0, cells - abs(column - other[1]))
+            for other in chosen
+        )
+        if all(area <= MOST_OVERLAP * cells**2 for area in shared):
+            chosen.append((row, column))
+        if len(chosen) == count:
+            break
+    return tuple(
+        Box(column / columns, row / rows, (column + cells) / columns, (row + cells) / rows)
+        for row, column in chosen
+    )
+
+
+def cut_box(photo: Image.Image, box: Box, side_px: int) -> Pixels:
+    """A part of a photo, enlarged.
+
+    Args:
+        photo: RGB, square.
+        box: the part.
+        side_px: of the result.
+
+    Returns:
+        `uint8 [side, side, 3]`.
+    """
+    corners = tuple(share * photo.size[0] for share in box)
+    part = photo.resize((side_px, side_px), Image.Resampling.BICUBIC, box=corners)
+    return np.asarray(part)
+
+
+def draw_blank_frame(side_px: int, rng: RNG) -> Pixels:
+    """A frame with nothing on it: dark, overexposed, of one colour, a gradient, or fog.
+
+    Half of them have one of the corruptions of the photos, and all a little noise.
+
+    Args:
+        side_px: of the result.
+        rng: decides everything.
+
+    Returns:
+        `uint8 [side, side, 3]`.
+    """
+    kinds = (_dark, _overexposed, _plain, _gradient, _fog)
+    frame = kinds[rng.integers(len(kinds))](side_px, rng)
+    noise_level = float(np.exp(rng.uniform(0, np.log(40))))
+    channels = 3 if rng.random() < 0.6 else 1
+    noise = noise_level * rng.standard_normal((side_px, side_px, channels), dtype=np.float32)
+    pixels: Pixels = np.clip(frame + noise + 0.5, 0, 255).astype(np.uint8)
+    if rng.random() < 0.5:
+        return light(rng, pixels)
+    return CORRUPTIONS[rng.integers(len(CORRUPTIONS))](rng, pixels)
+
+
+def _colour(rng: RNG, low: float, high: float) -> npt.NDArray[np.float32]:
+    return (rng.uniform(low, high) + rng.uniform(-25, 25, 3)).astype(np.float32)
+
+
+def _filled(side_px: int, colour: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.broadcast_to(colour, (side_px, side_px, 3))
+
+
+def _dark(side_px: int, rng: RNG) -> npt.NDArray[np.float32]:
+    return _filled(side_px, _colour(rng, 0, 30))
+
+
+def _overexposed(side_px: int, rng: RNG) -> npt.NDArray[np.float32]:
+    return _filled(side_px, _colour(rng, 225, 255))
+
+
+def _plain(side_px: int, rng: RNG) -> npt.NDArray[np.float32]:
+    return _filled(side_px, _colour(rng, 30, 225))
+
+
+def _gradient(side_px: int, rng: RNG) -> npt.NDArray[np.float32]:
+    y, x = np.mgrid[0:side_px, 0:side_px].astype(np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    slope = np.cos(angle) * x + np.sin(angle) * y
+    share = ((slope - slope.min()) / np.ptp(slope))[..., np.newaxis]
+    mixed = _colour(rng, 10, 245) * (1 - share) + _colour(rng, 10, 245) * share
+    return mixed.astype(np.float32)
+
+
+def _fog(side_px: int, rng: RNG) -> npt.NDArray[np.float32]:
+    """Soft clouds over a gradient."""
+    coarse = Image.fromarray(rng.standard_normal((6, 6), dtype=np.float32))
+    clouds = np.asarray(coarse.resize((side_px, side_px), Image.Resampling.BICUBIC))
+    foggy = _gradient(side_px, rng) + clouds[..., np.newaxis] * rng.uniform(3, 25)
+    return foggy.astype(np.float32)

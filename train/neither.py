@@ -1,0 +1,162 @@
+"""Learning to say `neither`: what it is learned from, and what it is worth on what was held out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebee.photos.dataset import Dataset
+from edgebee.progress import ProgressCallback
+from edgebee.run import NeitherRecord, RejectionRecord
+from edgebee.stats import auroc, fpr95, wilson_interval
+from edgebee.train.cross_validation import OutOfFold
+from edgebee.train.extraction import Others, extract_blank_frames, extract_others
+from edgebee.train.features import Backgrounds, Features, FrozenBase
+from edgebee.train.recipe import Recipe
+from edgebee.train.rejection import (
+    Rejection,
+    Strangers,
+    learn_rejection,
+    neither_logits,
+    strangeness,
+)
+
+if TYPE_CHECKING:
+    from edgebee.train.training import Validation
+
+__all__ = ["LearnedNeither", "learn_neither"]
+
+logger = logging.getLogger("edgebee.train")
+
+
+@dataclass(frozen=True)
+class LearnedNeither:
+    """What was learned of `neither`, with its measurements."""
+
+    rejection: Rejection | None = None
+    """None: the model goes without."""
+    blank_frames: int = 0
+    other_photos: int = 0
+    measurements: tuple[RejectionRecord, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Other photo that could not be read -> why."""
+
+    def record(self, validation: Validation) -> NeitherRecord | None:
+        """For `history.json`; None for a model that goes without."""
+        if self.rejection is None:
+            return None
+        correct = validation.predictions == validation.classes
+        kept = (correct & ~validation.called_neither).sum() / max(1, correct.sum())
+        return NeitherRecord(
+            background_crops=self.rejection.background_crops,
+            blank_frames=self.blank_frames,
+            other_photos=self.other_photos,
+            slope=round(self.rejection.slope, 4),
+            offset=round(self.rejection.offset, 4),
+            prototypes=self.rejection.prototypes_per_class,
+            kept=round(float(kept), 4),
+            measurements=self.measurements,
+        )
+
+
+def learn_neither(
+    base: FrozenBase,
+    dataset: Dataset,
+    training: Features,
+    validation: Features,
+    out_of_fold: OutOfFold | None,
+    recipe: Recipe,
+    progress: ProgressCallback,
+) -> LearnedNeither:
+    """Learn when a photo shows none of the classes, or log why not.
+
+    Args:
+        base: from `freeze_base`.
+        dataset: the photos.
+        training: features of the training photos, with crops of their background.
+        validation: features of the validation photos.
+        out_of_fold: from `cross_validate`.
+        recipe: the settings.
+        progress: called with the other photos that were read.
+
+    Raises:
+        TrainingError: an other photo is a photo of a class, or none can be read.
+    """
+    if not recipe.neither:
+        if dataset.others:
+            logger.warning("photos of what is none of the classes are not used: --no-neither")
+        return LearnedNeither()
+    if out_of_fold is None or training.backgrounds is None:
+        logger.info("Without neither: there are too few photos to learn it from")
+        return LearnedNeither()
+    others = None
+    if dataset.others:
+        signatures = (*training.signatures, *validation.signatures)
+        others = extract_others(base, dataset, signatures, recipe, progress)
+    strangers = _strangers(
+        training.backgrounds, out_of_fold.photos, extract_blank_frames(base, recipe), others
+    )
+    rows = out_of_fold.photos[:, np.newaxis] * training.augmentations
+    rows = rows + np.arange(training.augmentations)
+    known = training.pooled.take(rows.ravel()).reshape(*rows.shape, -1)
+    classes = training.classes[out_of_fold.photos]
+    rejection = learn_rejection(known, classes, out_of_fold.heads, strangers, recipe.seed)
+    if isinstance(rejection, str):
+        logger.warning("without neither: %s", rejection)
+        return LearnedNeither()
+    seen = {"background crops": rejection.background, "blank frames": rejection.blank}
+    learned = LearnedNeither(rejection, len(strangers.blank))
+    if others is not None:
+        kernel, bias = out_of_fold.heads.mean()
+        last = neither_logits(others.held_out, rejection)
+        seen["other photos"] = strangeness(others.held_out @ kernel + bias, last)
+        unread = {str(path): reason for path, reason in others.left_out.items()}
+        learned = replace(learned, other_photos=len(others.pooled), left_out=unread)
+    return replace(
+        learned,
+        measurements=tuple(
+            _measure(source, rejection.known, strange)
+            for source, strange in seen.items()
+            if len(strange)
+        ),
+    )
+
+
+def _strangers(
+    backgrounds: Backgrounds,
+    photos: npt.NDArray[np.int64],
+    blank: npt.NDArray[np.float32],
+    others: Others | None,
+) -> Strangers:
+    """Crops of `photos`, blank frames, and all images of the other photos."""
+    place_of = {photo: place for place, photo in enumerate(photos.tolist())}
+    places = np.array([place_of.get(photo, -1) for photo in backgrounds.photos.tolist()], np.int64)
+    width = blank.shape[1]
+    pooled = np.zeros((0, 1, width), np.float32) if others is None else others.pooled
+    return Strangers(
+        background=backgrounds.pooled[places >= 0],
+        background_of=places[places >= 0],
+        blank=blank,
+        others=pooled.reshape(-1, width),
+        others_of=np.repeat(np.arange(len(pooled)), pooled.shape[1]),
+    )
+
+
+def _measure(
+    source: str, known: npt.NDArray[np.float64], strange: npt.NDArray[np.float64]
+) -> RejectionRecord:
+    """How well strangers are told from photos held out."""
+    accepted = int((strange <= 0).sum())
+    interval = wilson_interval(accepted, len(strange))
+    return RejectionRecord(
+        source=source,
+        count=len(strange),
+        auroc=round(auroc(known, strange), 4),
+        fpr95=round(fpr95(known, strange), 4),
+        accepted=round(accepted / len(strange), 4),
+        interval=(round(interval.low, 4), round(interval.high, 4)),
+    )
