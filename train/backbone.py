@@ -233,14 +233,24 @@ def build_classifier(
     features = keras.layers.GlobalAveragePooling2D(name="pooling")(maps)
     logits = _dense("head", kernel, bias)(features)
     if far is not None:
-        unit = keras.layers.UnitNormalization(name="unit")(features)
-        cosines = _dense("prototypes", far.prototypes.T)(unit)
+        cosines = _dense("prototypes", far.prototypes.T)(_of_length_1(features))
         nearest = keras.ops.max(cosines, axis=-1, keepdims=True)
         last = np.zeros((1, len(bias)), np.float32)
         last[0, -1] = -far.slope
         logits = keras.layers.Add(name="logits")([logits, _dense("nearness", last)(nearest)])
     scores = keras.layers.Softmax(name="scores")(logits)
     return keras.Model(pixels, scores, name="edgebee")
+
+
+def _of_length_1(features: Any) -> Any:
+    """Features divided by their lengths, in the steps that TFLite makes one operation of.
+
+    Those of Keras' UnitNormalization stay five, with the inverse of a length as an 8-bit number.
+    """
+    from keras import ops
+
+    squares = ops.sum(ops.square(features), axis=-1, keepdims=True)
+    return ops.multiply(features, ops.rsqrt(ops.maximum(squares, 1e-12)))
 
 
 def _dense(

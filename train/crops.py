@@ -80,7 +80,8 @@ def cut_box(photo: Image.Image, box: Box, side_px: int) -> Pixels:
     Returns:
         `uint8 [side, side, 3]`.
     """
-    corners = tuple(share * photo.size[0] for share in box)
+    left, top, right, bottom = (share * photo.size[0] for share in box)
+    corners = (left, top, right, bottom)
     part = photo.resize((side_px, side_px), Image.Resampling.BICUBIC, box=corners)
     return np.asarray(part)
 
@@ -134,7 +135,7 @@ def _gradient(side_px: int, rng: RNG) -> npt.NDArray[np.float32]:
     slope = np.cos(angle) * x + np.sin(angle) * y
     share = ((slope - slope.min()) / np.ptp(slope))[..., np.newaxis]
     mixed = _colour(rng, 10, 245) * (1 - share) + _colour(rng, 10, 245) * share
-    return mixed.astype(np.float32)
+    return np.asarray(mixed, np.float32)
 
 
 def _fog(side_px: int, rng: RNG) -> npt.NDArray[np.float32]:
@@ -142,4 +143,4 @@ def _fog(side_px: int, rng: RNG) -> npt.NDArray[np.float32]:
     coarse = Image.fromarray(rng.standard_normal((6, 6), dtype=np.float32))
     clouds = np.asarray(coarse.resize((side_px, side_px), Image.Resampling.BICUBIC))
     foggy = _gradient(side_px, rng) + clouds[..., np.newaxis] * rng.uniform(3, 25)
-    return foggy.astype(np.float32)
+    return np.asarray(foggy, np.float32)

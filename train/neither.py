@@ -20,6 +20,7 @@ from edgebee.train.recipe import Recipe
 from edgebee.train.rejection import (
     Rejection,
     Strangers,
+    judge_left_out,
     learn_rejection,
     neither_logits,
     strangeness,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from edgebee.train.training import Validation
 
 __all__ = ["LearnedNeither", "learn_neither"]
+
+LEAST_CLASSES, MOST_CLASSES = 3, 12
+"""Between which each class is left out in turn, to see whether its photos are taken for others."""
 
 logger = logging.getLogger("edgebee.train")
 
@@ -109,6 +113,10 @@ def learn_neither(
         logger.warning("without neither: %s", rejection)
         return LearnedNeither()
     seen = {"background crops": rejection.background, "blank frames": rejection.blank}
+    if LEAST_CLASSES <= len(dataset.labels) <= MOST_CLASSES:
+        seen["photos of classes left out"] = judge_left_out(
+            known, classes, out_of_fold.heads, strangers, rejection, recipe.seed
+        )
     learned = LearnedNeither(rejection, len(strangers.blank))
     if others is not None:
         kernel, bias = out_of_fold.heads.mean()

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from edgebee.train.calibration import softmax
 
-__all__ = ["Rejection", "Strangers", "learn_rejection", "neither_logits"]
+__all__ = ["Rejection", "Strangers", "judge_left_out", "learn_rejection", "neither_logits"]
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -215,6 +215,51 @@ def learn_rejection(
     )
 
 
+def judge_left_out(
+    known: Floats,
+    classes: Integers,
+    heads: Heads,
+    strangers: Strangers,
+    rejection: Rejection,
+    seed: int,
+) -> npt.NDArray[np.float64]:
+    """How strange the photos of each class seem to what was learned without it.
+
+    Each class in turn is left out of rows and prototypes, and of the head its own logit. The
+    logits of the others had seen it as something that they are not.
+
+    Args:
+        known: as in `learn_rejection`.
+        classes: likewise.
+        heads: likewise.
+        strangers: likewise.
+        rejection: gives slope and offset.
+        seed: of the prototypes.
+
+    Returns:
+        `[photos]`, above 0 where they are called `neither`.
+    """
+    basis = _components(known, strangers)
+    kernel, bias = heads.mean()
+    found = np.empty(len(known))
+    outside = np.concatenate([strangers.background, strangers.blank, strangers.others])
+    for class_ in range(kernel.shape[1]):
+        left = classes == class_
+        others = np.arange(kernel.shape[1]) != class_
+        part, constant = kernel[:, others], bias[others]
+        inside = known[~left].reshape(-1, known.shape[2])
+        fitted = _fit_row(
+            basis, inside, inside @ part + constant, outside, outside @ part + constant
+        )
+        row = (basis[1] @ fitted[:-1]).astype(np.float32)
+        prototypes = _prototypes(known[~left, 0], classes[~left], seed)
+        evidence, distance = _judge(
+            known[left, 0], row, float(fitted[-1] - basis[0] @ row), part, constant, prototypes
+        )
+        found[left] = evidence + rejection.slope * distance + rejection.offset
+    return found
+
+
 def _judge(
     features: Floats, row: Floats, constant: float, kernel: Floats, bias: Floats, prototypes: Floats
 ) -> tuple[Floats, Floats]:
@@ -259,7 +304,7 @@ def _fit_row(
     inside_logits: Floats,
     outside: Floats,
     outside_logits: Floats,
-    start: npt.NDArray[np.float64] | None,
+    start: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Logistic regression of outside against inside, by Newton's method.
 

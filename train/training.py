@@ -325,13 +325,16 @@ def _build(backbone: Any, head: Any, rejection: Rejection | None, temperature: f
     """
     from edgebee.train.backbone import Far, build_classifier
 
-    kernel, bias = head.get_weights()
+    kernel, bias = (weights / np.float32(temperature) for weights in head.get_weights())
     if rejection is None:
-        return build_classifier(backbone, kernel / temperature, bias / temperature)
-    kernel = np.column_stack([kernel, rejection.kernel])
-    bias = np.append(bias, np.float32(rejection.bias + rejection.slope + rejection.offset))
-    far = Far(rejection.prototypes, rejection.slope / temperature)
-    return build_classifier(backbone, kernel / temperature, bias / temperature, far)
+        return build_classifier(backbone, kernel, bias)
+    constant = rejection.bias + rejection.slope + rejection.offset
+    return build_classifier(
+        backbone,
+        np.column_stack([kernel, rejection.kernel / np.float32(temperature)]),
+        np.append(bias, np.float32(constant / temperature)),
+        Far(rejection.prototypes, rejection.slope / temperature),
+    )
 
 
 def _balance(dataset: Dataset, training: Features) -> npt.NDArray[np.float32]:

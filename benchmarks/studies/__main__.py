@@ -3,15 +3,16 @@
 import click
 
 from edgebee.benchmarks.studies.distillation_command import distill
+from edgebee.benchmarks.studies.neither import neither
 from edgebee.benchmarks.studies.plain_comparison import plain
 from edgebee.benchmarks.studies.seeds import seeds
 from edgebee.benchmarks.studies.settings import settings
 from edgebee.benchmarks.studies.speed_command import speed
 
 
-@click.group(commands=[plain, seeds, settings, speed, distill])
+@click.group(commands=[plain, neither, seeds, settings, speed, distill])
 def studies() -> None:
-    """Measure edgebee itself: training time, robustness, seeds, settings, the runner."""
+    """Measure edgebee itself: training time, robustness, strangers, seeds, settings, the runner."""
 
 
 if __name__ == "__main__":

@@ -16,10 +16,13 @@ __all__ = ["describe_counts", "seeds", "student_t_975"]
 @DATA
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=2))
 def seeds(data: str, seeds: int) -> None:
-    """Train and convert to int8 with several seeds; print each, mean, spread and interval."""
+    """Train and convert to int8 with several seeds; print each, mean, spread and interval.
+
+    Correct is what has the correct class as its best one, neither left out.
+    """
     from edgebee.edge.classify import Classifier
     from edgebee.photos.dataset import load_dataset
-    from edgebee.run import ValidationRecord
+    from edgebee.run import ValidationRecord, class_labels
 
     photos = load_dataset(data).validation
     click.echo("| seed | float | int8 | calibration error before → after | seconds |")
@@ -29,7 +32,9 @@ def seeds(data: str, seeds: int) -> None:
         with trained(data, ["--seed", str(seed)]) as (folder, record):
             run_edgebee("convert", str(folder / "model.keras"))
             classify = Classifier(folder / "model_int8.tflite", threshold=0)
-            answers = [classify.labels.index(classify(path).label) for path in photos.paths]
+            classes = class_labels(classify.labels)
+            scores = [classify(path).scores for path in photos.paths]
+            answers = [classes.index(max(classes, key=one.__getitem__)) for one in scores]
         validation = record.validation or ValidationRecord()
         floats.append(validation.correct)
         integers.append(sum(a == b for a, b in zip(answers, photos.classes, strict=True)))

@@ -84,7 +84,7 @@ def _ask_fold(
             link = root / part / dataset.labels[classes[place]] / f"{place}{path.suffix}"
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.resolve())
-        with trained(str(root), [*options, "--seed", str(repeat)]) as (folder, _):
+        with trained(str(root), [*options, "--no-neither", "--seed", str(repeat)]) as (folder, _):
             run_edgebee("convert", str(folder / "model.keras"), "--quantize", "float32")
             interpreter = make_interpreter(folder / "model_float32.tflite")
     side = int(interpreter.get_input_details()[0]["shape"][1])

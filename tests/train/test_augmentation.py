@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from edgebee.edge.classify import read_photo
-from edgebee.train.augmentation import CORRUPTIONS, augment_photo
+from edgebee.train.augmentation import CORRUPTIONS, DecodedPhoto, augment_photo
 
 SIDE_PX = 64
 
@@ -23,7 +23,7 @@ def photo(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 12])
 def test_so_many_images_of_the_models_size(photo, count):
-    images = list(augment_photo(photo, SIDE_PX, count, np.random.default_rng(1)))
+    images = list(augment_photo(DecodedPhoto(photo, SIDE_PX), count, np.random.default_rng(1)))
     assert len(images) == count
     assert {(image.pixels.shape, image.pixels.dtype.name) for image in images} == {
         ((SIDE_PX, SIDE_PX, 3), "uint8")
@@ -31,7 +31,7 @@ def test_so_many_images_of_the_models_size(photo, count):
 
 
 def test_the_first_image_is_what_the_runner_will_see(photo):
-    image = next(augment_photo(photo, SIDE_PX, 4, np.random.default_rng(1)))
+    image = next(augment_photo(DecodedPhoto(photo, SIDE_PX), 4, np.random.default_rng(1)))
     np.testing.assert_array_equal(image.pixels, read_photo(photo, (SIDE_PX, SIDE_PX)))
     assert image.uncorrupted == 0
 
@@ -39,7 +39,8 @@ def test_the_first_image_is_what_the_runner_will_see(photo):
 def test_the_seed_decides_everything(photo):
     def pixels(seed: int) -> list[np.ndarray]:
         return [
-            image.pixels for image in augment_photo(photo, SIDE_PX, 5, np.random.default_rng(seed))
+            image.pixels
+            for image in augment_photo(DecodedPhoto(photo, SIDE_PX), 5, np.random.default_rng(seed))
         ]
 
     assert all(np.array_equal(*pair) for pair in zip(pixels(3), pixels(3), strict=True))
@@ -47,7 +48,7 @@ def test_the_seed_decides_everything(photo):
 
 
 def test_a_corrupted_image_names_one_without_corruption(photo):
-    images = list(augment_photo(photo, SIDE_PX, 16, np.random.default_rng(2)))
+    images = list(augment_photo(DecodedPhoto(photo, SIDE_PX), 16, np.random.default_rng(2)))
     assert [image.uncorrupted for image in images[:2]] == [0, 1]
     assert {image.uncorrupted for image in images[2:]} == {0, 1}
 

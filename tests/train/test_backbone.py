@@ -12,6 +12,7 @@ from edgebee.errors import WeightsError
 from edgebee.train.backbone import (
     BACKBONES,
     DEFAULT_BACKBONE,
+    Far,
     build_backbone,
     build_classifier,
     cut_below,
@@ -84,16 +85,36 @@ def test_below_and_above_the_cut_together_are_the_backbone(backbone, pictures, f
     np.testing.assert_array_equal(np.asarray(above(boundary, training=False)), whole)
 
 
-def test_a_classifier_takes_pixels_and_gives_scores_that_add_up(backbone):
-    import keras
+def random_head(labels: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(0, 0.1, (1280, labels)).astype(np.float32), np.zeros(labels, np.float32)
 
-    head = keras.layers.Dense(3)
-    head.build((None, 1280))
-    model = build_classifier(backbone, head)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, SIDE_PX, SIDE_PX, 3))
-    scores = np.asarray(model(pixels.astype(np.float32)))
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (2, SIDE_PX, SIDE_PX, 3)).astype(np.float32)
+
+
+def test_a_classifier_takes_pixels_and_gives_scores_that_add_up(backbone, pixels):
+    model = build_classifier(backbone, *random_head(3))
+    scores = np.asarray(model(pixels))
     assert scores.shape == (2, 3)
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)  # float32 rounding
+
+
+def test_the_last_label_gains_with_the_distance_from_every_prototype(backbone, pixels):
+    import keras
+
+    maps = np.asarray(backbone(pixels / 127.5 - 1, training=False))
+    features = maps.mean((1, 2))
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    kernel, bias = random_head(3)
+    model = build_classifier(backbone, kernel, bias, Far(unit[:1], slope=5.0))
+    logits = features @ kernel + bias
+    logits[:, -1] -= 5.0 * unit @ unit[0]
+    expected = np.asarray(keras.ops.softmax(logits))
+    np.testing.assert_allclose(np.asarray(model(pixels)), expected, atol=1e-5)  # float32 rounding
 
 
 @pytest.mark.parametrize(

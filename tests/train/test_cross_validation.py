@@ -37,6 +37,7 @@ def stored(classes: np.ndarray, pooled: np.ndarray, folder) -> Features:
         uncorrupted=np.arange(rows).reshape(photos, IMAGES),
         photos=np.arange(photos),
         unreadable={},
+        signatures=photos * (None,),
     )
 
 

@@ -22,19 +22,21 @@ from edgebee.console import (
 if TYPE_CHECKING:
     from edgebee.photos.dataset import Dataset
     from edgebee.train.recipe import Recipe
+    from edgebee.train.training import Training
 
 MOST_PROBLEMS_SHOWN = 8
 BACKBONE_NAMES = ("mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0")
 """As in `edgebee.train.backbone`, which the help does not load."""
 
 _GROUPS = {
-    "Photos": ("data", "val_fraction", "exclude"),
+    "Photos": ("data", "other", "val_fraction", "exclude"),
     "Recipe": (
         "backbone",
         "alpha",
         "weights",
         "image_size",
         "augmentations",
+        "neither",
         "epochs",
         "batch_size",
         "learning_rate",
@@ -73,6 +75,18 @@ _option = partial(click.option, show_default=True)
     multiple=True,
     metavar="PATTERN",
     help="Leave out photos by name, as '*.gif', or a class (repeatable).",
+)
+@_option(
+    "--other",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    show_default="a class folder neither or other, if there is one",
+    help="Photos of what is none of the classes, 5 or more: they teach the model to say neither.",
+)
+@_option(
+    "--neither/--no-neither",
+    default=True,
+    help="Learn a last label, neither, from the background of the photos.",
 )
 @_option("--image-size", default=224, help="Input size in pixels.")
 @_option("--augmentations", default=8, help="Images made of each training photo.")
@@ -146,13 +160,15 @@ def command(
     output: Path,
     val_fraction: float,
     exclude: tuple[str, ...],
+    other: Path | None,
     resume: bool,
     **settings: Any,
 ) -> None:
     """Train a classifier on PHOTOS, a folder with a folder of photos for each class.
 
     PHOTOS may also have train/ and val/ with such folders in them, or be hymenoptera (ants and
-    bees, downloaded once) or sample (drawings, no network).
+    bees, downloaded once) or sample (drawings, no network). The last label of the model is
+    neither, for what is none of the classes; a folder of that name, or other, holds photos of it.
 
     \b
     Example:
@@ -171,7 +187,14 @@ def command(
         raise click.UsageError(str(error)) from error
     debug = bool(ctx.find_root().params.get("debug"))
     run(
-        data, output, recipe, val_fraction=val_fraction, exclude=exclude, resume=resume, debug=debug
+        data,
+        output,
+        recipe,
+        val_fraction=val_fraction,
+        exclude=exclude,
+        other=other,
+        resume=resume,
+        debug=debug,
     )
     model = [] if output == Path("artifacts") else [str(output / "model.keras")]
     log_next("convert", *model, "--quantize", "int8")
@@ -184,6 +207,7 @@ def run(
     *,
     val_fraction: float = 0.2,
     exclude: tuple[str, ...] = (),
+    other: Path | None = None,
     resume: bool = False,
     debug: bool = False,
 ) -> None:
@@ -201,7 +225,12 @@ def run(
     show_log_records()
     with ProgressBars() as bars:
         dataset = load_dataset(
-            data, val_fraction=val_fraction, seed=recipe.seed, exclude=exclude, progress=bars
+            data,
+            val_fraction=val_fraction,
+            seed=recipe.seed,
+            exclude=exclude,
+            other=other,
+            progress=bars,
         )
     kind = "drawings (not photos)" if dataset.drawn else "photos"
     labels = ", ".join(dataset.labels[:8]) + (", …" if len(dataset.labels) > 8 else "")
@@ -232,6 +261,21 @@ def run(
         model = training.save(output)
     validation = training.validation
     echo(f"{model}: {validation.correct} of {len(validation.paths)} validation {kind} correct")
+    _print_neither(training)
+
+
+def _print_neither(training: Training) -> None:
+    """Print what the last label is worth, on what was held out."""
+    record = training.neither
+    if record is None or record.kept is None:
+        return
+    echo(f"neither: {record.kept:.1%} of the correct predictions are kept")
+    for one in record.measurements:
+        low, high = one.interval
+        echo(
+            f"neither: {one.accepted:.1%} of {one.count} {one.source} are taken for a class "
+            f"({low:.1%} to {high:.1%}; AUROC {one.auroc:.3f}, FPR95 {one.fpr95:.3f})"
+        )
 
 
 def _print_problems(dataset: Dataset, bars: ProgressBars) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from edgebee.benchmarks.studies.__main__ import studies
+from edgebee.benchmarks.studies.neither import share_taken
 from edgebee.benchmarks.studies.seeds import describe_counts, student_t_975
 
 
@@ -54,3 +56,14 @@ def test_distilled_weights_need_the_ending_that_keras_asks_for():
     done = CliRunner().invoke(studies, ["distill", "--output", "distilled.keras"])
     assert done.exit_code == 2
     assert "distilled.keras: the name must end in .weights.h5" in done.output
+
+
+def test_strangers_are_counted_where_95_percent_of_the_known_are_kept():
+    known = np.linspace(0.01, 0.4, 100)
+    strange = np.array([0.1, 0.39, 0.45, 0.9])
+    shares = share_taken(
+        *(np.column_stack([(1 - one) / 2, (1 - one) / 2, one]) for one in (known, strange))
+    )
+    # 95 of 100 known ones are at 0.38 or below. As it is, the other half of the rest has more
+    # than 0.1 alone: (1 - 0.39) / 2 is less than 0.39.
+    assert shares == (0.25, 0.25)
