@@ -85,7 +85,9 @@ def cross_validate(training: Features, class_count: int, recipe: Recipe) -> OutO
     if len(training.photos) < LEAST_PHOTOS:
         return None
     rng = np.random.default_rng(recipe.seed)
-    photos = np.sort(rng.permutation(training.photos)[:MOST_PHOTOS])
+    # Of all photos, so that those whose background was cut out are the first of them, too.
+    order = rng.permutation(len(training.classes))
+    photos = np.sort(order[np.isin(order, training.photos)][:MOST_PHOTOS])
     fold_of = np.zeros(len(training.classes), np.int64)
     fold_of[photos] = _folds(training, photos, recipe.seed)
     folds = FOLDS if class_count <= MOST_CLASSES_FOR_ALL_FOLDS else 1

@@ -29,10 +29,11 @@ __all__ = ["Others", "extract_blank_frames", "extract_dataset", "extract_others"
 
 logger = logging.getLogger("edgebee.train")
 
-BACKGROUND_CROPS = 2
-"""Of each photo. The third-weakest window shows the subject too often."""
-MOST_BACKGROUND_PHOTOS = 1_000
-"""Whose background is cut out: they decide one row of the head."""
+BACKGROUND_CROPS = 3
+"""Of a photo: three of some photos taught more than one or two of all."""
+BACKGROUND_PHOTOS, MOST_BACKGROUND_PHOTOS = 120, 1_000
+"""Whose background is cut out; with many photos, of every eighth, up to the second number."""
+BACKGROUND_SHARE = 1 / 8
 BLANK_FRAMES = 40
 """As many again give no better row."""
 
@@ -71,7 +72,8 @@ def _extract(
     """Extract features; each photo's augmented images follow from the seed."""
     decoded: dict[int, DecodedPhoto] = {}
     rng = np.random.default_rng(recipe.seed)
-    cut = set(rng.permutation(len(photos))[:MOST_BACKGROUND_PHOTOS].tolist())
+    wanted = max(BACKGROUND_PHOTOS, round(BACKGROUND_SHARE * len(photos)))
+    cut = set(rng.permutation(len(photos))[: min(wanted, MOST_BACKGROUND_PHOTOS)].tolist())
 
     def augment(path: Path, photo: int) -> Iterator[AugmentedImage]:
         source = DecodedPhoto(path, recipe.image_size)

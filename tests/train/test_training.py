@@ -124,8 +124,9 @@ def test_a_training_describes_itself(training):
 
 def test_any_number_of_classes_by_their_folders(training):
     result, output = training
-    assert (output / "labels.txt").read_text() == "ants\nbees\nnoise\n"
-    assert result.model.output_shape == (None, 3)
+    assert (output / "labels.txt").read_text() == "ants\nbees\nnoise\nneither\n"
+    assert result.labels == ("ants", "bees", "noise", "neither")
+    assert result.model.output_shape == (None, 4)
 
 
 def test_noise_is_told_from_drawings(training):
@@ -186,7 +187,9 @@ def test_the_written_model_is_the_trained_one(training):
     scores = again(pixels.astype(np.float32), training=False)
     # Validation asks the layers above the cut on stored activations, which float16 holds to
     # three digits.
-    np.testing.assert_allclose(scores, result.validation.scores, atol=0.01)
+    np.testing.assert_allclose(scores[:, -1], result.validation.neither, atol=0.01)
+    expected = result.validation.scores * (1 - result.validation.neither[:, np.newaxis])
+    np.testing.assert_allclose(scores[:, :-1], expected, atol=0.01)
 
 
 def test_fine_tuning_leaves_normalization_alone(training):
@@ -330,6 +333,7 @@ def test_epochs_show_what_their_phase_needs(dataset, tmp_path):
         uncorrupted=np.array([[0, 1, 0], [3, 4, 4], [6, 7, 6], [9, 10, 10]]),
         photos=np.array([0, 1, 3]),
         unreadable={2: "gone"},
+        signatures=4 * (None,),
     )
     weights = np.float32([[1], [2], [3], [4]])
 
