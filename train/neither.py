@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["LearnedNeither", "learn_neither"]
 
 LEAST_CLASSES, MOST_CLASSES = 3, 12
-"""Between which each class is left out in turn, to see whether its photos are taken for others."""
+"""Between which every class is left out once, to see whether its photos are taken for others."""
 
 logger = logging.getLogger("edgebee.train")
 
@@ -157,7 +157,7 @@ def _strangers(
 def _measure(
     source: str, known: npt.NDArray[np.float64], strange: npt.NDArray[np.float64]
 ) -> RejectionRecord:
-    """How well strangers are told from photos held out."""
+    """How well strangers are distinguished from photos held out."""
     accepted = int((strange <= 0).sum())
     interval = wilson_interval(accepted, len(strange))
     return RejectionRecord(

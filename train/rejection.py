@@ -225,7 +225,7 @@ def judge_left_out(
 ) -> npt.NDArray[np.float64]:
     """How strange the photos of each class seem to what was learned without it.
 
-    Each class in turn is left out of rows and prototypes, and of the head its own logit. The
+    Every class is left out once of rows and prototypes, and of the head its own logit. The
     logits of the others had seen it as something that they are not.
 
     Args:
