@@ -88,7 +88,8 @@ def test_studies_in_the_documentation_exist():
 
 def test_options_in_running_text_exist():
     commands = [command for _, command in (*walk(), *walk(study_group()))]
-    exist = {opt for command in commands for option in command.params for opt in option.opts}
+    options = [option for command in commands for option in command.params]
+    exist = {opt for option in options for opt in (*option.opts, *option.secondary_opts)}
     exist |= {"--debug", "--version", "--help"}  # of `edgebee` itself
     named = {
         (page.name, option)
