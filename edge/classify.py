@@ -755,6 +755,8 @@ def find_model() -> Path:
     ):
         found = [path for path in folder.glob(pattern) if not path.name.startswith(".")]
         if found:
+            if folder != Path("artifacts") and Path("artifacts", "model.keras").is_file():
+                _log.warning("artifacts/model.keras is not converted yet: edgebee convert")
             return max(found, key=lambda path: (path.stat().st_mtime, path.name))
     raise ModelError("no model found: name one with -m MODEL.tflite, or make one: edgebee convert")
 
@@ -779,7 +781,7 @@ def read_normalization(model: StrPath) -> tuple[Sequence[float], Sequence[float]
             if entry.bytes_(0) == b"TFLITE_METADATA":
                 buffer = root.tables(4)[entry.uint(1)]
                 return _find_normalization(_Table(buffer.bytes_(0)))
-    return None
+    return ((0.0,), (255.0,)) if _read_ultralytics(_unpack(model)) else None
 
 
 def _find_normalization(metadata: "_Table") -> tuple[Sequence[float], Sequence[float]] | None:
@@ -1102,8 +1104,6 @@ class Classifier:
             mean, deviation = NORMALIZATIONS[self.normalize]
             return _input_values(entry, [mean], [deviation])
         stated = read_normalization(self.model)
-        if not stated and _read_ultralytics(_unpack(self.model)):
-            stated = (0.0,), (255.0,)
         if stated:
             return _input_values(entry, *stated)
         if _is_float(entry):  # of an integer model the pixels are its input's steps

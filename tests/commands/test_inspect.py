@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import edgebee.edge
+from edgebee.edge.tflite.model_file import read_model_file
 
 MODEL = Path(edgebee.edge.__file__).resolve().parent / "models" / "hymenoptera_int8.tflite"
 
@@ -107,3 +108,16 @@ def test_a_foreign_float_model_is_told_what_it_cannot_do(edgebee, tmp_path, tens
     assert "not stated: 0..255 is assumed" in done.out
     assert "tflite-runtime==2.14.0: no: FULLY_CONNECTED version 12" in done.out
     assert "ai-edge-litert==2.3.0: yes" in done.out
+
+
+def test_what_classify_finds_elsewhere_is_shown(edgebee, model):
+    whole = model.read_bytes()
+    length = read_model_file(model).manifest.network.bytes
+    model.write_bytes(whole[:length])
+    model.with_name("labels.txt").write_text("0 wasps\n1 bees\n")
+    assert "labels        wasps, bees\n" in edgebee("inspect", model).out
+    about = {"author": "Ultralytics", "names": {0: "hornets", 1: "bees"}}
+    model.with_name("labels.txt").unlink()
+    with zipfile.ZipFile(model, "a") as archive:
+        archive.writestr("metadata.json", json.dumps(about))
+    assert "labels        hornets, bees\n" in edgebee("inspect", model).out

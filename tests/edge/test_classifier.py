@@ -417,10 +417,15 @@ def test_find_model_takes_the_newest_int8_model_of_the_artifacts(tmp_path, monke
 
 
 def test_find_model_takes_the_model_that_ships_when_nothing_was_trained(
-    tmp_path, monkeypatch, model
+    tmp_path, monkeypatch, model, caplog
 ):
     monkeypatch.chdir(tmp_path)
     assert classify.find_model().samefile(model)
+    assert caplog.messages == []
+    Path("artifacts").mkdir()
+    Path("artifacts", "model.keras").touch()
+    assert classify.find_model().samefile(model)
+    assert caplog.messages == ["artifacts/model.keras is not converted yet: edgebee convert"]
 
 
 def test_find_model_of_a_lone_runner_takes_what_lies_beside_it(lone_runner, tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,19 +77,22 @@ def _summary(file: ModelFile) -> Iterator[str]:
     yield f"{file.path}: {file.size_bytes / 1e6:.2f} MB, {file.parameters:,} parameters"
     if any(-1 in tensor.shape[1:] for tensor in file.inputs):
         yield _row("size", "any: name the one it was trained on, as classify --size 224")
+    from edgebee.edge.classify import read_normalization
+
     metadata = file.metadata
     about = metadata.description if metadata else file.description
     if about:
         yield _row("about", about)
     for tensor in file.inputs:
         yield _row("input", _tensor(tensor))
-    if metadata and metadata.mean:
-        yield _row("normalized", f"(pixel - {_list(metadata.mean)}) / {_list(metadata.std)}")
+    stated = read_normalization(file.path)
+    if stated:
+        yield _row("normalized", f"(pixel - {_list(stated[0])}) / {_list(stated[1])}")
     elif any(tensor.dtype == "float32" for tensor in file.inputs):
         yield _row("normalized", "not stated: 0..255 is assumed (see classify --normalize)")
     for tensor in file.outputs:
         yield _row("output", _tensor(tensor))
-    yield _row("labels", _shortened(file.labels) or "none inside")
+    yield _row("labels", _shortened(file.labels) or _labels_elsewhere(file.path))
     result = file.manifest.verification if file.manifest else None
     if result:
         yield _row(
@@ -109,6 +112,16 @@ def _summary(file: ModelFile) -> Iterator[str]:
         yield _row("runs on", f"{runtime}: {f'no: {refused[0]}{more}' if refused else 'yes'}")
 
 
+def _labels_elsewhere(model: str) -> str:
+    """What `classify` finds beside a model, or where others put it."""
+    from edgebee.edge.classify import ModelError, read_labels
+
+    try:
+        return _shortened(read_labels(model))
+    except ModelError:
+        return "none inside"
+
+
 def _row(name: str, text: str) -> str:
     return f"  {name:<{_COLUMN}} {text}"
 
@@ -121,7 +134,7 @@ def _tensor(tensor: Tensor) -> str:
     return f"{text}, value = {tensor.scale:g} * {zero}"
 
 
-def _list(values: tuple[float, ...]) -> str:
+def _list(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
