@@ -264,6 +264,11 @@ def _open_picamera2(number: int, size: tuple[int, int] | None) -> _Picamera2 | N
         library = importlib.import_module("picamera2")
     except ImportError:
         return None
+    except ValueError as error:  # a library of its own was built for another NumPy
+        raise SourceError(
+            f"picamera2 cannot be loaded with NumPy {np.__version__} ({error}); install the one "
+            "that it was built for: pip install 'numpy<2'"
+        ) from error
     if len(library.Picamera2.global_camera_info()) <= number:
         return None
     with contextlib.suppress(_NotOfThePiError):

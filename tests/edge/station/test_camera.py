@@ -380,6 +380,17 @@ def test_memory_and_handles_stay_flat():
     assert all_bytes - half_bytes < 2_000_000  # 500 frames would be 115 MB
 
 
+def test_a_picamera2_built_for_another_numpy_says_so(tmp_path, monkeypatch):
+    (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')")
+    put_on_path(tmp_path, monkeypatch)
+    with pytest.raises(camera.CameraError) as caught:
+        next(camera.read_frames("", every_s=0))
+    assert str(caught.value) == (
+        f"picamera2 cannot be loaded with NumPy {np.__version__} (numpy.dtype size changed); "
+        "install the one that it was built for: pip install 'numpy<2'"
+    )
+
+
 # ---------------------------------------------------------------- still pictures and passwords
 
 
