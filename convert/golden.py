@@ -19,7 +19,7 @@ __all__ = [
     "Pixels",
     "choose_pictures",
     "draw_pictures",
-    "draw_plain",
+    "draw_spots",
     "encode_png",
     "enlarge",
 ]
@@ -34,6 +34,8 @@ _SIDES_PX = (4, 8, 16)
 _CANDIDATES_PER_SIDE = 8
 _CHOSEN = 4
 _CHOSEN_NEITHER = 2
+_SPOTS_SIDE_PX = 32
+_SPOTS_CANDIDATES = 64
 _MIN_LEAD = 0.3
 """Of the best score over the second, so that numerical noise cannot swap them."""
 
@@ -72,11 +74,22 @@ def enlarge(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return np.asarray(pixels[rows][:, columns])
 
 
-def draw_plain() -> list[Pixels]:
-    """Further candidates, for `neither`: one colour each, as frames with nothing on them are."""
-    levels = np.array([0, 96, 160, 255], np.uint8)
-    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 1, 1, 3)
-    return list(np.tile(colours, (1, _SIDES_PX[0], _SIDES_PX[0], 1)))
+def draw_spots() -> list[Pixels]:
+    """Further candidates, for models that know `neither`, to whom patterns are none of the classes.
+
+    A few soft spots on a plain ground look most like something.
+    """
+    rng = np.random.default_rng(0)
+    down, across = np.mgrid[-1 : 1 : _SPOTS_SIDE_PX * 1j, -1 : 1 : _SPOTS_SIDE_PX * 1j]
+    pictures = []
+    for _ in range(_SPOTS_CANDIDATES):
+        picture = np.tile(rng.uniform(60, 230, 3), (_SPOTS_SIDE_PX, _SPOTS_SIDE_PX, 1))
+        for _ in range(rng.integers(2, 5)):
+            (left, top), (width, height) = rng.uniform(-0.5, 0.5, 2), rng.uniform(0.05, 0.3, 2)
+            spot = np.exp(-(((across - left) / width) ** 2) - ((down - top) / height) ** 2)
+            picture += spot[..., np.newaxis] * (rng.uniform(0, 255, 3) - picture)
+        pictures.append(np.rint(picture.clip(0, 255)).astype(np.uint8))
+    return pictures
 
 
 def choose_pictures(
@@ -91,20 +104,17 @@ def choose_pictures(
         pictures: the candidates.
         scores: `[pictures, labels]`, the Keras model's.
         neither: whether the last score is that of `neither`. Two pictures that show it are chosen
-            too, as far as there are any.
+            too, and more where too few show a class.
     """
-    if neither:
-        strange = scores.argmax(axis=1) == scores.shape[1] - 1
-        return [
-            picture
-            for group, most in ((~strange, _CHOSEN), (strange, _CHOSEN_NEITHER))
-            for picture in _choose(
-                [one for one, inside in zip(pictures, group, strict=True) if inside],
-                scores[group],
-                most,
-            )
-        ]
-    return _choose(pictures, scores, _CHOSEN)
+    if not neither:
+        return _choose(pictures, scores, _CHOSEN)
+    strange = scores.argmax(axis=1) == scores.shape[1] - 1
+    known, rest = (
+        [picture for picture, inside in zip(pictures, group, strict=True) if inside]
+        for group in (~strange, strange)
+    )
+    chosen = _choose(known, scores[~strange], _CHOSEN)
+    return chosen + _choose(rest, scores[strange], _CHOSEN + _CHOSEN_NEITHER - len(chosen))
 
 
 def _choose(pictures: Sequence[Pixels], scores: npt.NDArray[np.float32], most: int) -> list[Pixels]:

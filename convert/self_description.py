@@ -133,7 +133,7 @@ class ModelPacker:
     @cached_property
     def _golden(self) -> list[golden.Pixels]:
         neither = self.source.labels[-1] == NEITHER
-        candidates = golden.draw_pictures() + (golden.draw_plain() if neither else [])
+        candidates = golden.draw_pictures() + (golden.draw_spots() if neither else [])
         size = self.model.input_shape[1:3]
         pixels = np.stack([golden.enlarge(one, size) for one in candidates])
         scores = score_keras(self.model, pixels)

@@ -1228,9 +1228,8 @@ class Classifier:
         For MobileNetV2 these are the 1,280 averages of the last feature maps. They are had from
         a second interpreter, loaded at the first call, that keeps all its tensors: it runs the
         runtime's built-in kernels instead of XNNPACK, which keeps none, so they are slower, and
-        may differ from XNNPACK's by a quantization step or two. The features are the last
-        tensor `[1, F]` before the scores, where the weights of the last dense layer are
-        `[labels, F]`.
+        may differ from XNNPACK's by a quantization step or two. The last dense layer is that
+        with weights `[labels, F]`.
 
         Raises:
             PhotoError: the photo cannot be read.
@@ -1283,19 +1282,17 @@ def _check_shapes(interpreter: Any, labels: Sequence[str], model: StrPath) -> tu
 
 def _find_features(interpreter: Any, model: StrPath) -> int:
     """The index of the tensor that the last dense layer takes."""
-    tensors = [(one["index"], one["shape"].tolist()) for one in interpreter.get_tensor_details()]
+    shapes = {one["index"]: one["shape"].tolist() for one in interpreter.get_tensor_details()}
     labels = int(interpreter.get_output_details()[0]["shape"][-1])
-    widths = {
-        shape[1]
-        for _, shape in tensors
-        if len(shape) == 2 and shape[0] == labels and shape[1] != labels
-    }
-    # `neither` may have a branch of its own beside: narrower, and behind the first scores.
-    scores = [index for index, shape in tensors if shape == [1, labels]]
-    for width in sorted(widths, reverse=True):
-        features = [i for i, shape in tensors if shape == [1, width] and i < min(scores)]
-        if features:
-            return int(features[-1])
+    found: list[tuple[int, int]] = []  # width, index
+    # Without an underscore there is no way to ask which tensor an operator takes.
+    for operator in interpreter._get_ops_details():
+        if operator["op_name"] == "FULLY_CONNECTED":
+            entry, weights = (int(index) for index in operator["inputs"][:2])
+            if shapes[weights][0] == labels != shapes[weights][1] == shapes[entry][-1]:
+                found.append((shapes[entry][-1], entry))
+    if found:  # `neither` may have a narrow branch of its own beside
+        return max(found)[1]
     raise ModelError(
         f"{model}: has no dense layer with weights [{labels}, features] at its end; "
         "features can be had from models that end in one, as those of edgebee do"

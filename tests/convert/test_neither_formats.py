@@ -113,3 +113,23 @@ def test_golden_samples_are_of_the_classes_and_of_neither_as_far_as_there_are_an
     assert len(golden.choose_pictures(pictures, scores, neither=True)) == 4
     scores[::3] = 0.2, 0.1, 0.7
     assert len(golden.choose_pictures(pictures, scores, neither=True)) == 6
+
+
+def test_features_are_the_heads_where_neither_has_a_branch_beside_it(tmp_path):
+    import keras
+
+    from edgebee.convert.model_builder import ModelBuilder
+
+    entry = keras.Input((32, 32, 3))
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(entry))
+    cosines = keras.layers.Dense(4, use_bias=False)(keras.layers.UnitNormalization()(features))
+    nearest = keras.ops.max(cosines, axis=-1, keepdims=True)
+    logits = [keras.layers.Dense(3)(features), keras.layers.Dense(3, use_bias=False)(nearest)]
+    scores = keras.layers.Softmax()(keras.layers.Add()(logits))
+    path = tmp_path / "model_float32.tflite"
+    path.write_bytes(ModelBuilder(keras.Model(entry, scores), None).build("float32"))
+    (tmp_path / "labels.txt").write_text("dark\nlight\nneither\n")
+    photo = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    expected = np.asarray(keras.Model(entry, features)(photo[np.newaxis].astype(np.float32)))[0]
+    # Sums in another order.
+    assert Classifier(path).embed(photo) == pytest.approx(expected, rel=1e-4, abs=1e-3)
