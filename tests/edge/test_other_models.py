@@ -346,3 +346,11 @@ def test_a_zip_with_a_model_is_to_be_unpacked(tmp_path):
         archive.writestr("model_unquant.tflite", b"\0\0\0\0TFL3")
     with pytest.raises(classify.ModelError, match="a zip file; unpack it"):
         classify.make_interpreter(path)
+
+
+def test_a_model_of_free_size_is_not_deployed(tmp_path, capsys):
+    cli = pytest.importorskip("edgebee.cli", reason="the lone runner deploys nothing")
+    path = write(tmp_path, channel_means, (1, None, None, 3))
+    with pytest.raises(SystemExit):
+        cli.edgebee(["deploy", "-m", str(path), "-p", "1", "nobody@127.0.0.1"])
+    assert f"Error: {path}: takes photos of any size; convert it " in capsys.readouterr().err

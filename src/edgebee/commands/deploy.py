@@ -86,16 +86,22 @@ def command(
     if service and not {"--watch", "--camera"} & {one.split("=")[0] for one in arguments}:
         raise click.UsageError("--service needs --watch DIR or --camera")
 
-    from edgebee.edge.classify import find_model, find_newer_training, read_labels
+    from edgebee.edge.classify import ModelError, find_model, find_newer_training, read_labels
     from edgebee.edge.device.deployment import deploy
     from edgebee.edge.device.ssh import connect
     from edgebee.edge.station.options import parse_options
+    from edgebee.edge.tflite.model_file import read_model_file
 
     # Errors here are found before anything is done there.
     if service:
         parse_options(arguments)
     model = model or find_model()
     read_labels(model)
+    if any(-1 in one.shape[1:3] for one in read_model_file(model).inputs):
+        raise ModelError(
+            f"{model}: takes photos of any size; convert it with the height and width that it was "
+            "trained on"
+        )
     if stale := find_newer_training(model):
         log(f"warning: {stale}")
 
