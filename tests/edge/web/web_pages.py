@@ -71,3 +71,9 @@ def change_manifest(files: dict[str, bytes], change: Callable[[Any], None]) -> N
     manifest = json.loads(files["edgebee.json"])
     change(manifest)
     files["edgebee.json"] = json.dumps(manifest).encode()
+
+
+def relabel(files: dict[str, bytes], names: list[str]) -> None:
+    """Give a model other label names."""
+    files["labels.txt"] = "\n".join(names).encode()
+    change_manifest(files, lambda manifest: manifest.update(labels=names))
