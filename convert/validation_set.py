@@ -182,7 +182,7 @@ def check_reference(
             f"the Keras model itself is not better than chance: {correct} of {total} validation "
             f"photos correct, where always predicting the most frequent label gives "
             f"{most_frequent}; it is fed pixels 0-255: is its preprocessing (a Rescaling layer) "
-            "part of the model?"
+            "part of the model, and are the labels in the order of its scores?"
         )
     return None
 
