@@ -24,6 +24,8 @@ const ZIGZAG = Uint8Array.of(
   46, 53, 60, 61, 54, 47, 55, 62, 63,
 );
 
+const MOST_PIXELS = 25_000_000; // after shrinking; as the runner's
+
 /**
  * The inverse cosine transform of 8 numbers into 8, 4 or 2, in integers of 13 bits after the point
  * (Loeffler, Ligtenberg and Moschytz, 1989, with the rounding of the Independent JPEG Group): one row
@@ -72,7 +74,7 @@ class Decoder {
     this.width = this.height = this.restartInterval = 0;
     this.factor = this.across = this.down = this.unitsAcross = this.unitsDown = 1;
     this.at = 2;
-    this.bits = this.bitCount = 0;
+    this.bits = this.bitCount = this.zeros = 0;
   }
 
   /** @param {(stored: {width: number, height: number}) => number} chooseFactor */
@@ -133,6 +135,7 @@ class Decoder {
     this.height = this.view.getUint16(at + 1);
     this.width = this.view.getUint16(at + 3);
     this.factor = chooseFactor(this);
+    if (this.width * this.height > MOST_PIXELS * this.factor ** 2) return false;
     const count = this.view.getUint8(at + 5);
     if (this.factor === 1 || this.view.getUint8(at) !== 8 || (count !== 1 && count !== 3)) return false;
     const raw = Array.from({ length: count }, (_, index) => {
@@ -224,20 +227,23 @@ class Decoder {
     return value < 1 << (length - 1) ? value - (1 << length) + 1 : value;
   }
 
-  /** Have 16 bits at hand; behind the picture's end there are zeros. */
+  /** Have 16 bits at hand; behind the picture's end there are zeros, a few. */
   fill() {
     while (this.bitCount < 16) {
       let byte = this.view.getUint8(this.at); // a RangeError behind the file's end
       if (byte !== 0xff) this.at++;
       else if (this.view.getUint8(this.at + 1) === 0) this.at += 2;
-      else byte = 0;
+      else {
+        if (++this.zeros > 8) throw new RangeError("its end is missing");
+        byte = 0;
+      }
       this.bits = (this.bits << 8) | byte;
       this.bitCount += 8;
     }
   }
 
   restart() {
-    this.bitCount = 0;
+    this.bitCount = this.zeros = 0;
     if ((this.view.getUint16(this.at) & 0xfff8) !== 0xffd0) throw new RangeError("no restart marker");
     this.at += 2;
     for (const component of this.components) component.before = 0;

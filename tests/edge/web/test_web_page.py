@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import struct
 
 import classify
 import numpy as np
@@ -184,6 +185,24 @@ def test_other_large_jpegs_are_nearly_as_the_runner_reads_them(page, options):
     difference = read_in_browser(page, content).astype(int) - classify.read_photo(content)
     # The browser reads them whole, and rounds each pixel before the mean of some is taken.
     assert abs(difference).mean() < 0.8
+
+
+@pytest.mark.slow
+def test_a_corrupted_large_jpeg_is_read_or_refused_at_once(page):
+    content = as_file(picture(701, 503), "JPEG")
+    huge = content.replace(struct.pack(">HH", 503, 701), b"\xff\xff\xff\xff")
+    random = np.random.default_rng(7)
+    corrupted = [huge, content[:-2], content[:-200], content[: len(content) // 2]]
+    for number in range(60):
+        bytes_ = bytearray(content)
+        for place in random.integers(2, len(content) if number % 2 else 620, 3):
+            bytes_[place] = random.integers(256)
+        corrupted.append(bytes(bytes_))
+    for one in corrupted:
+        said = page.evaluate(
+            f"read({encoded(one)}, [224, 224]).then(() => 'read', error => error.message)"
+        )
+        assert said in ("read", "damaged or cut short; copy it again"), said
 
 
 def choose(page, *files):
