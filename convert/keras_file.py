@@ -29,12 +29,12 @@ def check_keras_file(path: Path) -> None:
         ConversionError: there is no such file; it is neither a zip nor HDF5, as a truncated
             `.keras` file is not; it would unpack to a flood, or it carries code.
     """
-    if path.is_dir():
-        raise ConversionError(
-            f"{path}: a folder, perhaps a SavedModel; save the Keras model itself with "
-            "model.save('model.keras')"
-        )
     try:
+        if path.is_dir():
+            raise ConversionError(
+                f"{path}: a folder, perhaps a SavedModel; save the Keras model itself with "
+                "model.save('model.keras')"
+            )
         with path.open("rb") as file:
             sound = zipfile.is_zipfile(file) or _is_hdf5(path)
     except FileNotFoundError as error:

@@ -50,7 +50,6 @@ USAGE_ERRORS = [
     ["convert", "--quantize"],
     ["convert", "--samples", "0"],
     ["convert", "--seed", "-1"],
-    ["convert", "/"],
     ["convert", "one.keras", "two.keras"],
     ["benchmark", "--threads", "0"],
     ["benchmark", __file__],
