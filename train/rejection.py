@@ -31,10 +31,14 @@ Integers = npt.NDArray[np.int64]
 COMPONENTS = 128
 """Principal components of the features that the row is learned in: a few hundred photos do not
 determine 1280 weights."""
-PENALTY = 0.03
+PENALTY, PENALTY_WITH_OTHERS = 0.03, 0.01
 """Of the squared length of the row, beside the mean loss of either side."""
-DISTANCE_WEIGHT = 0.5
-"""Spread that distance adds to the logits of known photos, of the spread that the row has."""
+DISTANCE_WEIGHT, DISTANCE_WEIGHT_WITH_OTHERS = 0.5, 0.25
+"""Spread that distance adds to the logits of known photos, of the spread that the row has.
+
+With the user's other photos the row knows more, and what is near counts as well: a wasp lies as
+near to the bees as one of them.
+"""
 PROTOTYPES = 4
 """Of each class; fewer where there are few photos."""
 PROTOTYPE_ROUNDS = 12
@@ -70,6 +74,16 @@ class Strangers:
     """`[images, features]`, of the user's other photos and what augmentation makes of them."""
     others_of: Integers
     """`[images]`, which photo each shows."""
+
+    @property
+    def penalty(self) -> float:
+        """Of a row that is learned from them."""
+        return PENALTY_WITH_OTHERS if len(self.others) else PENALTY
+
+    @property
+    def distance_weight(self) -> float:
+        """Of the distance beside such a row."""
+        return DISTANCE_WEIGHT_WITH_OTHERS if len(self.others) else DISTANCE_WEIGHT
 
 
 @dataclass(frozen=True)
@@ -171,7 +185,9 @@ def learn_rejection(
         )
         logits = inside @ kernel + bias, outside @ kernel + bias
         start = starts.get(fold, starts.get(0))
-        starts[fold] = found = _fit_row(basis, inside, logits[0], outside, logits[1], start)
+        starts[fold] = found = _fit_row(
+            basis, inside, logits[0], outside, logits[1], strangers.penalty, start
+        )
         row = (basis[1] @ found[:-1]).astype(np.float32)
         return row, float(found[-1] - basis[0] @ row), kernel, bias
 
@@ -195,7 +211,8 @@ def learn_rejection(
         judged[2][:, blank] = _judge(strangers.blank[blank], *fitted, prototypes)
     held_out = ~np.isnan(judged[0][0, :, 0])
     judged[1] = judged[1][:, kept]
-    slope, offset = _fit_combination(judged[0][:, held_out], judged[1])
+    weight = strangers.distance_weight
+    slope, offset = _fit_combination(judged[0][:, held_out], judged[1], weight)
     row, constant, _, _ = fit(None, kept)
 
     def total(parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -249,7 +266,12 @@ def judge_left_out(
         part, constant = kernel[:, others], bias[others]
         inside = known[~left].reshape(-1, known.shape[2])
         fitted = _fit_row(
-            basis, inside, inside @ part + constant, outside, outside @ part + constant
+            basis,
+            inside,
+            inside @ part + constant,
+            outside,
+            outside @ part + constant,
+            strangers.penalty,
         )
         row = (basis[1] @ fitted[:-1]).astype(np.float32)
         prototypes = _prototypes(known[~left, 0], classes[~left], seed)
@@ -287,7 +309,8 @@ def _choose(
 def _components(known: Floats, strangers: Strangers) -> tuple[Floats, Floats]:
     """Mean `[features]` and principal components `[features, COMPONENTS]` of all that is there."""
     varied = known[:, min(1, known.shape[1] - 1)]
-    rows = np.concatenate([known[:, 0], varied, strangers.background, strangers.blank])
+    strange = (strangers.background, strangers.blank, strangers.others)
+    rows = np.concatenate([known[:, 0], varied, *strange])
     mean = rows.mean(axis=0)
     centred = rows - mean
     count = min(COMPONENTS, *rows.shape)
@@ -304,6 +327,7 @@ def _fit_row(
     inside_logits: Floats,
     outside: Floats,
     outside_logits: Floats,
+    penalty: float,
     start: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Logistic regression of outside against inside, by Newton's method.
@@ -317,6 +341,7 @@ def _fit_row(
         inside_logits: `[n, classes]`.
         outside: `[m, features]`, of none of them.
         outside_logits: `[m, classes]`.
+        penalty: of the squared length of the row.
         start: the result of a similar fit, which saves steps.
 
     Returns:
@@ -330,22 +355,22 @@ def _fit_row(
     classes = highest + np.log(np.exp(logits - highest[:, np.newaxis]).sum(axis=1))
     target = np.repeat([0.0, 1.0], [len(inside), len(outside)])
     weight = np.repeat([1 / len(inside), 1 / len(outside)], [len(inside), len(outside)])
-    penalty = np.append(np.full(projected.shape[1], PENALTY), 1e-9)
+    penalties = np.append(np.full(projected.shape[1], penalty), 1e-9)
 
     def loss(parameters: npt.NDArray[np.float64]) -> float:
         margin = rows @ parameters - classes
         cross_entropy = np.logaddexp(0, margin) - target * margin
-        return float((weight * cross_entropy).sum() + (penalty * parameters**2).sum() / 2)
+        return float((weight * cross_entropy).sum() + (penalties * parameters**2).sum() / 2)
 
     found = start
     if found is None:
         found = np.append(np.zeros(projected.shape[1]), np.average(classes, weights=weight))
     for _ in range(NEWTON_STEPS):
         score = 1 / (1 + np.exp(-np.clip(rows @ found - classes, -50, 50)))
-        gradient = rows.T @ (weight * (score - target)) + penalty * found
+        gradient = rows.T @ (weight * (score - target)) + penalties * found
         bent = (weight * score * (1 - score)).astype(np.float32)
         curvature = (rows * bent[:, np.newaxis]).T @ rows
-        step = np.linalg.solve(curvature + np.diag(penalty), gradient)
+        step = np.linalg.solve(curvature + np.diag(penalties), gradient)
         before, length = loss(found), 1.0
         while loss(found - length * step) > before and length > 1e-3:
             length /= 2
@@ -396,7 +421,7 @@ def _prototypes(features: Floats, classes: Integers, seed: int) -> Floats:
 
 
 def _fit_combination(
-    known: npt.NDArray[np.float64], background: npt.NDArray[np.float64]
+    known: npt.NDArray[np.float64], background: npt.NDArray[np.float64], weight: float
 ) -> tuple[float, float]:
     """Slope and offset from what rows and prototypes had not seen.
 
@@ -404,9 +429,10 @@ def _fit_combination(
         known: `[2, photos, images]`, the row's logit less the best class's, and the distance from
             the nearest prototype.
         background: `[2, crops]`, likewise.
+        weight: of the distance.
     """
     spread, distances = known[0, :, 0].std(), known[1, :, 0].std()
-    slope = DISTANCE_WEIGHT * float(spread) / max(float(distances), 1e-6)
+    slope = weight * float(spread) / max(float(distances), 1e-6)
     strange = known[0] + slope * known[1]
     caution = len(strange) / (len(strange) + CAUTIOUS_PHOTOS)
     border = np.quantile(strange[:, 0], 1 - CLEAN_SHARE * caution)
