@@ -11,6 +11,8 @@ from edgebee.run import (
     CalibrationRecord,
     DataRecord,
     Epoch,
+    NeitherRecord,
+    RejectionRecord,
     TrainingRecord,
     ValidationRecord,
     encode_training_record,
@@ -24,7 +26,17 @@ pytest.importorskip("msgspec", reason="needs edgebee[train]")
 RECORD = TrainingRecord(
     epochs=(Epoch(1, "feature_extraction", 0.5, 0.8, 0.4, 0.9, 1.25),),
     validation=ValidationRecord(9, 10, ((5, 0), (1, 4)), CalibrationRecord(0.8, 0.6, 0.1, 0.05)),
-    labels=("ants", "bees"),
+    labels=("ants", "bees", "neither"),
+    neither=NeitherRecord(
+        211,
+        40,
+        60,
+        15.7,
+        -6.3,
+        4,
+        0.993,
+        (RejectionRecord("blank frames", 40, 0.998, 0.0, 0.025, (0.004, 0.129)),),
+    ),
     data=DataRecord("/photos", 0.25, 3, ("*.gif",), "photos", left_out={"ants/1.jpg": "cut off"}),
     recipe={"epochs": 10, "weights": "field"},
     seconds={"extract": 12.5},
@@ -43,6 +55,7 @@ def test_what_is_written_is_read(tmp_path):
     assert read.schema_version == 1
     assert encode_training_record(read) == encode_training_record(RECORD)
     assert read.data == RECORD.data
+    assert read.neither == RECORD.neither
 
 
 def test_without_a_file_there_is_no_record(tmp_path):
@@ -104,6 +117,21 @@ def test_photos_are_split_as_they_were_in_the_training(tmp_path):
         load_training_photos(tmp_path)
     with pytest.raises(DataError, match="has cats, dogs"):
         load_training_photos(tmp_path, str(photos))
+
+
+def test_the_last_label_neither_is_no_class_of_the_photos(tmp_path, remarks):
+    for label in ("ants", "bees"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(5):
+            (tmp_path / "photos" / label / f"{number}.jpg").touch()
+    (tmp_path / "labels.txt").write_text("bees\nants\nneither\n")
+    source, gone = str(tmp_path / "photos"), str(tmp_path / "gone")
+    record = TrainingRecord(data=DataRecord(source, other=gone))
+    (tmp_path / "history.json").write_bytes(encode_training_record(record))
+    dataset = load_training_photos(tmp_path)
+    assert dataset.labels == ("bees", "ants")
+    assert dataset.others == ()
+    assert remarks == [f"warning: {gone}: no such folder any more; going on without its photos"]
 
 
 def test_names_of_converted_models():

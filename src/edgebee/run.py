@@ -135,7 +135,8 @@ class RejectionRecord:
     """How well `neither` tells one sort of stranger from the classes, on images held out."""
 
     source: str
-    """`background crops`, `blank frames`, `other photos` or `left-out classes`."""
+    """`background crops`, `blank frames`, `other photos` or `photos of classes left out`: each by
+    what had not learned from it, but that the other classes' own logits had seen the class."""
     count: int
     """Images."""
     auroc: float
@@ -329,9 +330,17 @@ def load_training_photos(folder: Path, data: str | None = None) -> Dataset:
         val_fraction=record.val_fraction,
         seed=record.seed,
         exclude=record.exclude,
-        other=record.other,
+        other=_others_still_there(record),
     )
     return dataset if labels is None else in_label_order(dataset, labels, folder / LABELS_NAME)
+
+
+def _others_still_there(record: DataRecord) -> str | None:
+    """The folder of other photos, which a model can do without once it is trained."""
+    if record.other is None or Path(record.other).is_dir():
+        return record.other
+    logger.warning("%s: no such folder any more; going on without its photos", record.other)
+    return None
 
 
 def _photos_to_load(folder: Path, data: str | None, labels: tuple[str, ...] | None) -> DataRecord:
