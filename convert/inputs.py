@@ -196,6 +196,11 @@ def _read_validation(
     checking, strangers = photos.validation, None
     if _knows_neither(model, photos):
         strangers = score_strangers(photos.others_validation, model, progress=progress)
+    elif photos.others:
+        _log.warning(
+            "the model does not know neither, so photos of none of the classes are not used; "
+            "train again to learn it"
+        )
     validation = read_validation_set(
         checking.paths, checking.classes, model, seed=seed, strangers=strangers, progress=progress
     )

@@ -107,6 +107,12 @@ def test_a_model_without_it_has_the_manifest_that_it_had(folder):
     assert len(read_manifest(made.path)["golden"]["samples"]) == 4
 
 
+def test_other_photos_for_a_model_without_it_are_a_line(folder, others, warnings):
+    (made,) = convert_model(folder / "model.keras")
+    assert made.verification.neither is None
+    assert [one for one in warnings if "does not know neither" in one]
+
+
 def test_golden_samples_are_of_the_classes_and_of_neither_as_far_as_there_are_any():
     pictures = golden.draw_pictures()
     scores = np.tile(np.float32([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]), (12, 1))
