@@ -1,7 +1,8 @@
 /**
  * Decode a JPEG at a half, a quarter or an eighth of its size, as Pillow's decoder (libjpeg-turbo) does:
  * to the bit, which no picture that a browser decoded whole can be shrunk to. Large photos are read
- * so, and take less memory. Baseline JPEGs, grey or of usual colours; others are the browser's.
+ * so, and take less memory. Baseline and progressive JPEGs, grey or of usual colours; others are the
+ * browser's.
  *
  * @typedef {object} Component  One plane of the picture.
  * @property {number} id
@@ -13,9 +14,13 @@
  * @property {number} stride
  * @property {number} before  the last block's mean
  * @property {boolean} isHalved  across, and not down
+ * @property {Int16Array | null} blocks  of a progressive JPEG, whose scans refine all of them
+ * @property {number} blocksAcross
  * @property {Uint16Array} [dcCodes]
  * @property {Uint16Array} [acCodes]
  */
+
+import { block, transform, widen } from "./jpeg_transform.js";
 
 // prettier-ignore
 const ZIGZAG = Uint8Array.of(
@@ -25,26 +30,6 @@ const ZIGZAG = Uint8Array.of(
 );
 
 const MOST_PIXELS = 25_000_000; // after shrinking; as the runner's
-
-/**
- * The inverse cosine transform of 8 numbers into 8, 4 or 2, in integers of 13 bits after the point
- * (Loeffler, Ligtenberg and Moschytz, 1989, with the rounding of the Independent JPEG Group): one row
- * for each number that comes out of the first half; those of the second have the odd columns negated.
- */
-// prettier-ignore
-const TRANSFORMS = {
-  8: [
-    [8192, 11363, 10703, 9633, 8192, 6437, 4433, 2260],
-    [8192, 9633, 4433, -2259, -8192, -11362, -10704, -6436],
-    [8192, 6437, -4433, -11362, -8192, 2261, 10704, 9633],
-    [8192, 2260, -10703, -6436, 8192, 9633, -4433, -11363],
-  ],
-  4: [
-    [16384, 20995, 15137, 7373, 0, -4926, -6270, -4176],
-    [16384, 8697, -15137, -17799, 0, 11893, 6270, -1730],
-  ],
-  2: [[32768, 29692, 0, -10426, 0, 6967, 0, -5906]],
-};
 
 /**
  * @param {Uint8Array} bytes
@@ -75,6 +60,8 @@ class Decoder {
     this.factor = this.across = this.down = this.unitsAcross = this.unitsDown = 1;
     this.at = 2;
     this.bits = this.bitCount = this.zeros = 0;
+    this.isProgressive = false;
+    this.endOfBand = 0; // blocks to come that have nothing more in a progressive scan
   }
 
   /** @param {(stored: {width: number, height: number}) => number} chooseFactor */
@@ -82,16 +69,22 @@ class Decoder {
     for (;;) {
       if (this.view.getUint8(this.at) !== 0xff) return null;
       const marker = this.view.getUint8(this.at + 1);
+      if (marker === 0xd9) return this.transformBlocks() ? this.asImage() : null;
       const start = this.at + 4;
       const end = this.at + 2 + this.view.getUint16(this.at + 2);
       if (marker === 0xdb) this.readQuantizations(start, end);
       else if (marker === 0xc4) this.readCodes(start, end);
       else if (marker === 0xdd) this.restartInterval = this.view.getUint16(start);
       else if (marker === 0xee && this.view.getUint8(start + 11) === 0) return null; // no YCbCr
-      else if (marker === 0xc0 || marker === 0xc1) {
+      else if (marker >= 0xc0 && marker <= 0xc2) {
+        this.isProgressive = marker === 0xc2;
         if (!this.readFrame(start, chooseFactor)) return null;
-      } else if (marker > 0xc1 && marker < 0xd0) return null; // progressive and the like
-      else if (marker === 0xda) return this.readScan(start, end) ? this.asImage() : null;
+      } else if (marker > 0xc2 && marker < 0xd0) return null; // arithmetic codes and the like
+      else if (marker === 0xda) {
+        if (this.isProgressive) this.readProgressiveScan(start, end);
+        else return this.readScan(start, end) ? this.asImage() : null;
+        continue;
+      }
       this.at = end;
     }
   }
@@ -135,7 +128,8 @@ class Decoder {
     this.height = this.view.getUint16(at + 1);
     this.width = this.view.getUint16(at + 3);
     this.factor = chooseFactor(this);
-    if (this.width * this.height > MOST_PIXELS * this.factor ** 2) return false;
+    const held = this.width * this.height;
+    if (held > MOST_PIXELS * (this.isProgressive ? 1 : this.factor ** 2)) return false;
     const count = this.view.getUint8(at + 5);
     if (this.factor === 1 || this.view.getUint8(at) !== 8 || (count !== 1 && count !== 3)) return false;
     const raw = Array.from({ length: count }, (_, index) => {
@@ -156,8 +150,11 @@ class Decoder {
       if (!quantization || !fits || id === 82) return false; // 82: an "R", of RGB
       const stride = this.unitsAcross * across * side;
       const plane = new Uint8Array(stride * this.unitsDown * down * side);
-      const component = { id, across, down, quantization, side, plane, stride, before: 0, isHalved };
-      this.components.push(component);
+      const blocksAcross = this.unitsAcross * across;
+      const count = blocksAcross * this.unitsDown * down * 64;
+      const blocks = this.isProgressive ? new Int16Array(count) : null;
+      const places = { id, across, down, side, plane, stride, isHalved, blocks, blocksAcross };
+      this.components.push({ ...places, quantization, before: 0 });
     }
     return true;
   }
@@ -209,6 +206,141 @@ class Decoder {
     }
   }
 
+  /**
+   * A scan of a progressive JPEG: some frequencies of some planes, or one more bit of them.
+   * @param {number} at @param {number} end
+   */
+  readProgressiveScan(at, end) {
+    const count = this.view.getUint8(at);
+    const chosen = Array.from({ length: count }, (_, index) => {
+      const id = this.view.getUint8(at + 1 + 2 * index);
+      const tables = this.view.getUint8(at + 2 + 2 * index);
+      const component = this.components.find((one) => one.id === id);
+      if (!component) throw new RangeError("no such plane");
+      component.dcCodes = this.codes.get(tables >> 4);
+      component.acCodes = this.codes.get(16 | (tables & 15));
+      component.before = 0;
+      return component;
+    });
+    const [first, last, bits] = this.bytes.subarray(end - 3, end);
+    const band = { first, last, isFirst: bits >> 4 === 0, low: bits & 15 };
+    this.at = end;
+    this.bitCount = this.zeros = this.endOfBand = 0;
+    const [one] = chosen;
+    // The scan of a single plane leaves out the blocks that are wholly outside the picture.
+    const across = count > 1 ? this.unitsAcross : Math.ceil((this.width * one.across) / (8 * this.across));
+    const down = count > 1 ? this.unitsDown : Math.ceil((this.height * one.down) / (8 * this.down));
+    for (let unit = 0; unit < across * down; unit++) {
+      if (this.restartInterval && unit && unit % this.restartInterval === 0) this.restart();
+      const [x, y] = [unit % across, Math.floor(unit / across)];
+      if (count === 1) this.refineBlock(one, x, y, band);
+      else {
+        for (const component of chosen) {
+          for (let i = 0; i < component.across * component.down; i++) {
+            const right = x * component.across + (i % component.across);
+            const below = y * component.down + Math.floor(i / component.across);
+            this.refineBlock(component, right, below, band);
+          }
+        }
+      }
+    }
+    this.bitCount = 0;
+  }
+
+  /**
+   * @param {Component} component @param {number} x @param {number} y
+   * @param {{first: number, last: number, isFirst: boolean, low: number}} band
+   */
+  refineBlock(component, x, y, { first, last, isFirst, low }) {
+    const blocks = /** @type {Int16Array} */ (component.blocks);
+    const start = (y * component.blocksAcross + x) * 64;
+    if (first > 0) {
+      if (!component.acCodes) throw new RangeError("no codes");
+      const here = blocks.subarray(start, start + 64);
+      if (isFirst) this.readBand(here, component.acCodes, first, last, low);
+      else this.refineBand(here, component.acCodes, first, last, 1 << low);
+    } else if (isFirst) {
+      if (!component.dcCodes) throw new RangeError("no codes");
+      component.before += this.readNumber(this.readSymbol(component.dcCodes));
+      blocks[start] = component.before << low;
+    } else if (this.readBits(1)) blocks[start] |= 1 << low;
+  }
+
+  /**
+   * @param {Int16Array} here @param {Uint16Array} codes
+   * @param {number} first @param {number} last @param {number} low
+   */
+  readBand(here, codes, first, last, low) {
+    if (this.endOfBand > 0) {
+      this.endOfBand--;
+      return;
+    }
+    for (let index = first; index <= last; index++) {
+      const symbol = this.readSymbol(codes);
+      const [run, length] = [symbol >> 4, symbol & 15];
+      if (length === 0 && run < 15) {
+        this.endOfBand = (1 << run) - 1 + this.readBits(run);
+        break;
+      }
+      index += run;
+      const value = this.readNumber(length) * (1 << low);
+      if (index < 64) here[ZIGZAG[index]] = value;
+    }
+  }
+
+  /**
+   * @param {Int16Array} here @param {Uint16Array} codes
+   * @param {number} first @param {number} last @param {number} step
+   */
+  refineBand(here, codes, first, last, step) {
+    let index = first;
+    while (this.endOfBand === 0 && index <= last) {
+      const symbol = this.readSymbol(codes);
+      let run = symbol >> 4;
+      let value = 0;
+      if (symbol & 15) value = this.readBits(1) ? step : -step;
+      else if (run < 15) {
+        this.endOfBand = (1 << run) + this.readBits(run);
+        break;
+      }
+      for (; index <= last; index++) {
+        const place = ZIGZAG[index];
+        if (here[place]) this.refine(here, place, step);
+        else if (run-- === 0) break;
+      }
+      if (value && index <= last) here[ZIGZAG[index]] = value;
+      index++;
+    }
+    if (this.endOfBand > 0) {
+      for (; index <= last; index++) {
+        if (here[ZIGZAG[index]]) this.refine(here, ZIGZAG[index], step);
+      }
+      this.endOfBand--;
+    }
+  }
+
+  /** @param {Int16Array} here @param {number} place @param {number} step */
+  refine(here, place, step) {
+    if (this.readBits(1) && !(here[place] & step)) here[place] += here[place] < 0 ? -step : step;
+  }
+
+  /** Make pixels of what the scans of a progressive JPEG have brought. */
+  transformBlocks() {
+    for (const component of this.components) {
+      const { blocks, blocksAcross, quantization, side, stride } = component;
+      if (!blocks) return false;
+      for (let start = 0; start < blocks.length; start += 64) {
+        for (let index = 0; index < 64; index++) {
+          block[ZIGZAG[index]] = blocks[start + ZIGZAG[index]] * quantization[index];
+        }
+        const number = start / 64;
+        const [x, y] = [number % blocksAcross, Math.floor(number / blocksAcross)];
+        transform(component, (y * stride + x) * side);
+      }
+    }
+    return this.components.length > 0;
+  }
+
   /** @param {Uint16Array} codes */
   readSymbol(codes) {
     this.fill();
@@ -221,10 +353,15 @@ class Decoder {
   /** @param {number} length  bits; below half of what they hold the number is negative */
   readNumber(length) {
     if (length === 0) return 0;
+    const value = this.readBits(length);
+    return value < 1 << (length - 1) ? value - (1 << length) + 1 : value;
+  }
+
+  /** @param {number} length */
+  readBits(length) {
     this.fill();
     this.bitCount -= length;
-    const value = (this.bits >>> this.bitCount) & ((1 << length) - 1);
-    return value < 1 << (length - 1) ? value - (1 << length) + 1 : value;
+    return (this.bits >>> this.bitCount) & ((1 << length) - 1);
   }
 
   /** Have 16 bits at hand; behind the picture's end there are zeros, a few. */
@@ -243,7 +380,7 @@ class Decoder {
   }
 
   restart() {
-    this.bitCount = this.zeros = 0;
+    this.bitCount = this.zeros = this.endOfBand = 0;
     if ((this.view.getUint16(this.at) & 0xfff8) !== 0xffd0) throw new RangeError("no restart marker");
     this.at += 2;
     for (const component of this.components) component.before = 0;
@@ -275,77 +412,5 @@ class Decoder {
       pictureWidth: this.width / this.factor,
       pictureHeight: this.height / this.factor,
     };
-  }
-}
-
-/**
- * Make a plane twice as wide: between two pixels, a quarter is the farther one's.
- * @param {Component} component
- * @param {number} width  pixels of a row that are picture
- */
-function widen(component, width) {
-  const { plane, stride, side } = component;
-  const wide = new Uint8Array(2 * plane.length);
-  for (let start = 0; start < plane.length; start += stride) {
-    for (let x = 0; x < width; x++) {
-      const here = plane[start + x];
-      const smooth = side > 1 && width > 2; // else the pixel is doubled
-      const left = smooth && x > 0 ? plane[start + x - 1] : here;
-      const right = smooth && x < width - 1 ? plane[start + x + 1] : here;
-      wide[2 * (start + x)] = (3 * here + left + 1) >> 2;
-      wide[2 * (start + x) + 1] = (3 * here + right + 2) >> 2;
-    }
-  }
-  component.plane = wide;
-  component.stride = 2 * stride;
-}
-
-const block = new Int32Array(64); // rows of frequencies: down, across
-const between = new Int32Array(64);
-
-/**
- * Make pixels of `block`.
- * @param {Component} component
- * @param {number} target  in its plane
- */
-function transform({ side, plane, stride }, target) {
-  if (side === 1) {
-    plane[target] = clamp(((block[0] + 4) >> 3) + 128);
-    return;
-  }
-  const rows = TRANSFORMS[/** @type {2 | 4 | 8} */ (side)];
-  const extra = { 8: 0, 4: 1, 2: 2 }[side] ?? 0;
-  for (let x = 0; x < 8; x++) halves(block, x, 8, rows, 11 + extra, between, x, 8);
-  for (let y = 0; y < side; y++) {
-    halves(between, 8 * y, 1, rows, 18 + extra, line, 0, 1);
-    for (let x = 0; x < side; x++) plane[target + y * stride + x] = clamp(line[x] + 128);
-  }
-}
-
-const line = new Int32Array(8);
-
-/** @param {number} value */
-const clamp = (value) => (value < 0 ? 0 : value > 255 ? 255 : value);
-
-/**
- * Transform eight numbers: both halves of the result at once.
- * @param {Int32Array} from @param {number} start @param {number} step
- * @param {number[][]} rows
- * @param {number} shift  bits behind the point to round away
- * @param {Int32Array} to @param {number} target @param {number} stride
- */
-function halves(from, start, step, rows, shift, to, target, stride) {
-  const last = 2 * rows.length - 1;
-  const half = 1 << (shift - 1);
-  for (let k = 0; k < rows.length; k++) {
-    const row = rows[k];
-    let even = half;
-    let odd = 0;
-    for (let i = 0; i < 8; i += 2) {
-      even += row[i] * from[start + i * step];
-      odd += row[i + 1] * from[start + (i + 1) * step];
-    }
-    to[target + k * stride] = (even + odd) >> shift;
-    to[target + (last - k) * stride] = (even - odd) >> shift;
   }
 }
