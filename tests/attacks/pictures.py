@@ -81,6 +81,8 @@ def make_pictures() -> list[Picture]:
         "bmp palette": (palette, "BMP", {}),
         "bmp 1-bit": (grey.convert("1"), "BMP", {}),
         "bmp transparent": (alpha, "BMP", {}),
+        "ppm": (rgb, "PPM", {}),
+        "ppm grey": (grey, "PPM", {}),
         "tiff": (rgb, "TIFF", {"exif": exif}),
         "tiff lzw": (rgb, "TIFF", {"compression": "tiff_lzw"}),
         "tiff deflate": (deep, "TIFF", {"compression": "tiff_adobe_deflate"}),
