@@ -719,8 +719,10 @@ def find_newer_training(model: StrPath) -> str:
         ModelError: the model is damaged.
     """
     keras = Path(model).with_name("model.keras")
+    if not keras.is_file():  # most models lie alone
+        return ""
     recorded = (read_manifest(model).get("provenance") or {}).get("keras_sha256")
-    with contextlib.suppress(OSError):  # most models lie alone
+    with contextlib.suppress(OSError):
         if recorded and sha256(keras.read_bytes()).hexdigest() != recorded:
             remedy = shell_line("edgebee", "convert", str(keras))
             return f"{model}: of another training than {keras}; to use that one: {remedy}"
