@@ -72,7 +72,9 @@ async function useModel(model) {
 
 /** @param {Model} chosen */
 function listModels(chosen) {
-  const options = models.map((model) => new Option(model.name, model.name, false, model === chosen));
+  const options = models.map(
+    (model) => new Option(model.name, model.name, false, model === chosen),
+  );
   element("model").replaceChildren(...options);
   element("model-choice").hidden = models.length < 2;
 }
@@ -105,7 +107,8 @@ async function showSelftest(loaded) {
   const test = await loaded.selftest();
   shown.dataset.state = test ? (test.passed ? "passed" : "failed") : "none";
   if (!test) shown.textContent = "none: the file has no golden samples";
-  else if (!test.passed) shown.textContent = `self-test failed: ${test.detail}; copy the file again`;
+  else if (!test.passed)
+    shown.textContent = `self-test failed: ${test.detail}; copy the file again`;
   else if (test.difference === 0) shown.textContent = "self-test passed, bit-identical";
   else shown.textContent = `self-test passed, max. difference ${test.difference.toFixed(3)}`;
 }
@@ -294,7 +297,10 @@ function connect() {
     await camera.exchange().catch(notice);
     await classifyFrames();
   });
-  for (const [button, input] of [["choose", "files"], ["open", "model-file"]]) {
+  for (const [button, input] of [
+    ["choose", "files"],
+    ["open", "model-file"],
+  ]) {
     element(button).addEventListener("click", () => element(input).click());
     element(input).addEventListener("change", async () => {
       const files = [...element(input).files];
@@ -327,13 +333,15 @@ async function keepOffline() {
     if (navigator.serviceWorker.controller) {
       // This page was kept; a newer one, perhaps with a newer model, has just replaced it.
       navigator.serviceWorker.addEventListener("controllerchange", () => {
-        if (photos.length || camera.isOn) notice("A newer version of this page is here; load it again.");
+        if (photos.length || camera.isOn)
+          notice("A newer version of this page is here; load it again.");
         else location.reload();
       });
     }
     await navigator.serviceWorker.register("service_worker.js");
     await navigator.serviceWorker.ready;
-    shown.textContent = "No longer needed: the page is kept in this browser. Photos stay on this device.";
+    shown.textContent =
+      "No longer needed: the page is kept in this browser. Photos stay on this device.";
   }
 }
 

@@ -109,7 +109,10 @@ export class Classifier {
   makeInput(pixels) {
     const values = this.inputValues;
     if (!values) return pixels;
-    const input = values instanceof Float32Array ? new Float32Array(pixels.length) : new Uint8Array(pixels.length);
+    const input =
+      values instanceof Float32Array
+        ? new Float32Array(pixels.length)
+        : new Uint8Array(pixels.length);
     for (let i = 0; i < pixels.length; i++) input[i] = values[pixels[i] * 3 + (i % 3)];
     return input;
   }
@@ -208,7 +211,9 @@ function checkKind({ inputs, outputs }, labels) {
   else if (scores[0] !== 1 || !enough)
     problem = `it gives [${scores.join(", ")}] scores for ${labels.length} label names`;
   if (problem) {
-    throw new ModelError(`another kind of model: ${problem}; choose a photo classifier of edgebee convert`);
+    throw new ModelError(
+      `another kind of model: ${problem}; choose a photo classifier of edgebee convert`,
+    );
   }
 }
 

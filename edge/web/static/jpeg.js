@@ -75,11 +75,13 @@ class Decoder {
       if (marker === 0xdb) this.readQuantizations(start, end);
       else if (marker === 0xc4) this.readCodes(start, end);
       else if (marker === 0xdd) this.restartInterval = this.view.getUint16(start);
-      else if (marker === 0xee && this.view.getUint8(start + 11) === 0) return null; // no YCbCr
+      else if (marker === 0xee && this.view.getUint8(start + 11) === 0)
+        return null; // no YCbCr
       else if (marker >= 0xc0 && marker <= 0xc2) {
         this.isProgressive = marker === 0xc2;
         if (!this.readFrame(start, chooseFactor)) return null;
-      } else if (marker > 0xc2 && marker < 0xd0) return null; // arithmetic codes and the like
+      } else if (marker > 0xc2 && marker < 0xd0)
+        return null; // arithmetic codes and the like
       else if (marker === 0xda) {
         if (this.isProgressive) this.readProgressiveScan(start, end);
         else return this.readScan(start, end) ? this.asImage() : null;
@@ -131,10 +133,16 @@ class Decoder {
     const held = this.width * this.height;
     if (held > MOST_PIXELS * (this.isProgressive ? 1 : this.factor ** 2)) return false;
     const count = this.view.getUint8(at + 5);
-    if (this.factor === 1 || this.view.getUint8(at) !== 8 || (count !== 1 && count !== 3)) return false;
+    if (this.factor === 1 || this.view.getUint8(at) !== 8 || (count !== 1 && count !== 3))
+      return false;
     const raw = Array.from({ length: count }, (_, index) => {
       const [id, sampling, table] = this.bytes.subarray(at + 6 + 3 * index, at + 9 + 3 * index);
-      return { id, across: count > 1 ? sampling >> 4 : 1, down: count > 1 ? sampling & 15 : 1, table };
+      return {
+        id,
+        across: count > 1 ? sampling >> 4 : 1,
+        down: count > 1 ? sampling & 15 : 1,
+        table,
+      };
     });
     this.across = Math.max(...raw.map((one) => one.across));
     this.down = Math.max(...raw.map((one) => one.down));
@@ -228,7 +236,8 @@ class Decoder {
     this.bitCount = this.zeros = this.endOfBand = 0;
     const [one] = chosen;
     // The scan of a single plane leaves out the blocks that are wholly outside the picture.
-    const across = count > 1 ? this.unitsAcross : Math.ceil((this.width * one.across) / (8 * this.across));
+    const across =
+      count > 1 ? this.unitsAcross : Math.ceil((this.width * one.across) / (8 * this.across));
     const down = count > 1 ? this.unitsDown : Math.ceil((this.height * one.down) / (8 * this.down));
     for (let unit = 0; unit < across * down; unit++) {
       if (this.restartInterval && unit && unit % this.restartInterval === 0) this.restart();
@@ -381,7 +390,8 @@ class Decoder {
 
   restart() {
     this.bitCount = this.zeros = this.endOfBand = 0;
-    if ((this.view.getUint16(this.at) & 0xfff8) !== 0xffd0) throw new RangeError("no restart marker");
+    if ((this.view.getUint16(this.at) & 0xfff8) !== 0xffd0)
+      throw new RangeError("no restart marker");
     this.at += 2;
     for (const component of this.components) component.before = 0;
   }

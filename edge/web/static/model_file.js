@@ -18,7 +18,15 @@
  * @property {Map<string, Uint8Array>} files  what is packed into it
  */
 
-const DTYPES = { 0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8" };
+const DTYPES = {
+  0: "float32",
+  1: "float16",
+  2: "int32",
+  3: "uint8",
+  4: "int64",
+  7: "int16",
+  9: "int8",
+};
 const MOST_MEMBER_BYTES = 1_000_000;
 
 /** A model that cannot be used; its message says why and what to do. */
@@ -202,7 +210,8 @@ async function unpack(bytes) {
   const shift = end - directoryBytes - view.getUint32(end + 16, true);
   let entry = end - directoryBytes;
   for (let number = Math.min(view.getUint16(end + 10, true), 100); number > 0; number--) {
-    if (view.getUint32(entry, true) !== 0x02014b50) throw new RangeError("its zip has no directory");
+    if (view.getUint32(entry, true) !== 0x02014b50)
+      throw new RangeError("its zip has no directory");
     const nameBytes = view.getUint16(entry + 28, true);
     const name = new TextDecoder().decode(bytes.subarray(entry + 46, entry + 46 + nameBytes));
     const packedBytes = view.getUint32(entry + 20, true);
