@@ -38,6 +38,9 @@ _SPOTS_SIDE_PX = 32
 _SPOTS_CANDIDATES = 64
 _MIN_LEAD = 0.3
 """Of the best score over the second, so that numerical noise cannot swap them."""
+_MIN_LEAD_NEITHER = 0.5
+"""Likewise, of models that know `neither`: spots lie nearer to its border, and int8 moves them
+more."""
 
 
 Pixels = npt.NDArray[np.uint8]
@@ -107,25 +110,28 @@ def choose_pictures(
             too, and more where too few show a class.
     """
     if not neither:
-        return _choose(pictures, scores, _CHOSEN)
+        return _choose(pictures, scores, _CHOSEN, _MIN_LEAD)
     strange = scores.argmax(axis=1) == scores.shape[1] - 1
     known, rest = (
         [picture for picture, inside in zip(pictures, group, strict=True) if inside]
         for group in (~strange, strange)
     )
-    chosen = _choose(known, scores[~strange], _CHOSEN)
-    return chosen + _choose(rest, scores[strange], _CHOSEN + _CHOSEN_NEITHER - len(chosen))
+    chosen = _choose(known, scores[~strange], _CHOSEN, _MIN_LEAD_NEITHER)
+    more = _CHOSEN + _CHOSEN_NEITHER - len(chosen)
+    return chosen + _choose(rest, scores[strange], more, _MIN_LEAD_NEITHER)
 
 
-def _choose(pictures: Sequence[Pixels], scores: npt.NDArray[np.float32], most: int) -> list[Pixels]:
+def _choose(
+    pictures: Sequence[Pixels], scores: npt.NDArray[np.float32], most: int, min_lead: float
+) -> list[Pixels]:
     ordered = np.sort(scores, axis=1)
     lead = ordered[:, -1] - ordered[:, -2] if scores.shape[1] > 1 else ordered[:, -1]
     predicted = scores.argmax(axis=1)
     rank_of_label: dict[int, int] = {}
     ranked: list[tuple[bool, int, int, int]] = []
-    for index in np.lexsort((lead, lead < _MIN_LEAD)):
+    for index in np.lexsort((lead, lead < min_lead)):
         label = int(predicted[index])
         rank_of_label[label] = rank_of_label.get(label, -1) + 1
-        undecided = bool(lead[index] < _MIN_LEAD)
+        undecided = bool(lead[index] < min_lead)
         ranked.append((undecided, rank_of_label[label], len(ranked), int(index)))
     return [pictures[index] for *_, index in sorted(ranked)[:most]]

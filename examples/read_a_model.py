@@ -18,7 +18,7 @@ print(f"operators: {', '.join(operator.name for operator in model.operators)}")
 
 manifest = model.manifest
 if manifest and manifest.scores:
-    print(f"unknown: below a score of {manifest.scores.threshold}")
+    print(f"unknown: where the best class has less than {manifest.scores.threshold}")
 if manifest and manifest.verification:
     checked = manifest.verification
     print(
