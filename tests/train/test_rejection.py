@@ -105,6 +105,15 @@ def test_a_class_left_out_is_refused():
     assert (left_out > 0).mean() >= 0.8
 
 
+def test_one_fold_is_enough_where_many_classes_have_one():
+    world = World(50, 400)
+    heads = Heads(world.heads.kernels[:1], world.heads.biases[:1], world.heads.fold_of)
+    rejection = learn_rejection(world.known, world.classes, heads, world.strangers(), seed=0)
+    assert len(rejection.known) == 100  # a quarter was held out
+    assert world.called_neither(world.around(np.arange(200) % 50, 1)[:, 0], rejection) <= 0.02
+    assert world.called_neither(world.around(np.full(200, -1), 1)[:, 0], rejection) >= 0.9
+
+
 def test_the_same_features_give_the_same_row():
     first, second = (
         learn_rejection(world.known, world.classes, world.heads, world.strangers(), seed=3)
