@@ -77,16 +77,18 @@ def measure_remotely(
             copied = host.send(sent, folder, {})
             if copied.status:
                 raise RemoteError(f"{address.login}: the files could not be copied: {copied.err}")
-            # Lines that a talkative shell adds are skipped.
+            result: dict[str, Any] = {}
+            # To the end, when the folder is gone too; what a talkative shell adds is skipped.
             for line in host.lines(module_line(address.folder, __name__, folder)):
                 said = json.loads(line) if line.startswith('{"') else {}
                 if "progress" in said:
                     progress(f"{address.login}: {said['progress']}")
-                elif "device" in said:
-                    return msgspec.convert(said["device"], Device)
-                elif "error" in said:
-                    raise RemoteError(f"{address.login}: {said['error']}")
-            raise RemoteError(f"{address.login}: ended without a result; try again")
+                else:
+                    result |= said
+            if "device" in result:
+                return msgspec.convert(result["device"], Device)
+            reason = result.get("error", "ended without a result; try again")
+            raise RemoteError(f"{address.login}: {reason}")
     except RemoteError as error:
         return Device(address.login, address.text, failure=" ".join(str(error).split()))
 

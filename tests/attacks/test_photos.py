@@ -24,10 +24,10 @@ def test_the_pictures_are_sound_and_of_every_format():
 
 @pytest.mark.parametrize("seed", [0])
 def test_damaged_pictures_end_in_pixels_or_a_line(seed):
-    report = attack_photos(1500, seed)
+    report = attack_photos(600, seed)
     assert report.faults == []
-    assert report.outcomes["read"] > 100, "damages that spoil nothing would prove nothing"
-    assert report.outcomes["refused"] > 100
+    assert report.outcomes["read"] > 40, "damages that spoil nothing would prove nothing"
+    assert report.outcomes["refused"] > 40
     assert set(report.outcomes) == {"read", "refused"}, "a library talked"
 
 

@@ -90,7 +90,7 @@ def learn_plainly(start, distillation_weight):
     return np.mean(reported)
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.05])
+@pytest.mark.parametrize("weight", [pytest.param(0.0, marks=pytest.mark.slow), 0.05])
 def test_layers_learn_as_a_plain_loop_does_and_distillation_is_not_in_the_loss(weight, monkeypatch):
     monkeypatch.setattr("edgebee.train.fit.multiplies_bfloat16", lambda: False)
     ours, theirs, before = Tuned(distillation_weight=weight), Tuned(), Tuned()
@@ -171,6 +171,7 @@ def test_logits_are_those_of_the_float32_layers(monkeypatch):
     assert {layer.dtype_policy.name for layer in tuned.above.layers} == {"float32"}
 
 
+@pytest.mark.slow
 def test_rounded_factors_learn_nearly_the_same(monkeypatch):
     kernels = []
     for rounded in (False, True):
@@ -184,6 +185,7 @@ def test_rounded_factors_learn_nearly_the_same(monkeypatch):
     assert np.abs(one - other).mean() < 0.1 * np.abs(one).mean()
 
 
+@pytest.mark.slow
 def test_learning_goes_on_where_it_was():
     settings = {"steps": 2 * STEPS, "dropout": 0.2, "distillation_weight": 0.05}
     whole, first, second = (Tuned(**settings) for _ in range(3))

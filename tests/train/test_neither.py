@@ -77,6 +77,7 @@ def test_one_that_cannot_be_read_is_left_out(taught, stripes):
     assert taught.left_out[str(stripes[12])]
 
 
+@pytest.mark.slow
 def test_classes_are_learned_as_without_it(taught, sample):
     without = train_classifier(sample, replace(RECIPE, neither=False))
     assert without.neither is None
@@ -108,6 +109,7 @@ def test_other_photos_are_not_used_without_neither(sample, stripes, remarks):
     assert any("--no-neither" in line for line in remarks)
 
 
+@pytest.mark.slow
 def test_the_folder_of_others_trains_as_the_option(sample, stripes, tmp_path):
     for photos in (sample.train, sample.validation):
         for path, class_ in zip(photos.paths, photos.classes, strict=True):

@@ -213,10 +213,8 @@ def test_another_seed_gives_other_weights(dataset, training, tmp_path):
     assert not np.array_equal(result.model.get_weights()[-2], other.model.get_weights()[-2])
 
 
-@pytest.mark.parametrize(
-    "whole_epochs",
-    [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("whole_epochs", [1, 2, 3])
 def test_a_resumed_training_ends_with_the_same_weights(dataset, training, tmp_path, whole_epochs):
     class PulledPlug(Exception):  # noqa: N818
         pass
@@ -275,6 +273,7 @@ def test_the_weights_it_started_from_are_recorded(training):
     assert recorded == "field"
 
 
+@pytest.mark.slow
 def test_patience_ends_a_phase(dataset, tmp_path):
     # A rate this small changes no loss that float32 could tell, so no epoch is better.
     still = replace(SMALL, epochs=9, fine_tune_epochs=0, learning_rate=1e-30, patience=2)
