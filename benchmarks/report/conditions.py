@@ -29,7 +29,7 @@ def spell_conditions(results: Results, device: Device) -> str:
         parts.append(f"{'/'.join(map(str, threads))} thread{'s' if threads != [1] else ''}")
     spreads = [run.latency.whole.spread for run in device.runs]
     spread = max((one for one in spreads if one is not None), default=None)
-    told = "" if spread is None else f" that differ by up to {spread:.0%}"
+    told = "" if spread is None else f" that differ by up to {100 * spread:.0f} %"
     parts += [
         f"{results.settings.rounds} rounds of {results.settings.photos_a_round}{told}",
         results.date[:10],

@@ -269,13 +269,17 @@ def _print_neither(training: Training) -> None:
     record = training.neither
     if record is None or record.kept is None:
         return
-    echo(f"neither: {record.kept:.1%} of the correct predictions are kept")
-    for one in record.measurements:
-        low, high = one.interval
+    echo(f"neither: {100 * record.kept:.1f} % of the correct predictions are kept")
+    if record.measurements:
         echo(
-            f"neither: {one.accepted:.1%} of {one.count} {one.source} are taken for a class "
-            f"({low:.1%} to {high:.1%}; AUROC {one.auroc:.3f}, FPR95 {one.fpr95:.3f})"
+            f"{'strangers':28}  {'accepted':>9}  {'95 % interval':>16}  {'AUROC':>5}  {'FPR95':>7}"
         )
+    for one in record.measurements:
+        accepted = f"{round(one.accepted * one.count)}/{one.count}"
+        low, high = (f"{100 * edge:.1f} %" for edge in one.interval)
+        fpr95 = f"{100 * one.fpr95:.1f} %"
+        between = f"{low} to {high}"
+        echo(f"{one.source:28}  {accepted:>9}  {between:>16}  {one.auroc:5.3f}  {fpr95:>7}")
 
 
 def _print_problems(dataset: Dataset, bars: ProgressBars) -> None:

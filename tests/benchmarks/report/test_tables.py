@@ -95,7 +95,7 @@ def test_conditions_are_under_the_tables(example):
     assert here == (
         "- this machine: Some CPU, 2 cores, 52 °C, not throttled, "
         "governor ondemand, Linux, Python 3.11.7, ai-edge-litert 2.3.0, 2 threads, 3 rounds of 4 "
-        "that differ by up to 0%, 2026-11-25"
+        "that differ by up to 0 %, 2026-11-25"
     )
     assert there.startswith("- pi@bee: Some CPU, ")
 
