@@ -53,6 +53,7 @@ def test_wrong_usage_is_status_2(edgebee, arguments):
     assert edgebee("doctor", *arguments).status == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(OLD_PYTHON is None, reason="no Python with tflite-runtime is named")
 def test_it_works_in_the_plain_install_with_the_old_runtime(tmp_path, plain_package):
     model = shutil.copy(MODEL, tmp_path)

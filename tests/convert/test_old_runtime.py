@@ -21,9 +21,12 @@ from edgebee.edge.classify import invoke, read_labels, read_photo
 VARIABLE = "EDGEBEE_TFLITE_RUNTIME_PYTHON"
 OLD_PYTHON = os.environ.get(VARIABLE)
 
-pytestmark = pytest.mark.skipif(
-    OLD_PYTHON is None, reason=f"{VARIABLE} names no Python with tflite-runtime"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        OLD_PYTHON is None, reason=f"{VARIABLE} names no Python with tflite-runtime"
+    ),
+]
 
 
 def answers(python, folder, model, photos):

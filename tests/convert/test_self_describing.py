@@ -248,6 +248,7 @@ def test_the_type_changes_no_answer(typed):
     assert np.array_equal(scores["uint8"], scores["int8"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(MICRO_PYTHON is None, reason="no Python with tflite-micro is named")
 @pytest.mark.parametrize("io_", ["int8", "uint8"])
 def test_microcontrollers_run_int8(typed, io_):

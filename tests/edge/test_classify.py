@@ -414,6 +414,7 @@ def test_without_a_runtime_the_remedy_is_one_line(lone, photo, tmp_path):
     assert re.search(r"no TFLite runtime is installed \(.+\); pip install ai-edge-litert", err[0])
 
 
+@pytest.mark.slow
 def test_tflite_runtime_with_numpy_2_is_refused_before_it_crashes(lone, photo):
     python = os.environ.get("EDGEBEE_TEST_TFLITE_NUMPY2")
     if not python:

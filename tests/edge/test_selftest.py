@@ -247,7 +247,7 @@ def test_the_command_line_gives_the_verdict_in_a_line(
     assert (done.returncode, done.stdout, done.stderr) == (status, said, "")
 
 
-@pytest.fixture(params=["this", "tflite-runtime"])
+@pytest.fixture(params=["this", pytest.param("tflite-runtime", marks=pytest.mark.slow)])
 def python(request):
     """The Python that runs the tests, and one with the other runtime where there is one."""
     if request.param == "this":

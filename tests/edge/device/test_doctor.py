@@ -248,6 +248,7 @@ def test_a_child_that_never_answers_is_given_up(monkeypatch, model, tmp_path):
     assert isolated_run.run_isolated(model).ended == "hung"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CRASHING is None, reason="EDGEBEE_TEST_TFLITE_NUMPY2 names no such Python")
 @pytest.mark.parametrize("guarded", [True, False])
 def test_tflite_runtime_under_numpy_2_is_survived(
