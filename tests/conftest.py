@@ -94,6 +94,12 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None
     return folder
 
 
+@pytest.fixture(scope="session")
+def calibration_samples() -> int:
+    """Photos that `artifacts` was calibrated on."""
+    return CALIBRATION_SAMPLES
+
+
 def _train_and_convert(folder: Path) -> None:
     from edgebee.commands import train
     from edgebee.convert.conversion import convert_model

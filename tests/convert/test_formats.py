@@ -161,10 +161,12 @@ def test_any_zip_reader_finds_the_labels(artifacts, format_):
 
 
 @pytest.mark.slow  # of a small model it is held true every day: test_self_describing.py
-def test_another_process_makes_the_same_bytes(artifacts, edgebee_process, tmp_path):
+def test_another_process_makes_the_same_bytes(
+    artifacts, calibration_samples, edgebee_process, tmp_path
+):
     # Another hash seed as well: nothing may hang on the order of a set.
     done = edgebee_process(
-        "convert", artifacts / "model.keras", "--quantize", "int8", "--samples", 24,
+        "convert", artifacts / "model.keras", "--quantize", "int8", "--samples", calibration_samples,
         "--max-drop", 10, "--output", tmp_path, PYTHONHASHSEED="4",
     )  # fmt: skip
     assert done.status == 0, done.err
@@ -174,9 +176,11 @@ def test_another_process_makes_the_same_bytes(artifacts, edgebee_process, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format_", ["float32", "float16", "dynamic"])
-def test_converting_again_makes_the_same_bytes(artifacts, edgebee, tmp_path, format_):
+def test_converting_again_makes_the_same_bytes(
+    artifacts, calibration_samples, edgebee, tmp_path, format_
+):
     model, name = artifacts / "model.keras", f"model_{format_}.tflite"
     # Asked for alone: the other formats and their calibration have no part in it.
-    options = ("--quantize", format_, "--samples", 24, "--max-drop", 10, "--output", tmp_path)
-    assert edgebee("convert", model, *options).status == 0
+    options = ("--quantize", format_, "--samples", calibration_samples, "--output", tmp_path)
+    assert edgebee("convert", model, *options, "--max-drop", 10).status == 0
     assert (tmp_path / name).read_bytes() == (artifacts / name).read_bytes()
