@@ -20,6 +20,7 @@ print(said.getvalue(), end="")
 """
 
 
+@pytest.mark.slow
 def test_a_standard_error_that_is_somebody_elses_stays_theirs():
     # Its lines once went past a notebook, or a program that had put its own in place.
     command = [sys.executable, "-c", REDIRECTED]

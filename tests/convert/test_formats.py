@@ -166,8 +166,9 @@ def test_another_process_makes_the_same_bytes(
 ):
     # Another hash seed as well: nothing may hang on the order of a set.
     done = edgebee_process(
-        "convert", artifacts / "model.keras", "--quantize", "int8", "--samples", calibration_samples,
-        "--max-drop", 10, "--output", tmp_path, PYTHONHASHSEED="4",
+        "convert", artifacts / "model.keras", "--quantize", "int8",
+        "--samples", calibration_samples, "--max-drop", 10, "--output", tmp_path,
+        PYTHONHASHSEED="4",
     )  # fmt: skip
     assert done.status == 0, done.err
     name = "model_int8.tflite"

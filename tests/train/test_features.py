@@ -81,6 +81,7 @@ def test_stored_features_are_what_the_frozen_keras_layers_give(photos, backbone,
     np.testing.assert_array_equal(features.uncorrupted, [[0, 0], [2, 2], [4, 4], [6, 6]])
 
 
+@pytest.mark.slow
 def test_a_photo_that_cannot_be_read_is_noted_and_left_out(photos, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(photos[0].read_bytes()[:500])

@@ -149,6 +149,7 @@ def test_dropout_follows_from_the_seed():
     assert not np.array_equal(kernel(3), kernel(4))
 
 
+@pytest.mark.slow
 def test_the_released_variables_learn_and_no_others():
     tuned, before = Tuned(), Tuned()
     tuned.fit.learn([tuned.examples])

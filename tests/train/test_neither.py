@@ -95,6 +95,7 @@ def test_other_photos_of_a_class_are_refused(sample, stripes, tmp_path):
         train_classifier(dataset, replace(RECIPE, epochs=1))
 
 
+@pytest.mark.slow
 def test_too_few_photos_go_without_and_say_why(sample, remarks):
     few = Photos(sample.train.paths[::4], sample.train.classes[::4])
     training = train_classifier(replace(sample, train=few), replace(RECIPE, epochs=1))
@@ -102,6 +103,7 @@ def test_too_few_photos_go_without_and_say_why(sample, remarks):
     assert any("ithout neither" in line for line in remarks)
 
 
+@pytest.mark.slow
 def test_other_photos_are_not_used_without_neither(sample, stripes, remarks):
     dataset = replace(sample, others=stripes[:5])
     training = train_classifier(dataset, replace(RECIPE, epochs=1, neither=False))

@@ -280,6 +280,7 @@ def test_patience_ends_a_phase(dataset, tmp_path):
     assert len(train_classifier(dataset, still).epochs) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "option"),
     [({"learning_rate": 1e30}, "--learning-rate"), ({"fine_tune_at": 154}, "--fine-tune-at 154")],
@@ -309,6 +310,7 @@ def test_settings_that_cannot_work_are_refused(wrong):
         Recipe(**wrong)
 
 
+@pytest.mark.slow
 def test_a_class_without_a_readable_photo_is_refused(dataset, tmp_path):
     folder = tmp_path / "field"
     shutil.copytree(dataset.root, folder)

@@ -241,6 +241,7 @@ def test_a_camera_that_is_pulled_out_is_let_go_before_the_next_frame(network_cam
     assert rest[-length:].endswith(b": gives no more pictures")
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_changes_no_pace(network_camera, tmp_path, jumping_clock):
     kept, told = tmp_path / "kept", tmp_path / "answers.jsonl"
     command = [sys.executable, "-m", "edgebee", "classify", "-m", MODEL, "--json", "--every", "0.2"]
@@ -332,6 +333,7 @@ def test_the_first_camera_is_the_lowest_that_is_there(tmp_path, monkeypatch, the
     assert frame_source.open_source("", 0.0, None).name == name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("picamera2")
 def test_a_camera_that_hangs_is_opened_again(monkeypatch, caplog):
     caplog.set_level("INFO", "edgebee")
@@ -343,6 +345,7 @@ def test_a_camera_that_hangs_is_opened_again(monkeypatch, caplog):
     assert [line.split(": ")[1].split(" ")[0] for line in caplog.messages] == ["silent", "back"]
 
 
+@pytest.mark.slow
 def test_the_camera_is_let_go_when_edgebee_is_killed(network_camera):
     command = [
         sys.executable,

@@ -133,6 +133,7 @@ def test_a_photo_whose_copy_is_not_like_it_stays(tmp_path, elsewhere, monkeypatc
     assert not list(elsewhere.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("across", [False, True])
 def test_a_move_killed_at_any_step_is_finished_by_the_next(tmp_path, request, across):
     target = request.getfixturevalue("elsewhere") if across else tmp_path / "album"

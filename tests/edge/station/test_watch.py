@@ -341,6 +341,7 @@ def test_no_such_folder_is_one_clear_line(tmp_path, state):
     assert err == f"error: {tmp_path}/nowhere: {expected}\n"
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_holds_up_no_photo(folder, state, small, tmp_path, jumping_clock):
     # A Pi's clock is wrong until the network tells it; photos then come from another time.
     told = tmp_path / "answers.jsonl"
@@ -402,6 +403,7 @@ def kill_and_go_on(folder, state, small, tmp_path, *, photos, kills, seed):
         Image.open(drawn / name).load()
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_answers_each_photo_once(folder, state, small, tmp_path):
     kill_and_go_on(folder, state, small, tmp_path, photos=80, kills=2, seed=0)
 
