@@ -25,6 +25,7 @@ def attacked(*arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_damaged_models_end_in_an_answer_or_a_line(tmp_path):
     for name in ("out", "photos/ants"):
         (tmp_path / "start" / name).mkdir(parents=True)

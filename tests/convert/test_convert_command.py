@@ -130,6 +130,7 @@ def test_naming_the_training_photos_keeps_their_split(
     assert (folder / "model_int8.tflite").read_bytes() == expected
 
 
+@pytest.mark.slow
 def test_seed_and_samples_choose_the_photos(edgebee, folder, photos):
     # Every photo in another grey, so that another choice is another range.
     for number, path in enumerate(sorted(photos.rglob("*.png"))):

@@ -142,6 +142,7 @@ def test_weights_that_cannot_be_fetched_name_the_ways_on(monkeypatch, tmp_path):
         build_backbone(SIDE_PX, 0.35, "imagenet")
 
 
+@pytest.mark.slow
 def test_random_weights_differ_and_local_ones_load(tmp_path):
     random = build_backbone(SIDE_PX, 0.35, "none")
     random.save_weights(tmp_path / "mine.weights.h5")

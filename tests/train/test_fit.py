@@ -90,7 +90,8 @@ def learn_plainly(start, distillation_weight):
     return np.mean(reported)
 
 
-@pytest.mark.parametrize("weight", [pytest.param(0.0, marks=pytest.mark.slow), 0.05])
+@pytest.mark.slow
+@pytest.mark.parametrize("weight", [0.0, 0.05])
 def test_layers_learn_as_a_plain_loop_does_and_distillation_is_not_in_the_loss(weight, monkeypatch):
     monkeypatch.setattr("edgebee.train.fit.multiplies_bfloat16", lambda: False)
     ours, theirs, before = Tuned(distillation_weight=weight), Tuned(), Tuned()

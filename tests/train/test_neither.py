@@ -86,6 +86,7 @@ def test_classes_are_learned_as_without_it(taught, sample):
     assert without.epochs[-1].loss == taught.epochs[-1].loss
 
 
+@pytest.mark.slow
 def test_other_photos_of_a_class_are_refused(sample, stripes, tmp_path):
     copy = tmp_path / "copy.png"
     with Image.open(sample.train.paths[3]) as photo:
