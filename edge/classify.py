@@ -517,13 +517,10 @@ def make_interpreter(
         options["experimental_op_resolver_type"] = (
             runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         )
-    problem, remedy = next(
-        (found for name, found in _FOREIGN_OPERATORS.items() if name in content),
-        ("damaged, or too new", "copy it or update the runtime"),
-    )
-    with _raise_as(ModelError, f"{model}: {problem}", remedy):
+    try:
         network = read_manifest(model).get("network")
-        if network and sha256(content[: network["bytes"]]).hexdigest() != network["sha256"]:
+        held = memoryview(content)[: network["bytes"]] if network else b""
+        if network and sha256(held).hexdigest() != network["sha256"]:
             raise ValueError("its hash is not the one in edgebee.json")
         if not network and not hasattr(sys, "frozen"):  # a frozen program would start itself
             _try_in_child(model, runtime.__name__, size or (224, 224))
@@ -533,6 +530,12 @@ def make_interpreter(
             interpreter.allocate_tensors()
         interpreter.get_input_details()[0]  # whose names may be no text
         interpreter.get_output_details()[0]
+    except _LIBRARY_ERRORS as error:
+        problem, remedy = next(
+            (found for name, found in _FOREIGN_OPERATORS.items() if name in content),
+            ("damaged, or too new", "copy it or update the runtime"),
+        )
+        raise ModelError(f"{model}: {problem} ({_reason(error)}); {remedy}") from error
     return interpreter
 
 
