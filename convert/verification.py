@@ -55,8 +55,7 @@ class NeitherVerification:
 
     def __str__(self) -> str:
         return (
-            f"`neither` for {self.refused} of {self.strangers} strangers "
-            f"(Keras {self.reference_refused})"
+            f"neither {self.refused} of {self.strangers} strangers (Keras {self.reference_refused})"
         )
 
     def problem(self, max_drop: float) -> str | None:

@@ -42,7 +42,7 @@ def trained(folder, others):
 
 def test_every_format_says_neither(trained):
     for made in convert_model(trained / "model.keras", formats=FORMATS):
-        assert made.verification.short.startswith("8 of 8 correct (Keras 8), `neither` for ")
+        assert made.verification.short.startswith("8 of 8 correct (Keras 8), neither ")
         assert read_labels(made.path) == ("dark", "light", "neither")
         classifier = Classifier(made.path)
         assert classifier(np.full((32, 48, 3), GREEN, np.uint8)).label == "neither"
