@@ -507,9 +507,18 @@ def make_interpreter(
         ModelError: it cannot be used.
         RuntimeMissingError: no runtime works here.
     """
-    with _raise_as(ModelError, f"{model}: cannot be opened", "check its name"):
-        content = Path(model).read_bytes()
-    check_whole(model, content)
+    return _load(_read_model(model), threads, keep_tensors=keep_tensors, size=size)
+
+
+def _load(
+    file: "_ModelFile",
+    threads: int | None,
+    *,
+    keep_tensors: bool = False,
+    size: tuple[int, int] | None = None,
+) -> Any:
+    """`make_interpreter` of a file that has been read."""
+    model, content = file.path, file.content
     runtime = _import_runtime()
     options: dict[str, Any] = {"num_threads": min(threads or available_cpus(), available_cpus())}
     if keep_tensors:
@@ -518,7 +527,7 @@ def make_interpreter(
             runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         )
     try:
-        network = read_manifest(model).get("network")
+        network = file.manifest.get("network")
         held = memoryview(content)[: network["bytes"]] if network else b""
         if network and sha256(held).hexdigest() != network["sha256"]:
             raise ValueError("its hash is not the one in edgebee.json")
@@ -630,12 +639,30 @@ def native_messages_silenced() -> contextlib.AbstractContextManager[None]:
     return _silence
 
 
-def _unpack(model: StrPath) -> dict[str, bytes]:
+class _ModelFile(NamedTuple):
+    """A model file that is read once for all that is asked about it."""
+
+    path: StrPath
+    content: bytes
+    packed: dict[str, bytes]
+    """Name -> content of the files in the zip behind the model."""
+    manifest: dict[str, Any]
+
+
+def _read_model(model: StrPath) -> _ModelFile:
+    with _raise_as(ModelError, f"{model}: cannot be opened", "check its name"):
+        content = Path(model).read_bytes()
+    check_whole(model, content)
+    packed = _unpack(model, io.BytesIO(content))
+    return _ModelFile(model, content, packed, _parse_manifest(model, packed))
+
+
+def _unpack(model: StrPath, file: BinaryIO | None = None) -> dict[str, bytes]:
     """The files in the zip behind a model: labels, manifest, golden samples; none is large."""
     with _raise_as(ModelError, f"{model}: what is packed into it is damaged", "copy it again"):
-        if not zipfile.is_zipfile(model):
+        if not zipfile.is_zipfile(file or model):
             return {}
-        with zipfile.ZipFile(model) as archive:
+        with zipfile.ZipFile(file or model) as archive:
             members = [one for one in archive.infolist()[:100] if one.file_size <= 1_000_000]
             return {member.filename: archive.read(member) for member in members}
 
@@ -646,14 +673,17 @@ def read_labels(model: StrPath) -> tuple[str, ...]:
     Raises:
         ModelError: there are none.
     """
+    return _find_labels(model, _unpack(model))
+
+
+def _find_labels(model: StrPath, packed: Mapping[str, bytes]) -> tuple[str, ...]:
     remedy = f"copy it again, or put a {LABELS_NAME} (UTF-8, one name a line) beside it"
     with _raise_as(ModelError, f"{model}: no label names", remedy):
-        return parse_labels(_find_labels(model))
+        return parse_labels(_read_label_file(model, packed))
 
 
-def _find_labels(model: StrPath) -> bytes:
+def _read_label_file(model: StrPath, packed: Mapping[str, bytes]) -> bytes:
     """The content of the labels' file, whose name differs among other people's tools."""
-    packed = _unpack(model)
     if LABELS_NAME in packed:
         return packed[LABELS_NAME]
     stem = Path(model).stem
@@ -710,8 +740,12 @@ def read_manifest(model: StrPath) -> dict[str, Any]:
     Raises:
         ModelError: it is damaged.
     """
+    return _parse_manifest(model, _unpack(model))
+
+
+def _parse_manifest(model: StrPath, packed: Mapping[str, bytes]) -> dict[str, Any]:
     with _raise_as(ModelError, f"{model}: {MANIFEST_NAME} in it is damaged", "copy it again"):
-        manifest = json.loads(_unpack(model).get(MANIFEST_NAME, b"{}"))
+        manifest = json.loads(packed.get(MANIFEST_NAME, b"{}"))
     return manifest if isinstance(manifest, dict) else {}
 
 
@@ -743,7 +777,11 @@ def shell_line(*words: str) -> str:
 
 def read_threshold(model: StrPath) -> float:
     """The threshold that a model's training chose, 0-1; 0 if it chose none."""
-    return float((read_manifest(model).get("scores") or {}).get("threshold") or 0.0)
+    return _find_threshold(read_manifest(model))
+
+
+def _find_threshold(manifest: Mapping[str, Any]) -> float:
+    return float((manifest.get("scores") or {}).get("threshold") or 0.0)
 
 
 def find_model() -> Path:
@@ -956,11 +994,12 @@ def selftest(model: StrPath) -> SelfTest:
     Raises:
         ModelError: the model cannot be used, or has no golden samples.
     """
-    interpreter = make_interpreter(model)
+    file = _read_model(model)
+    interpreter = _load(file, None)
     size = interpreter.get_input_details()[0]["shape"][1:3].tolist()
     differences: dict[str, float] = {}
     with _raise_as(ModelError, f"{model}: no golden samples to test with", "convert it again"):
-        files, golden = _unpack(model), read_manifest(model)["golden"]
+        files, golden = file.packed, file.manifest["golden"]
         for sample in golden["samples"]:
             small = np.asarray(Image.open(io.BytesIO(files[sample["file"]])).convert("RGB"))
             scores = invoke(interpreter, _enlarge(small, size), model)
@@ -1074,12 +1113,13 @@ class Classifier:
             RuntimeMissingError: no TFLite runtime works here.
         """
         self.model, self.threads, self.top_k, self.normalize = model, threads, top_k, normalize
-        self.interpreter = make_interpreter(model, threads, size=size)
+        file = _read_model(model)
+        self.interpreter = _load(file, threads, size=size)
         self._given_size = size
-        self.labels = read_labels(model)
-        self.threshold = read_threshold(model) if threshold is None else threshold
+        self.labels = _find_labels(model, file.packed)
+        self.threshold = _find_threshold(file.manifest) if threshold is None else threshold
         self.size = _check_shapes(self.interpreter, self.labels, model)
-        self.input_values = self._find_input_values()
+        self.input_values = self._find_input_values(file)
         self._gives_logits = False
         self._idle = [self.interpreter]  # an interpreter serves one caller at a time
         self._embedder: tuple[Any, int] | None = None
@@ -1100,7 +1140,7 @@ class Classifier:
         """Load the model again."""
         self.__init__(**state)  # type: ignore[misc]
 
-    def _find_input_values(self) -> np.ndarray[Any, Any] | None:
+    def _find_input_values(self, file: _ModelFile) -> np.ndarray[Any, Any] | None:
         entry = self.interpreter.get_input_details()[0]
         if self.normalize is not None:
             if self.normalize not in NORMALIZATIONS:
@@ -1108,6 +1148,8 @@ class Classifier:
                 raise ModelError(f"{self.model}: normalize {self.normalize!r} is none of {ranges}")
             mean, deviation = NORMALIZATIONS[self.normalize]
             return _input_values(entry, [mean], [deviation])
+        if "preprocessing" in file.manifest:  # edgebee's own take the pixels as they are
+            return None
         stated = read_normalization(self.model)
         if stated:
             return _input_values(entry, *stated)
