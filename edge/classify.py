@@ -1276,7 +1276,7 @@ class Classifier:
         a second interpreter, loaded at the first call, that keeps all its tensors: it runs the
         runtime's built-in kernels instead of XNNPACK, which keeps none, so they are slower, and
         may differ from XNNPACK's by a quantization step or two. The last dense layer is that
-        with weights `[labels, F]`.
+        with weights `[labels, F]`, of the classes alone where `neither` has a layer of its own.
 
         Raises:
             PhotoError: the photo cannot be read.
@@ -1333,12 +1333,17 @@ def _find_features(interpreter: Any, model: StrPath) -> int:
     labels = int(interpreter.get_output_details()[0]["shape"][-1])
     found: list[tuple[int, int]] = []  # width, index
     # Without an underscore there is no way to ask which tensor an operator takes.
+    scaled: set[int] = set()  # features of length 1, which `neither` compares with prototypes
     for operator in interpreter._get_ops_details():
+        if operator["op_name"] == "L2_NORMALIZATION":
+            scaled.update(int(index) for index in operator["outputs"])
         if operator["op_name"] == "FULLY_CONNECTED":
             entry, weights = (int(index) for index in operator["inputs"][:2])
-            if shapes[weights][0] == labels != shapes[weights][1] == shapes[entry][-1]:
-                found.append((shapes[entry][-1], entry))
-    if found:  # `neither` may have a narrow branch of its own beside
+            outputs, width = shapes[weights]
+            fits = outputs in {labels, labels - 1} and outputs != width == shapes[entry][-1]
+            if fits and entry not in scaled:
+                found.append((width, entry))
+    if found:  # `neither` may have a branch of its own beside
         return max(found)[1]
     raise ModelError(
         f"{model}: has no dense layer with weights [{labels}, features] at its end; "

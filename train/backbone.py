@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.edge.classify import NEITHER
 from edgebee.errors import TrainingError, WeightsError
 
 __all__ = [
     "BACKBONES",
     "DEFAULT_BACKBONE",
     "BackboneSpec",
-    "Far",
+    "NeitherBranch",
     "build_backbone",
     "build_classifier",
     "bundled_weights",
@@ -34,13 +35,19 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Far:
-    """How the last logit depends on the distance of the features from prototypes."""
+class NeitherBranch:
+    """What gives the logit of the last label, `neither`, beside those of the classes."""
 
+    kernel: npt.NDArray[np.float32]
+    """`[features, 1]`."""
+    bias: float
     prototypes: npt.NDArray[np.float32]
     """`[prototypes, features]`, of length 1."""
     slope: float
     """What the largest cosine takes from the logit."""
+    bounds: tuple[float, float]
+    """Between which the logit is kept. All logits share their int8 steps where they meet: a
+    wider range would take steps from the classes."""
 
 
 @dataclass(frozen=True)
@@ -208,15 +215,15 @@ def build_classifier(
     backbone: Any,
     kernel: npt.NDArray[np.float32],
     bias: npt.NDArray[np.float32],
-    far: Far | None = None,
+    neither: NeitherBranch | None = None,
 ) -> Any:
     """Pixels to scores: rescaling, backbone, pooling, head and softmax in one Keras model.
 
     Args:
         backbone: from `build_backbone`.
-        kernel: of the head, `[features, labels]`.
-        bias: `[labels]`.
-        far: what nearness takes from the last logit.
+        kernel: of the head, `[features, classes]`.
+        bias: `[classes]`.
+        neither: adds a last label.
 
     Returns:
         A model `float32 [N, S, S, 3]` in 0..255 -> `float32 [N, labels]`, scores that add
@@ -232,14 +239,26 @@ def build_classifier(
     maps = backbone(scaled, training=False)
     features = keras.layers.GlobalAveragePooling2D(name="pooling")(maps)
     logits = _dense("head", kernel, bias)(features)
-    if far is not None:
-        cosines = _dense("prototypes", far.prototypes.T)(_of_length_1(features))
-        nearest = keras.ops.max(cosines, axis=-1, keepdims=True)
-        last = np.zeros((1, len(bias)), np.float32)
-        last[0, -1] = -far.slope
-        logits = keras.layers.Add(name="logits")([logits, _dense("nearness", last)(nearest)])
+    if neither is not None:
+        logits = keras.layers.Concatenate(name="logits")([logits, _last_logit(features, neither)])
     scores = keras.layers.Softmax(name="scores")(logits)
     return keras.Model(pixels, scores, name="edgebee")
+
+
+def _last_logit(features: Any, neither: NeitherBranch) -> Any:
+    """The logit of `neither`, `[N, 1]`."""
+    from keras import ops
+
+    # As the sum of two halves: TFLite takes a kernel of one row for one with a scale per channel,
+    # which tflite-runtime 2.14 does not know (FULLY_CONNECTED version 12, in `dynamic`).
+    halves = _dense(
+        NEITHER, np.repeat(neither.kernel / 2, 2, axis=1), np.full(2, neither.bias / 2, np.float32)
+    )(features)
+    row = ops.sum(halves, axis=-1, keepdims=True)
+    cosines = _dense("prototypes", neither.prototypes.T)(_of_length_1(features))
+    slope = np.array([[-neither.slope]], np.float32)
+    nearness = _dense("nearness", slope)(ops.max(cosines, axis=-1, keepdims=True))
+    return ops.clip(ops.add(row, nearness), *neither.bounds)
 
 
 def _of_length_1(features: Any) -> Any:

@@ -54,6 +54,9 @@ CAUTIOUS_PHOTOS = 30
 """So many photos halve these shares: of few, the quantile is known too badly to be used up."""
 PASSED_SHARE = 0.05
 """Where fewer background crops than this pass, the border is moved half way towards them."""
+ABOVE_CLASSES = 2.0
+"""Of the largest logit of `neither` over any of a class that was seen, also for a stranger: with it
+`neither` has e^2 times the score of that class."""
 NEWTON_STEPS = 15
 SUBSPACE_ROUNDS = 3
 CONVERGED = 1e-6
@@ -74,6 +77,11 @@ class Strangers:
     """`[images, features]`, of the user's other photos and what augmentation makes of them."""
     others_of: Integers
     """`[images]`, which photo each shows."""
+
+    @property
+    def images(self) -> tuple[Floats, Floats, Floats]:
+        """Of every sort."""
+        return self.background, self.blank, self.others
 
     @property
     def penalty(self) -> float:
@@ -114,6 +122,8 @@ class Rejection:
     slope: float
     """What a distance of 1 adds to the logit."""
     offset: float
+    bounds: tuple[float, float]
+    """Between which the logit is kept, see `ABOVE_CLASSES`."""
     background_crops: int
     """That were taken for background."""
     known: npt.NDArray[np.float64]
@@ -133,7 +143,8 @@ def neither_logits(features: Floats, rejection: Rejection) -> npt.NDArray[np.flo
     """The logits of `neither`, `[n]`, of features `[n, features]`."""
     far = _distance(features, rejection.prototypes)
     row = features @ rejection.kernel + rejection.bias
-    return np.asarray(row + rejection.slope * far + rejection.offset, np.float64)
+    logits = row + rejection.slope * far + rejection.offset
+    return np.clip(logits.astype(np.float64), *rejection.bounds)
 
 
 def strangeness(
@@ -213,7 +224,10 @@ def learn_rejection(
     judged[1] = judged[1][:, kept]
     weight = strangers.distance_weight
     slope, offset = _fit_combination(judged[0][:, held_out], judged[1], weight)
-    row, constant, _, _ = fit(None, kept)
+    row, constant, kernel, bias = fit(None, kept)
+    lowest = float((known @ kernel + bias).min())
+    everyone = known.reshape(-1, known.shape[2]), *strangers.images
+    highest = max(float((one @ kernel + bias).max(initial=lowest)) for one in everyone)
 
     def total(parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         together = parts[0] + slope * parts[1] + offset
@@ -225,6 +239,7 @@ def learn_rejection(
         prototypes=_prototypes(known[:, 0], classes, seed),
         slope=slope,
         offset=offset,
+        bounds=(lowest, highest + ABOVE_CLASSES),
         background_crops=int(kept.sum()),
         known=total(judged[0][:, :, 0]),
         background=total(judged[1]),
@@ -259,7 +274,7 @@ def judge_left_out(
     basis = _components(known, strangers)
     kernel, bias = heads.mean()
     found = np.empty(len(known))
-    outside = np.concatenate([strangers.background, strangers.blank, strangers.others])
+    outside = np.concatenate(strangers.images)
     for class_ in range(kernel.shape[1]):
         left = classes == class_
         others = np.arange(kernel.shape[1]) != class_
@@ -309,8 +324,7 @@ def _choose(
 def _components(known: Floats, strangers: Strangers) -> tuple[Floats, Floats]:
     """Mean `[features]` and principal components `[features, COMPONENTS]` of all that is there."""
     varied = known[:, min(1, known.shape[1] - 1)]
-    strange = (strangers.background, strangers.blank, strangers.others)
-    rows = np.concatenate([known[:, 0], varied, *strange])
+    rows = np.concatenate([known[:, 0], varied, *strangers.images])
     mean = rows.mean(axis=0)
     centred = rows - mean
     count = min(COMPONENTS, *rows.shape)

@@ -323,18 +323,20 @@ def _build(backbone: Any, head: Any, rejection: Rejection | None, temperature: f
     The logit of `neither` has a distance of 1 less the largest cosine in it: the 1 goes into the
     bias.
     """
-    from edgebee.train.backbone import Far, build_classifier
+    from edgebee.train.backbone import NeitherBranch, build_classifier
 
     kernel, bias = (weights / np.float32(temperature) for weights in head.get_weights())
     if rejection is None:
         return build_classifier(backbone, kernel, bias)
-    constant = rejection.bias + rejection.slope + rejection.offset
-    return build_classifier(
-        backbone,
-        np.column_stack([kernel, rejection.kernel / np.float32(temperature)]),
-        np.append(bias, np.float32(constant / temperature)),
-        Far(rejection.prototypes, rejection.slope / temperature),
+    lowest, highest = rejection.bounds
+    branch = NeitherBranch(
+        kernel=rejection.kernel[:, np.newaxis] / np.float32(temperature),
+        bias=(rejection.bias + rejection.slope + rejection.offset) / temperature,
+        prototypes=rejection.prototypes,
+        slope=rejection.slope / temperature,
+        bounds=(lowest / temperature, highest / temperature),
     )
+    return build_classifier(backbone, kernel, bias, branch)
 
 
 def _balance(dataset: Dataset, training: Features) -> npt.NDArray[np.float32]:

@@ -15,28 +15,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.edge.classify import NEITHER
+
 __all__ = ["GradCam", "can_be_explained"]
 
 
-def _ends(model: Any) -> tuple[Any, Any]:
-    """The pooling and the dense layer behind it; None for what a model has not, or not clearly.
+def _ends(model: Any) -> tuple[Any, npt.NDArray[np.float32] | None]:
+    """The last pooling, and the kernel `[features, labels]` of the dense layer behind it.
 
-    Of several dense layers, as of a model that knows `neither`, it is the one that the pooling
-    leads to.
+    A model that knows `neither` has a layer of that name for it, whose columns are summed. None
+    for what a model has not, or not clearly.
     """
     import keras
 
     poolings = [one for one in model.layers if isinstance(one, keras.layers.GlobalAveragePooling2D)]
     dense = [one for one in model.layers if isinstance(one, keras.layers.Dense)]
-    if len(dense) > 1 and poolings:
-        labels, pooled = model.output_shape[-1], poolings[-1].output
-        dense = [one for one in dense if one.units == labels and one.input is pooled]
-    return (poolings or [None])[-1], dense[0] if len(dense) == 1 else None
+    branch = [np.asarray(one.kernel) for one in dense if one.name == NEITHER]
+    if poolings and branch:
+        pooled = poolings[-1].output
+        dense = [one for one in dense if one.input is pooled and one.name != NEITHER]
+    if not poolings or len(dense) != 1:
+        return None, None
+    last = [one.sum(axis=1, keepdims=True) for one in branch]
+    return poolings[-1], np.concatenate([np.asarray(dense[0].kernel), *last], axis=1)
 
 
 def can_be_explained(model: Any) -> bool:
     """Whether a model's scores follow from pooled maps by one dense layer."""
-    return None not in _ends(model)
+    return _ends(model)[1] is not None
 
 
 class GradCam:
@@ -49,9 +55,10 @@ class GradCam:
     def __init__(self, model: Any) -> None:
         import keras
 
-        pooling, dense = _ends(model)
+        pooling, weights = _ends(model)
+        assert weights is not None
         self._maps = keras.Model(model.inputs[0], pooling.input)
-        self._weights = np.asarray(dense.kernel)
+        self._weights = weights
 
     def __call__(self, pixels: npt.NDArray[np.uint8], label: int) -> npt.NDArray[np.float32]:
         """Where the evidence for a label lies in a photo.

@@ -65,16 +65,20 @@ def test_what_can_be_explained_is_pooling_and_one_dense_layer(end, can):
 def test_of_a_model_with_a_branch_for_neither_the_head_is_explained():
     entry = keras.Input((32, 32, 3))
     pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(6, 3)(entry))
-    head, nearness = layers.Dense(3), layers.Dense(3, use_bias=False)
+    head, halves = layers.Dense(2), layers.Dense(2, name="neither")
+    nearness = layers.Dense(1, use_bias=False)
     cosines = layers.Dense(4, use_bias=False)(layers.UnitNormalization()(pooled))
     nearest = keras.ops.max(cosines, axis=-1, keepdims=True)
-    scores = layers.Softmax()(layers.Add()([head(pooled), nearness(nearest)]))
+    row = keras.ops.sum(halves(pooled), axis=-1, keepdims=True)
+    last = layers.Add()([row, nearness(nearest)])
+    scores = layers.Softmax()(layers.Concatenate()([head(pooled), last]))
     model = keras.Model(entry, scores)
     assert can_be_explained(model)
     maps = keras.Model(entry, model.layers[1].output)
     photo = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     drawn = np.asarray(maps(photo[np.newaxis].astype(np.float32)))[0]
+    kernel = np.column_stack([head.kernel, np.asarray(halves.kernel).sum(axis=1)])
     for label in range(3):
-        expected = np.maximum(drawn @ np.asarray(head.kernel)[:, label], 0)
+        expected = np.maximum(drawn @ kernel[:, label], 0)
         heat = GradCam(model)(photo, label)
         assert heat == pytest.approx(expected / max(expected.max(), 1e-9), abs=1e-5)
