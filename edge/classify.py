@@ -255,8 +255,15 @@ def resize_image(decoded: DecodedImage, size: tuple[int, int] = (224, 224)) -> P
 
 
 def _photo_errors(source: Photo) -> contextlib.AbstractContextManager[None]:
-    name = source if isinstance(source, (str, os.PathLike)) else "photo"
-    return _raise_as(PhotoError, f"{name}: unreadable", "check or replace it")
+    return _raise_as(PhotoError, f"{_name(source)}: unreadable", "check or replace it")
+
+
+def _name(source: Photo) -> str:
+    """What a photo is called in messages; what has no name is a "photo"."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    name = getattr(source, "name", None)  # of an open file
+    return name if isinstance(name, str) else "photo"
 
 
 def _decode(source: Photo, size: tuple[int, int]) -> DecodedImage:
@@ -390,8 +397,7 @@ def _decode_truncated(
     last_row = -(-16 * decoded.image.height // full_height)
     if (np.asarray(decoded.image)[-last_row - 1] == 128).all():
         raise error
-    name = source if isinstance(source, (str, os.PathLike)) else "photo"
-    _log.warning("%s: its last bytes are missing; read without them", name)
+    _log.warning("%s: its last bytes are missing; read without them", _name(source))
     return decoded
 
 
