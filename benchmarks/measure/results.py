@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgebee.benchmarks.measure.devices import Device
+from edgebee.errors import BenchmarkError
 from edgebee.files import write_bytes
 from edgebee.run import NeitherRecord, RejectionRecord
 from edgebee.stats import Interval
@@ -284,6 +285,27 @@ class Results:
             f"{one.name} {one.accuracy.correct}/{one.accuracy.total}" for one in self.variants
         )
         return f"<Results {self.data.name}: {counts or 'no model'}>"
+
+    @classmethod
+    def read(cls, path: str | Path) -> Results:
+        """Read a `benchmark.json`.
+
+        Raises:
+            BenchmarkError: it cannot be read, is damaged, or has another format version.
+        """
+        import msgspec
+
+        try:
+            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
+        except OSError as error:
+            raise BenchmarkError(
+                f"{path}: cannot be read ({error.strerror}); check its name"
+            ) from error
+        except ValueError as error:  # msgspec's are such
+            raise BenchmarkError(
+                f"{path}: not a benchmark.json of format {FORMAT_VERSION} ({error}); measure "
+                "again with: edgebee benchmark"
+            ) from error
 
     def write(self, path: str | Path) -> None:
         """Write `benchmark.json`.

@@ -31,6 +31,7 @@ def _parse_devices(
 _GROUPS = {
     "Measuring": ("data", "threads", "rounds", "photos"),
     "Devices": ("devices", "ssh_options"),
+    "Comparing with an earlier benchmark": ("baseline", "max_slowdown"),
     "Output": ("wide", "markdown"),
 }
 
@@ -85,6 +86,21 @@ _GROUPS = {
     show_default="those of ~/.ssh/config",
     help="As for ssh -o (repeatable).",
 )
+@click.option(
+    "--baseline",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    show_default="none",
+    help="An earlier benchmark.json of the same photos; exit 1 if a model is worse now: fewer "
+    "correct than chance explains, or slower.",
+)
+@click.option(
+    "--max-slowdown",
+    default=1.5,
+    show_default=True,
+    type=click.FloatRange(min=1),
+    help="With --baseline: how many times as long as then a model may take, against Keras in the "
+    "same run.",
+)
 @click.option("--wide", is_flag=True, help="Print all columns, not only those that fit 80.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
 @click.pass_context
@@ -98,6 +114,8 @@ def command(
     photos: int,
     devices: tuple[DeviceAddress, ...],
     ssh_options: tuple[str, ...],
+    baseline: Path | None,
+    max_slowdown: float,
     wide: bool,
     markdown: bool,
 ) -> None:
@@ -107,13 +125,23 @@ def command(
     Example:
         edgebee benchmark artifacts --device pi@raspberrypi
     """  # noqa: D301
+    from edgebee.benchmarks.measure.baseline import find_regressions
     from edgebee.benchmarks.measure.plan import Plan
+    from edgebee.benchmarks.measure.results import Results
 
+    earlier = Results.read(baseline) if baseline else None  # before it is written anew
     plan = Plan(
         threads=threads, rounds=rounds, photos=photos, devices=devices, ssh_options=ssh_options
     )
     results = measure_folder(folder, plan, data=data, wide=wide, markdown=markdown)
-    failed = [device for device in results.devices if device.failure]
+    failed = any(device.failure for device in results.devices)
+    if earlier:
+        worse = find_regressions(results, earlier, max_slowdown=max_slowdown)
+        for line in worse:
+            log(f"regression: {line}")
+        if not worse:
+            log(f"no worse than {baseline}")
+        failed |= bool(worse)
     if not failed:
         _say_next(folder, results)
     ctx.exit(1 if failed else 0)

@@ -16,8 +16,9 @@ from edgebee.edge.classify import available_cpus
 
 pytest.importorskip("tensorflow", reason="needs edgebee[train]")
 
-from short_run import SHORT, read_results  # beside this file
+from short_run import SHORT  # beside this file
 
+from edgebee.benchmarks.measure.results import Results
 from edgebee.benchmarks.measure.subject import Subject, warn_of_stale_models
 from edgebee.benchmarks.report.summary import short_names, verdict
 
@@ -33,7 +34,7 @@ def measured(artifacts, edgebee_process, tmp_path_factory):
     shutil.copytree(artifacts, folder)
     done = edgebee_process("benchmark", "--threads", "1000", *SHORT, cwd=folder.parent)
     assert done.status == 0, done.err
-    return done, read_results(folder / "benchmark.json"), folder
+    return done, Results.read(folder / "benchmark.json"), folder
 
 
 # ------------------------------------------------------------------ benchmark.json
@@ -187,7 +188,7 @@ def test_int8_alone_on_photos_of_which_one_is_damaged(edgebee, int8_folder, tmp_
     assert done.status == 0
     (warning,) = [line for line in done.errors if "left out" in line]
     assert str(broken) in warning
-    results = read_results(int8_folder / "benchmark.json")
+    results = Results.read(int8_folder / "benchmark.json")
     assert len(results.data.skipped) == 1
     (variant,) = results.variants
     assert variant.accuracy.total == len(results.data.photos) == 59

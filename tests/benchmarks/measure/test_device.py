@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from short_run import read_results
 from ssh_server import SOON_S, running_server  # in tests/
 
 import edgebee.edge
 from edgebee.benchmarks.measure.device_run import measure_remotely
 from edgebee.benchmarks.measure.plan import DeviceAddress
-from edgebee.benchmarks.measure.results import Data
+from edgebee.benchmarks.measure.results import Data, Results
 from edgebee.benchmarks.measure.subject import Subject
 from edgebee.child_python import module_command
 from edgebee.edge.device.wheel import build_wheel
@@ -96,7 +95,7 @@ def test_a_device_is_a_column_beside_this_machine(benchmark_with, device):
     two = ["--device", "bee", "--device", "bee:a folder"]
     done, folder = benchmark_with(*two, *ssh(device))
     assert done.status == 0, done.err
-    results = read_results(folder / "benchmark.json")
+    results = Results.read(folder / "benchmark.json")
     here, there, again = results.devices
     assert (here.name, here.url) == ("this machine", None)
     assert (there.name, there.url, there.failure) == ("bee", "bee", None)
@@ -115,7 +114,7 @@ def test_a_device_that_is_switched_off_costs_nothing_of_what_was_measured(benchm
     device.unplug()
     done, folder = benchmark_with("--device", "bee", *ssh(device))
     assert done.status == 1
-    here, there = read_results(folder / "benchmark.json").devices
+    here, there = Results.read(folder / "benchmark.json").devices
     assert here.failure is None
     assert len(here.runs) == 1
     (line,) = [line for line in done.errors if line.startswith("error: ")]

@@ -9,8 +9,8 @@ import pytest
 from example_neither import OTHERS, make_knowing  # beside this file's folder
 from examples import make_results
 from PIL import Image
-from short_run import read_results
 
+from edgebee.benchmarks.measure.results import Results
 from edgebee.benchmarks.report.gallery import make_gallery, worth_a_look
 from edgebee.benchmarks.report.neither import accepted_strangers, bin_sureness, read_stranger
 from edgebee.benchmarks.report.page import render_page
@@ -26,9 +26,9 @@ def knowing():
 
 def test_the_file_has_it_all_and_files_without_it_are_still_read(knowing, tmp_path):
     knowing.write(tmp_path / "known.json")
-    assert read_results(tmp_path / "known.json") == knowing
+    assert Results.read(tmp_path / "known.json") == knowing
     make_results().write(tmp_path / "plain.json")
-    assert read_results(tmp_path / "plain.json").variants[0].accuracy.as_seen is None
+    assert Results.read(tmp_path / "plain.json").variants[0].accuracy.as_seen is None
 
 
 def test_a_table_of_what_the_user_sees_and_one_of_strangers_fit_80_columns(knowing):
