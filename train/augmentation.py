@@ -53,12 +53,12 @@ class DecodedPhoto:
     """A photo at the size of the model's input and at twice that, each decoded when asked for.
 
     Args:
-        path: the photo.
+        photo: its path or its content.
         side_px: side of the model's input.
     """
 
-    def __init__(self, path: Path, side_px: int) -> None:
-        self.path, self.side_px = path, side_px
+    def __init__(self, photo: Path | bytes, side_px: int) -> None:
+        self.photo, self.side_px = photo, side_px
 
     @cached_property
     def plain(self) -> Pixels:
@@ -67,7 +67,7 @@ class DecodedPhoto:
         Raises:
             PhotoError: the photo cannot be read.
         """
-        return read_photo(self.path, (self.side_px, self.side_px))
+        return read_photo(self.photo, (self.side_px, self.side_px))
 
     @cached_property
     def large(self) -> Image.Image:
@@ -76,7 +76,7 @@ class DecodedPhoto:
         Raises:
             PhotoError: the photo cannot be read.
         """
-        return Image.fromarray(read_photo(self.path, (2 * self.side_px, 2 * self.side_px)))
+        return Image.fromarray(read_photo(self.photo, (2 * self.side_px, 2 * self.side_px)))
 
 
 def augment_photo(source: DecodedPhoto, count: int, rng: RNG) -> Iterator[AugmentedImage]:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from edgebee.edge.classify import available_cpus
 from edgebee.errors import TrainingError
 from edgebee.photos.dataset import Dataset, Photos
 from edgebee.photos.duplicates import Signature, group_same_pictures
 from edgebee.progress import Progress, ProgressCallback
-from edgebee.train.augmentation import AugmentedImage, DecodedPhoto, augment_photo
-from edgebee.train.crops import background_boxes, cut_box, draw_blank_frame
-from edgebee.train.features import (
-    Features,
-    FrozenBase,
-    extract_features,
-    extract_pooled,
-    sign_pixels,
-)
+from edgebee.train.crops import draw_blank_frame
+from edgebee.train.features import Features, FrozenBase, extract_features
+from edgebee.train.photo_features import Outcome, PhotoTask, RunTasks, invoke_base, run_here
 from edgebee.train.recipe import Recipe
 
-__all__ = ["Others", "extract_blank_frames", "extract_dataset", "extract_others"]
+__all__ = ["Others", "extract_blank_frames", "extract_dataset", "extract_others", "photo_tasks"]
 
 logger = logging.getLogger("edgebee.train")
 
@@ -39,7 +35,12 @@ BLANK_FRAMES = 40
 
 
 def extract_dataset(
-    base: FrozenBase, dataset: Dataset, recipe: Recipe, scratch: Path, progress: ProgressCallback
+    base: FrozenBase,
+    dataset: Dataset,
+    recipe: Recipe,
+    scratch: Path,
+    progress: ProgressCallback,
+    run: RunTasks = run_here,
 ) -> tuple[Features, Features, dict[str, str]]:
     """Extract the features of all photos; those that cannot be read are left out.
 
@@ -50,14 +51,31 @@ def extract_dataset(
     Raises:
         TrainingError: a class has no readable photo.
     """
-    plain = replace(recipe, augmentations=1)
-    training = _extract(base, dataset.train, recipe, "training", scratch, progress, recipe.neither)
-    validation = _extract(base, dataset.validation, plain, "validation", scratch, progress)
+    plain = replace(recipe, augmentations=1, neither=False)
+    training = _extract(base, dataset.train, recipe, "training", scratch, progress, run)
+    validation = _extract(base, dataset.validation, plain, "validation", scratch, progress, run)
     left_out = {
         **_left_out(dataset, dataset.train, training),
         **_left_out(dataset, dataset.validation, validation),
     }
     return training, validation, left_out
+
+
+def photo_tasks(photos: Photos, recipe: Recipe) -> list[PhotoTask]:
+    """What is made of each photo; all follows from its place and the seed."""
+    rng = np.random.default_rng(recipe.seed)
+    wanted = max(BACKGROUND_PHOTOS, round(BACKGROUND_SHARE * len(photos)))
+    cut = set(rng.permutation(len(photos))[: min(wanted, MOST_BACKGROUND_PHOTOS)].tolist())
+    return [
+        PhotoTask(
+            path,
+            recipe.image_size,
+            recipe.augmentations,
+            (recipe.seed, photo),
+            crops=BACKGROUND_CROPS if recipe.neither and photo in cut else 0,
+        )
+        for photo, path in enumerate(photos.paths)
+    ]
 
 
 def _extract(
@@ -67,36 +85,14 @@ def _extract(
     half: str,
     scratch: Path,
     progress: ProgressCallback,
-    with_backgrounds: bool = False,
+    run: RunTasks,
 ) -> Features:
-    """Extract features; each photo's augmented images follow from the seed."""
-    decoded: dict[int, DecodedPhoto] = {}
-    rng = np.random.default_rng(recipe.seed)
-    wanted = max(BACKGROUND_PHOTOS, round(BACKGROUND_SHARE * len(photos)))
-    cut = set(rng.permutation(len(photos))[: min(wanted, MOST_BACKGROUND_PHOTOS)].tolist())
-
-    def augment(path: Path, photo: int) -> Iterator[AugmentedImage]:
-        source = DecodedPhoto(path, recipe.image_size)
-        if with_backgrounds and photo in cut:
-            decoded[photo] = source
-        return augment_photo(
-            source, recipe.augmentations, np.random.default_rng([recipe.seed, photo])
-        )
-
-    def backgrounds(photo: int, norms: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.uint8]]:
-        if photo in cut:
-            source = decoded.pop(photo)
-            for box in background_boxes(norms, BACKGROUND_CROPS):
-                yield cut_box(source.large, box, recipe.image_size)
-
     return extract_features(
         base,
-        photos.paths,
+        photo_tasks(photos, recipe),
         photos.classes,
-        augment,
-        recipe.augmentations,
         scratch,
-        backgrounds=backgrounds if with_backgrounds else None,
+        run=run,
         progress=_counted(f"reading {half} photos", len(photos), progress),
     )
 
@@ -116,11 +112,12 @@ def _counted(task: str, total: int, progress: ProgressCallback) -> Callable[[], 
 def extract_blank_frames(base: FrozenBase, recipe: Recipe) -> npt.NDArray[np.float32]:
     """Features `[frames, features]` of frames with nothing on them; they follow from the seed."""
 
-    def draw(number: int) -> Iterator[npt.NDArray[np.uint8]]:
-        yield draw_blank_frame(recipe.image_size, np.random.default_rng([recipe.seed, number, 1]))
+    def extract(number: int) -> npt.NDArray[np.float32]:
+        rng = np.random.default_rng([recipe.seed, number, 1])
+        return invoke_base(base.graph, draw_blank_frame(recipe.image_size, rng))[2]
 
-    found = extract_pooled(base, BLANK_FRAMES, draw)
-    return np.concatenate([one for one in found if not isinstance(one, str)])
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        return np.array(list(pool.map(extract, range(BLANK_FRAMES))), np.float32)
 
 
 @dataclass(frozen=True)
@@ -141,6 +138,7 @@ def extract_others(
     signatures: Sequence[Signature | None],
     recipe: Recipe,
     progress: ProgressCallback,
+    run: RunTasks = run_here,
 ) -> Others:
     """Extract the features of the photos that show none of the classes.
 
@@ -150,35 +148,43 @@ def extract_others(
         signatures: of the training, then of the validation photos.
         recipe: the settings.
         progress: called with the photos that were read.
+        run: does the work of the photos.
 
     Raises:
         TrainingError: one of them is a photo of a class, or none can be read.
     """
     paths = (*dataset.others, *dataset.others_validation)
-    shown: dict[int, Signature | None] = {}
-
-    def augment(number: int) -> Iterator[npt.NDArray[np.uint8]]:
-        source = DecodedPhoto(paths[number], recipe.image_size)
-        shown[number] = sign_pixels(source.plain)
-        count = recipe.augmentations if number < len(dataset.others) else 1
-        rng = np.random.default_rng([recipe.seed, number, 2])
-        return (image.pixels for image in augment_photo(source, count, rng))
-
+    tasks = [
+        PhotoTask(
+            path,
+            recipe.image_size,
+            recipe.augmentations if number < len(dataset.others) else 1,
+            (recipe.seed, number, 2),
+            boundary=False,
+        )
+        for number, path in enumerate(paths)
+    ]
     counted = _counted("reading other photos", len(paths), progress)
-    found = extract_pooled(base, len(paths), augment, progress=counted)
-    left_out = {}
-    for path, one in zip(paths, found, strict=True):
+    outcomes: dict[int, Outcome] = {}
+    for number, outcome in run(base.graph, tasks):
+        outcomes[number] = outcome
+        counted()
+    left_out, found = {}, {}
+    for number, path in enumerate(paths):
+        one = outcomes[number]
         if isinstance(one, str):
             logger.warning("%s; left out", one)
             left_out[path] = one.rsplit(": ", 1)[-1]
-    half = len(dataset.others)
-    learned = [one for one in found[:half] if not isinstance(one, str)]
-    checked = [one[0] for one in found[half:] if not isinstance(one, str)]
+        else:
+            found[number] = one
+    learned = [one.pooled for number, one in found.items() if number < len(dataset.others)]
+    checked = [one.pooled[0] for number, one in found.items() if number >= len(dataset.others)]
     if not learned:
         raise TrainingError(
             f"{paths[0].parent}: no photo of what is none of the classes can be read; "
             "add some, or leave them out"
         )
+    shown = {number: one.signature for number, one in found.items()}
     _refuse_known(dataset, signatures, paths, shown)
     return Others(
         np.stack(learned), np.array(checked, np.float32).reshape(-1, base.feature_count), left_out

@@ -14,20 +14,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from edgebee.edge.classify import PhotoError, available_cpus, native_messages_silenced
 from edgebee.errors import OutputError
-from edgebee.photos.duplicates import Signature, sign
-from edgebee.train.augmentation import AugmentedImage
+from edgebee.photos.duplicates import Signature
+from edgebee.train.photo_features import PhotoTask, RunTasks, run_here
 
 __all__ = [
     "Activations",
@@ -35,12 +32,8 @@ __all__ = [
     "Features",
     "FrozenBase",
     "extract_features",
-    "extract_pooled",
     "freeze_base",
-    "sign_pixels",
 ]
-
-Pixels = npt.NDArray[np.uint8]
 
 MEMORY_BUDGET_BYTES = 1_000_000_000
 """Activations up to this size stay in memory; larger ones go to a file."""
@@ -202,61 +195,46 @@ def freeze_base(backbone: Any, cut: Any) -> FrozenBase:
 
 def extract_features(
     base: FrozenBase,
-    photos: Sequence[Path],
+    tasks: Sequence[PhotoTask],
     classes: Sequence[int],
-    augment: Callable[[Path, int], Iterator[AugmentedImage]],
-    augmentations: int,
     folder: Path,
     *,
-    backgrounds: Callable[[int, npt.NDArray[np.float32]], Iterable[Pixels]] | None = None,
+    run: RunTasks = run_here,
     progress: Callable[[], object] = lambda: None,
 ) -> Features:
     """Send every augmented image of every photo through the frozen base once.
 
-    Photos are decoded, varied and invoked on all cores; each core holds one photo at a time.
     A photo that cannot be read is noted and left out.
 
     Args:
         base: from `freeze_base`.
-        photos: paths, `[photos]`.
+        tasks: `[photos]`, all with the same number of images.
         classes: class index of each, `[photos]`.
-        augment: (path, place in `photos`) -> `augmentations` images of it.
-        augmentations: how many images `augment` gives.
         folder: where activations go that do not fit the memory budget.
-        backgrounds: (place in `photos`, lengths `[h, w]` of the first image's feature vectors)
-            -> crops of its background.
+        run: does the tasks.
         progress: called after each photo.
     """
-    rows = len(photos) * augmentations
+    augmentations = tasks[0].images
+    rows = len(tasks) * augmentations
     boundary = Activations(rows, base.boundary_shape, folder)
     pooled = Activations(rows, (base.feature_count,), folder)
-    local = threading.local()
-
     uncorrupted = np.arange(rows).reshape(-1, augmentations)
     unreadable: dict[int, str] = {}
-    signatures: list[Signature | None] = [None] * len(photos)
-    crops: dict[int, list[npt.NDArray[np.float32]]] = {}
-
-    def extract(photo: int) -> None:
-        if not hasattr(local, "invoke"):
-            local.invoke = _invoker(base.graph)
-        try:
-            for number, image in enumerate(augment(photos[photo], photo)):
-                row = photo * augmentations + number
-                boundary[row], norms, pooled[row] = local.invoke(image.pixels)
-                if number == 0:
-                    signatures[photo] = sign_pixels(image.pixels)
-                    strengths = norms
-                uncorrupted[photo, number] = photo * augmentations + image.uncorrupted
-            if backgrounds is not None:
-                crops[photo] = [local.invoke(crop)[2] for crop in backgrounds(photo, strengths)]
-        except PhotoError as error:
-            unreadable[photo] = str(error)
-
-    with ThreadPoolExecutor(available_cpus()) as pool:
-        for _ in pool.map(extract, range(len(photos))):
-            progress()
-    readable = np.setdiff1d(np.arange(len(photos)), list(unreadable)).astype(np.int64)
+    signatures: list[Signature | None] = [None] * len(tasks)
+    crops: dict[int, npt.NDArray[np.float32]] = {}
+    for photo, outcome in run(base.graph, tasks):
+        if isinstance(outcome, str):
+            unreadable[photo] = outcome
+        else:
+            first = photo * augmentations
+            for number in range(augmentations):
+                boundary[first + number] = outcome.boundary[number]
+                pooled[first + number] = outcome.pooled[number]
+            uncorrupted[photo] = first + np.array(outcome.uncorrupted)
+            signatures[photo] = outcome.signature
+            crops[photo] = outcome.crops
+        progress()
+    readable = np.setdiff1d(np.arange(len(tasks)), list(unreadable)).astype(np.int64)
     return Features(
         boundary,
         pooled,
@@ -265,72 +243,12 @@ def extract_features(
         readable,
         dict(sorted(unreadable.items())),
         tuple(signatures),
-        None if backgrounds is None else _gathered(crops, base.feature_count),
+        _gathered(crops, base.feature_count) if any(task.crops for task in tasks) else None,
     )
 
 
-def sign_pixels(pixels: Pixels) -> Signature | None:
-    """The signature of RGB pixels, by which photos that show the same are found."""
-    return sign(np.asarray(Image.fromarray(pixels).convert("L")))
-
-
-def _gathered(crops: dict[int, list[npt.NDArray[np.float32]]], feature_count: int) -> Backgrounds:
+def _gathered(crops: dict[int, npt.NDArray[np.float32]], feature_count: int) -> Backgrounds:
     """Photo -> features of its crops, in the photos' order."""
     pairs = [(photo, features) for photo in sorted(crops) for features in crops[photo]]
     pooled = np.array([features for _, features in pairs], np.float32).reshape(-1, feature_count)
     return Backgrounds(np.array([photo for photo, _ in pairs], np.int64), pooled)
-
-
-def extract_pooled(
-    base: FrozenBase,
-    count: int,
-    make: Callable[[int], Iterable[Pixels]],
-    *,
-    progress: Callable[[], object] = lambda: None,
-) -> list[npt.NDArray[np.float32] | str]:
-    """Send pictures through the frozen base, of which only the pooled features are wanted.
-
-    Args:
-        base: from `freeze_base`.
-        count: how many times `make` is called.
-        make: number -> pictures.
-        progress: called after each.
-
-    Returns:
-        Features `[pictures, features]` of each, or why a photo could not be read.
-    """
-    local = threading.local()
-
-    def extract(number: int) -> npt.NDArray[np.float32] | str:
-        if not hasattr(local, "invoke"):
-            local.invoke = _invoker(base.graph)
-        try:
-            return np.array([local.invoke(pixels)[2] for pixels in make(number)], np.float32)
-        except PhotoError as error:
-            return str(error)
-
-    found = []
-    with ThreadPoolExecutor(available_cpus()) as pool:
-        for one in pool.map(extract, range(count)):
-            found.append(one)
-            progress()
-    return found
-
-
-def _invoker(graph: bytes) -> Callable[[Pixels], tuple[npt.NDArray[np.float32], ...]]:
-    """A function, for one thread, from pixels to the exits of `FrozenBase`, in their order."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    with native_messages_silenced():
-        interpreter = Interpreter(model_content=graph, num_threads=1)
-        interpreter.allocate_tensors()
-    entry = interpreter.get_input_details()[0]["index"]
-    # A graph made from a bare function keeps no names; the ranks tell its exits apart.
-    exits = {len(exit_["shape"]): exit_["index"] for exit_ in interpreter.get_output_details()}
-
-    def invoke(pixels: Pixels) -> tuple[npt.NDArray[np.float32], ...]:
-        interpreter.set_tensor(entry, pixels[np.newaxis].astype(np.float32))
-        interpreter.invoke()
-        return tuple(interpreter.get_tensor(exits[rank])[0] for rank in (4, 3, 2))
-
-    return invoke

@@ -16,6 +16,7 @@ from edgebee.stats import auroc, fpr95, wilson_interval
 from edgebee.train.cross_validation import OutOfFold
 from edgebee.train.extraction import Others, extract_blank_frames, extract_others
 from edgebee.train.features import Backgrounds, Features, FrozenBase
+from edgebee.train.photo_features import RunTasks, run_here
 from edgebee.train.recipe import Recipe
 from edgebee.train.rejection import (
     Rejection,
@@ -75,6 +76,7 @@ def learn_neither(
     out_of_fold: OutOfFold | None,
     recipe: Recipe,
     progress: ProgressCallback,
+    run: RunTasks = run_here,
 ) -> LearnedNeither:
     """Learn when a photo shows none of the classes, or log why not.
 
@@ -86,6 +88,7 @@ def learn_neither(
         out_of_fold: from `cross_validate`.
         recipe: the settings.
         progress: called with the other photos that were read.
+        run: does the work of those.
 
     Raises:
         TrainingError: an other photo is a photo of a class, or none can be read.
@@ -100,7 +103,7 @@ def learn_neither(
     others = None
     if dataset.others:
         signatures = (*training.signatures, *validation.signatures)
-        others = extract_others(base, dataset, signatures, recipe, progress)
+        others = extract_others(base, dataset, signatures, recipe, progress, run)
     strangers = _strangers(
         training.backgrounds, out_of_fold.photos, extract_blank_frames(base, recipe), others
     )

@@ -31,6 +31,9 @@ logger = logging.getLogger("edgebee.train")
 RUNAWAY_LOSS = 1e4
 """Guessing among a million classes costs 14; a cross-entropy this high means divergence."""
 
+MOST_FOR_SPREAD = 20_000
+"""Photos whose features show how far features lie apart; they are in memory together."""
+
 
 class TwoPhases:
     """Trains a head, then the released layers with it.
@@ -84,7 +87,9 @@ class TwoPhases:
         """
         recipe, head = self.recipe, self.fit.head.get_weights()
         batches = self._batches("fine_tuning", recipe.fine_tune_batch_size)
-        plain = self.training.photos * self.training.augmentations
+        photos = self.training.photos
+        some = photos[:: math.ceil(len(photos) / MOST_FOR_SPREAD)]
+        plain = some * self.training.augmentations
         spread = float(self.training.pooled.take(plain).var(axis=0).sum())
         self.fit = self._fit(
             batches,

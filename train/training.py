@@ -23,10 +23,12 @@ from edgebee.stats import confusion_matrix, expected_calibration_error
 from edgebee.train.calibration import softmax
 from edgebee.train.cross_validation import Calibration, OutOfFold, calibrate, cross_validate
 from edgebee.train.neither import LearnedNeither, learn_neither
+from edgebee.train.photo_features import RunTasks, run_here, run_on
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
 from edgebee.train.rejection import Rejection, neither_logits
 
 if TYPE_CHECKING:
+    from edgebee.cluster import Cluster
     from edgebee.train.features import Features
     from edgebee.train.phases import TwoPhases
 
@@ -138,6 +140,7 @@ def train_classifier(
     *,
     checkpoints: str | Path | None = None,
     resume_from: str | Path | None = None,
+    cluster: Cluster | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> Training:
     """Train a classifier on a data set.
@@ -149,16 +152,20 @@ def train_classifier(
             activations that do not fit into memory go there, too. None: no checkpoints.
         resume_from: the folder of an interrupted training with the same settings and photos,
             to continue it.
+        cluster: where photos are decoded, augmented and sent through the frozen base, from
+            `edgebee.cluster.connect`; None: on this machine. The model is the same.
         progress: called with the photos that were read, and the steps of every epoch.
 
     Raises:
         TrainingError: a class has no readable photo, or there is nothing to resume.
         WeightsError: the backbone's weights cannot be had.
+        ClusterError: the cluster does not do the work.
     """
+    run = run_here if cluster is None else run_on(cluster)
     if checkpoints is not None:
-        return _train(dataset, recipe, Path(checkpoints), checkpoints, resume_from, progress)
+        return _train(dataset, recipe, Path(checkpoints), checkpoints, resume_from, progress, run)
     with tempfile.TemporaryDirectory(prefix="edgebee-train-") as scratch:
-        return _train(dataset, recipe, Path(scratch), None, resume_from, progress)
+        return _train(dataset, recipe, Path(scratch), None, resume_from, progress, run)
 
 
 def _train(
@@ -168,6 +175,7 @@ def _train(
     checkpoints: str | Path | None,
     resume_from: str | Path | None,
     progress: ProgressCallback,
+    run: RunTasks,
 ) -> Training:
     import keras
 
@@ -193,11 +201,15 @@ def _train(
         cut = _cut(backbone, recipe)
         base = freeze_base(backbone, cut)
     with clock.part("extract"):
-        training, validation, left_out = extract_dataset(base, dataset, recipe, scratch, progress)
+        training, validation, left_out = extract_dataset(
+            base, dataset, recipe, scratch, progress, run
+        )
     with clock.part("cross_validate"):
         out_of_fold = cross_validate(training, len(dataset.labels), recipe)
     with clock.part("neither"):
-        learned = learn_neither(base, dataset, training, validation, out_of_fold, recipe, progress)
+        learned = learn_neither(
+            base, dataset, training, validation, out_of_fold, recipe, progress, run
+        )
         left_out |= learned.left_out
     phases = TwoPhases(
         training,

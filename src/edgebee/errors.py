@@ -11,6 +11,7 @@
     ├── ConversionError     a Keras model that does not become the asked-for TFLite file
     │   └── FormatsRefusedError  some formats were refused; the others were written
     ├── BenchmarkError      models and photos that cannot be measured together
+    ├── ClusterError        a cluster that cannot be reached, or does not do the work
     ├── RemoteError         a device that cannot be reached, or where something fails
     └── OutputError         a result that could not be written
 
@@ -24,6 +25,7 @@ from edgebee.edge.classify import EdgebeeError, ModelError, PhotoError, RuntimeM
 
 __all__ = [
     "BenchmarkError",
+    "ClusterError",
     "ConversionError",
     "DataError",
     "DownloadError",
@@ -60,6 +62,10 @@ class ConversionError(EdgebeeError):
 
 class BenchmarkError(EdgebeeError):
     """Models and photos that cannot be measured together."""
+
+
+class ClusterError(EdgebeeError):
+    """A cluster that cannot be reached, or does not do the work."""
 
 
 class RemoteError(EdgebeeError):

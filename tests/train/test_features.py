@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from edgebee.edge.classify import read_photo
 from edgebee.errors import OutputError
-from edgebee.train.augmentation import AugmentedImage
+from edgebee.train.augmentation import DecodedPhoto, augment_photo
 from edgebee.train.backbone import build_backbone, cut_below
 from edgebee.train.features import Activations, extract_features, freeze_base
+from edgebee.train.photo_features import PhotoTask, extract_photo
 
 SIDE_PX = 96
 
@@ -45,10 +46,8 @@ def photos(tmp_path_factory) -> list[Path]:
     return paths
 
 
-def two_images(path: Path, photo: int):
-    plain = read_photo(path, (SIDE_PX, SIDE_PX))
-    yield AugmentedImage(plain, 0)
-    yield AugmentedImage(plain[:, ::-1], 0)
+def tasks_of(paths: list[Path]) -> list[PhotoTask]:
+    return [PhotoTask(path, SIDE_PX, 2, (0, photo), crops=1) for photo, path in enumerate(paths)]
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +65,15 @@ def test_stored_features_are_what_the_frozen_keras_layers_give(photos, backbone,
     import keras
 
     cut = cut_below(backbone, 100)
-    features = extract_features(base, photos, [0, 1, 0, 1], two_images, 2, tmp_path)
-    pixels = np.stack(
-        [image.pixels for path in photos for image in two_images(path, 0)], dtype=np.float32
-    )
+    features = extract_features(base, tasks_of(photos), [0, 1, 0, 1], tmp_path)
+    images = [
+        image
+        for photo, path in enumerate(photos)
+        for image in augment_photo(
+            DecodedPhoto(path, SIDE_PX), 2, np.random.default_rng([0, photo])
+        )
+    ]
+    pixels = np.stack([image.pixels for image in images], dtype=np.float32)
     exits = keras.Model(backbone.input, [cut.output, backbone.output])
     boundary, maps = exits.predict(pixels / 127.5 - 1, verbose=0)
     rows = np.arange(8)
@@ -78,7 +82,7 @@ def test_stored_features_are_what_the_frozen_keras_layers_give(photos, backbone,
         features.boundary.take(rows), boundary, atol=np.abs(boundary).max() / 1000
     )
     np.testing.assert_allclose(features.pooled.take(rows), maps.mean((1, 2)), atol=0.005)
-    np.testing.assert_array_equal(features.uncorrupted, [[0, 0], [2, 2], [4, 4], [6, 6]])
+    np.testing.assert_array_equal(features.uncorrupted, [[0, 1], [2, 3], [4, 5], [6, 7]])
 
 
 @pytest.mark.slow
@@ -88,10 +92,8 @@ def test_a_photo_that_cannot_be_read_is_noted_and_left_out(photos, tmp_path):
     backbone = build_backbone(SIDE_PX, 0.35, "none")
     features = extract_features(
         freeze_base(backbone, cut_below(backbone, 100)),
-        [photos[0], broken, photos[1]],
+        tasks_of([photos[0], broken, photos[1]]),
         [0, 0, 1],
-        two_images,
-        2,
         tmp_path,
     )
     np.testing.assert_array_equal(features.photos, [0, 2])
@@ -99,6 +101,28 @@ def test_a_photo_that_cannot_be_read_is_noted_and_left_out(photos, tmp_path):
     assert str(broken) in features.unreadable[1]
 
 
-def test_the_same_photos_give_the_same_bits(photos, base, tmp_path):
-    runs = [extract_features(base, photos, [0] * 4, two_images, 2, tmp_path) for _ in range(2)]
-    np.testing.assert_array_equal(runs[0].boundary.take(range(8)), runs[1].boundary.take(range(8)))
+def test_the_same_photos_give_the_same_bits_wherever_and_in_whichever_order(photos, base, tmp_path):
+    def backwards(graph, tasks):
+        for place, task in reversed(list(enumerate(tasks))):
+            yield place, extract_photo(graph, replace(task, content=task.path.read_bytes()))
+
+    runs = [
+        extract_features(base, tasks_of(photos), [0] * 4, tmp_path, **settings)
+        for settings in ({}, {"run": backwards})
+    ]
+    for get in (lambda one: one.boundary.take(range(8)), lambda one: one.pooled.take(range(8))):
+        np.testing.assert_array_equal(get(runs[0]), get(runs[1]))
+    for name in ("photos", "pooled"):
+        one, other = (getattr(run.backgrounds, name) for run in runs)
+        assert len(one) == 4
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a photo"])
+def test_a_content_that_is_no_photo_is_reported_as_its_file_is(tmp_path, base, content):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    task = PhotoTask(path, SIDE_PX, 2, (0,))
+    message = extract_photo(base.graph, task)
+    assert message.startswith(f"{path}: unreadable (")
+    assert extract_photo(base.graph, replace(task, content=content)) == message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from edgebee.console import (
 )
 
 if TYPE_CHECKING:
+    from edgebee.cluster import Cluster
     from edgebee.photos.dataset import Dataset
     from edgebee.train.recipe import Recipe
     from edgebee.train.training import Training
@@ -52,6 +54,7 @@ _GROUPS = {
         "feature_distillation",
     ),
     "Output": ("output", "resume"),
+    "Where": ("ray",),
 }
 _option = partial(click.option, show_default=True)
 
@@ -150,6 +153,13 @@ _option = partial(click.option, show_default=True)
     show_default=False,
     help="Continue an interrupted training in the output folder, with the same options.",
 )
+@_option(
+    "--ray",
+    metavar="HOST:PORT",
+    show_default="on this machine, without Ray",
+    help="Decode and augment photos, and run the frozen layers, on a Ray cluster: the address of "
+    "its head node, or local. The model is the same.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -162,6 +172,7 @@ def command(
     exclude: tuple[str, ...],
     other: Path | None,
     resume: bool,
+    ray: str | None,
     **settings: Any,
 ) -> None:
     """Train a classifier on PHOTOS, a folder with a folder of photos for each class.
@@ -194,6 +205,7 @@ def command(
         exclude=exclude,
         other=other,
         resume=resume,
+        ray=ray,
         debug=debug,
     )
     model = [] if output == Path("artifacts") else [str(output / "model.keras")]
@@ -209,6 +221,7 @@ def run(
     exclude: tuple[str, ...] = (),
     other: Path | None = None,
     resume: bool = False,
+    ray: str | None = None,
     debug: bool = False,
 ) -> None:
     """Load the photos, check them, train and save.
@@ -234,7 +247,7 @@ def run(
         )
     kind = "drawings (not photos)" if dataset.drawn else "photos"
     labels = ", ".join(dataset.labels[:8]) + (", …" if len(dataset.labels) > 8 else "")
-    with output_directory(output), ProgressBars() as bars:
+    with output_directory(output), _cluster(ray) as cluster, ProgressBars() as bars:
         log(
             f"{dataset.name}: {len(dataset.train)} training and {len(dataset.validation)} "
             f"validation {kind} of {labels}"
@@ -251,6 +264,7 @@ def run(
                 recipe,
                 checkpoints=output,
                 resume_from=output if resume else None,
+                cluster=cluster,
                 progress=bars,
             )
         except KeyboardInterrupt:
@@ -262,6 +276,15 @@ def run(
     validation = training.validation
     echo(f"{model}: {validation.correct} of {len(validation.paths)} validation {kind} correct")
     _print_neither(training)
+
+
+def _cluster(ray: str | None) -> AbstractContextManager[Cluster | None]:
+    """The cluster at an address, or none."""
+    if ray is None:
+        return nullcontext()
+    from edgebee.cluster import connect
+
+    return connect(ray)
 
 
 def _print_neither(training: Training) -> None:

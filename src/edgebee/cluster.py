@@ -1,0 +1,267 @@
+"""A cluster of machines, through Ray: the same functions, called elsewhere.
+
+What is sent is a function of an installed module and its arguments; what it returns does not
+depend on where it ran. Ray is imported when a cluster is connected to, and prints nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import logging
+import os
+import platform
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from edgebee.edge.classify import native_messages_silenced
+from edgebee.errors import ClusterError
+
+__all__ = ["Cluster", "connect"]
+
+Shared = TypeVar("Shared")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+logger = logging.getLogger("edgebee.cluster")
+
+LOCAL = "local"
+"""The address of a cluster that is started for the occasion, on this machine alone."""
+
+CONNECT_S = 5.0
+"""After which a machine counts as not answering."""
+STALL_S = 120.0
+"""After which a cluster that gives no result counts as not working; a call takes a second."""
+TASKS_PER_PROCESSOR = 2
+"""Calls under way: one is computed, the next one's arguments are already there."""
+RECOUNT_S = 5.0
+"""How often processors are counted: nodes come and go."""
+
+_DECISIVE = ("edgebee", "numpy", "pillow", "ai-edge-litert")
+"""Packages whose version can decide the bits of a result."""
+
+
+class Cluster:
+    """A cluster that this process is connected to, from `connect`.
+
+    Args:
+        address: as it was given.
+        stall_s: seconds without a result after which it counts as not working.
+    """
+
+    def __init__(self, address: str, stall_s: float = STALL_S) -> None:
+        self.address, self.stall_s = address, stall_s
+        self._warned = False
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.address}: {self.processors} processors>"
+
+    @property
+    def processors(self) -> int:
+        """How many its nodes have at the moment."""
+        import ray
+
+        return int(ray.cluster_resources().get("CPU", 0))
+
+    def map(
+        self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
+    ) -> Iterator[tuple[int, Result]]:
+        """Call `function(shared, item)` for every item, on all processors of the cluster.
+
+        A call whose node vanishes is made again on another one. Items are taken from their
+        iterable when there is a processor for them, so that few are in memory at a time.
+
+        Args:
+            function: of a module that is installed on the nodes, too.
+            shared: sent to each process once.
+            items: the other argument.
+
+        Returns:
+            The place of each item and its result, in the order in which they are finished.
+
+        Raises:
+            ClusterError: there is no processor, a node lacks edgebee, or no result has come for
+                a while.
+            EdgebeeError: what the function raised.
+        """
+        import ray
+
+        self._require_processors()
+        call = ray.remote(num_cpus=1, max_retries=-1)(_call)
+        reference = [ray.put(shared)]  # in a list, it is not fetched before a process wants it
+        pending: dict[Any, int] = {}
+        waiting = enumerate(items)
+        counted, most = -RECOUNT_S, 0
+        try:
+            while True:
+                if time.monotonic() - counted > RECOUNT_S:
+                    counted, most = time.monotonic(), TASKS_PER_PROCESSOR * self.processors
+                while len(pending) < max(1, most) and (following := next(waiting, None)):
+                    number, item = following
+                    pending[call.remote(function, reference, item)] = number
+                if not pending:
+                    return
+                for done in self._wait(list(pending)):
+                    yield pending.pop(done), self._result(done)
+        finally:
+            for abandoned in pending:
+                ray.cancel(abandoned, force=True)
+
+    def _require_processors(self) -> None:
+        if self.processors < 1:
+            raise ClusterError(
+                f"--ray {self.address}: the cluster has no processor; start a node that has one: "
+                "ray start --address=HEAD:6379 --num-cpus=4"
+            )
+
+    def _wait(self, pending: list[Any]) -> list[Any]:
+        """The calls that are finished, one at least."""
+        import ray
+
+        ready, _ = ray.wait(pending, timeout=self.stall_s, fetch_local=False)
+        if not ready:
+            raise ClusterError(
+                f"--ray {self.address}: no result for {self.stall_s:.0f} s; the cluster's "
+                f"{self.processors} processors are busy with other work, or gone: see ray status"
+            )
+        return list(ready)
+
+    def _result(self, reference: Any) -> Any:
+        import ray
+
+        try:
+            versions, result = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            raise self._failure(error) from error
+        except ray.exceptions.RayError as error:
+            raise ClusterError(
+                f"--ray {self.address}: a call was lost ({_first_line(error)}); try again"
+            ) from error
+        if versions != _versions() and not self._warned:
+            self._warned = True
+            theirs = ", ".join(sorted(set(versions) - set(_versions())))
+            ours = ", ".join(sorted(set(_versions()) - set(versions)))
+            logger.warning("a node has %s, this machine %s: results can differ", theirs, ours)
+        return result
+
+    def _failure(self, error: Any) -> BaseException:
+        """What a call raised: an error of ours as it is, a missing package with its remedy."""
+        from edgebee.errors import EdgebeeError
+
+        cause = getattr(error, "cause", error)
+        if isinstance(cause, EdgebeeError):
+            return cause
+        missing = re.search(r"No module named '(\w+)", str(error))
+        if missing:
+            return ClusterError(
+                f"--ray {self.address}: {missing[1]} is not installed on a node; there: "
+                "pip install 'edgebee[ray]'"
+            )
+        return ClusterError(f"--ray {self.address}: a node failed ({_first_line(cause)})")
+
+
+@contextlib.contextmanager
+def connect(address: str, *, stall_s: float = STALL_S) -> Iterator[Cluster]:
+    """Connect to a Ray cluster, for a `with` block.
+
+    Args:
+        address: `HOST:PORT` of the head node, from a machine that is one of the nodes; or
+            `local`, all processors of this machine.
+        stall_s: seconds without a result after which the cluster counts as not working.
+
+    Raises:
+        ClusterError: Ray is not installed, nothing answers, or it is another version of Ray.
+    """
+    # Read when Ray is imported, and by the processes that it starts: it asks nobody on the
+    # network, and its native part does not write on the terminal.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        import ray
+    except ImportError as error:
+        raise ClusterError(
+            "Ray is not installed: pip install 'edgebee[ray]', on every node"
+        ) from error
+    settings: dict[str, Any] = {"address": address}
+    if address == LOCAL:
+        from edgebee.edge.classify import available_cpus
+
+        settings |= {"num_cpus": available_cpus(), "include_dashboard": False}
+    else:
+        _require_answer(address)
+    try:
+        with native_messages_silenced():
+            ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **settings)
+    except (RuntimeError, ConnectionError, ValueError, SystemExit) as error:
+        raise _refusal(address, error) from error
+    try:
+        yield Cluster(address, stall_s)
+    finally:
+        ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address where nothing listens: Ray would try for minutes."""
+    match = re.fullmatch(r"(?:ray://)?(.+):(\d{1,5})", address)
+    if match is None:
+        raise ClusterError(
+            f"--ray {address}: not an address; give HOST:PORT of the cluster's head node, as "
+            "192.168.1.5:6379, or local"
+        )
+    try:
+        socket.create_connection((match[1], int(match[2])), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"--ray {address}: nothing answers there ({error}); start the cluster: "
+            "ray start --head --port=6379, and take the address that it prints"
+        ) from error
+
+
+def _refusal(address: str, error: BaseException) -> ClusterError:
+    """Why a cluster that answers could not be joined."""
+    text = str(error)
+    versions = re.findall(r"Ray: (\S+)\s+Python: (\S+)", text)
+    if len(versions) == 2:
+        (ray, python), (our_ray, our_python) = versions
+        return ClusterError(
+            f"--ray {address}: the cluster runs Ray {ray} on Python {python}, this machine Ray "
+            f"{our_ray} on Python {our_python}; make them the same: pip install ray=={ray}"
+        )
+    return ClusterError(
+        f"--ray {address}: cannot be joined ({_first_line(error)}); this machine has to be a node "
+        f"of the cluster: ray start --address={address}"
+    )
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0][:200]
+
+
+# ------------------------------------------------------------------ on a node
+_shared: dict[Any, Any] = {}
+"""What this process was given last: reference -> value."""
+
+
+def _call(function: Callable[[Any, Any], Any], shared: list[Any], item: Any) -> Any:
+    """Runs on a node: the versions there, and what the function returns."""
+    import ray
+
+    (reference,) = shared
+    if reference not in _shared:
+        _shared.clear()
+        _shared[reference] = ray.get(reference)
+    return _versions(), function(_shared[reference], item)
+
+
+@functools.cache
+def _versions() -> tuple[str, ...]:
+    """What can decide the bits of a result: packages, and the kind of processor."""
+    found = []
+    for package in _DECISIVE:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{package} {importlib.metadata.version(package)}")
+    return (*found, platform.machine())

@@ -1,0 +1,198 @@
+"""One photo's work: decoded, augmented, and sent through the frozen base.
+
+What comes of a photo follows from its content, its `PhotoTask` and the frozen base alone, to the
+bit: where it is computed, and in which order, decides nothing. `run_here` does it on this
+machine's processors; `run_on` on those of a cluster.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edgebee.edge.classify import PhotoError, available_cpus, native_messages_silenced
+from edgebee.photos.duplicates import Signature, sign
+from edgebee.train.augmentation import DecodedPhoto, augment_photo
+from edgebee.train.crops import background_boxes, cut_box
+
+if TYPE_CHECKING:
+    from edgebee.cluster import Cluster
+
+__all__ = [
+    "Outcome",
+    "PhotoFeatures",
+    "PhotoTask",
+    "RunTasks",
+    "extract_photo",
+    "extract_photos",
+    "invoke_base",
+    "run_here",
+    "run_on",
+]
+
+Pixels = npt.NDArray[np.uint8]
+
+PHOTOS_IN_A_CHUNK = 8
+"""Photos that go to a node together: half a second of work, 3 MB of features back."""
+
+
+@dataclass(frozen=True)
+class PhotoTask:
+    """What is to be made of a photo."""
+
+    path: Path
+    side_px: int
+    """Of the frozen base's input."""
+    images: int
+    """How many, see `augment_photo`."""
+    seed: tuple[int, ...]
+    """Of the augmentation."""
+    crops: int = 0
+    """How many are cut from its background."""
+    boundary: bool = True
+    """Whether the activations at the cut are wanted."""
+    content: bytes | None = None
+    """Of the file; None: it is read from `path`."""
+
+
+@dataclass(frozen=True)
+class PhotoFeatures:
+    """Outputs of the frozen base for the images of one photo."""
+
+    boundary: npt.NDArray[np.float16]
+    """`[images, h, w, c]` at the cut; `[0]` where they are not wanted."""
+    pooled: npt.NDArray[np.float32]
+    """`[images, features]`"""
+    uncorrupted: tuple[int, ...]
+    """Number of the image that shows the same as this one without corruption, of each."""
+    signature: Signature | None
+    """Of the photo as the runner sees it, by which photos that show the same are found."""
+    crops: npt.NDArray[np.float32]
+    """`[crops, features]`, of its background."""
+
+
+Outcome: TypeAlias = "PhotoFeatures | str"
+"""What came of a task; a text says why the photo could not be read."""
+
+RunTasks: TypeAlias = Callable[[bytes, Sequence[PhotoTask]], Iterator[tuple[int, Outcome]]]
+"""The graph of a frozen base and tasks -> place of each task and what came of it, in any order."""
+
+
+def extract_photo(graph: bytes, task: PhotoTask) -> Outcome:
+    """Do the work of one photo.
+
+    Args:
+        graph: of `FrozenBase`.
+        task: the photo.
+    """
+    source = DecodedPhoto(task.path if task.content is None else task.content, task.side_px)
+    boundary, pooled, uncorrupted = [], [], []
+    norms: npt.NDArray[np.float32] | None = None
+    try:
+        for image in augment_photo(source, task.images, np.random.default_rng(task.seed)):
+            at_cut, lengths, features = invoke_base(graph, image.pixels)
+            if task.boundary:
+                boundary.append(at_cut.astype(np.float16))
+            norms = lengths if norms is None else norms
+            pooled.append(features)
+            uncorrupted.append(image.uncorrupted)
+        boxes = background_boxes(norms, task.crops) if task.crops and norms is not None else ()
+        cut = (cut_box(source.large, box, task.side_px) for box in boxes)
+        crops = [invoke_base(graph, pixels)[2] for pixels in cut]
+    except PhotoError as error:
+        # An error about the content alone has no name in it.
+        return str(error) if task.content is None else f"{task.path}{str(error)[len('photo') :]}"
+    return PhotoFeatures(
+        np.array(boundary, np.float16),
+        np.array(pooled, np.float32),
+        tuple(uncorrupted),
+        sign(np.asarray(Image.fromarray(source.plain).convert("L"))),
+        np.array(crops, np.float32).reshape(-1, pooled[0].shape[0]),
+    )
+
+
+def extract_photos(graph: bytes, tasks: Sequence[PhotoTask]) -> list[Outcome]:
+    """Do the work of some photos, one after the other."""
+    return [extract_photo(graph, task) for task in tasks]
+
+
+def run_here(graph: bytes, tasks: Sequence[PhotoTask]) -> Iterator[tuple[int, Outcome]]:
+    """Do all tasks on this machine's processors; each holds one photo at a time."""
+    waiting: deque[Future[Outcome]] = deque()
+    done = 0
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        for task in tasks:
+            waiting.append(pool.submit(extract_photo, graph, task))
+            if len(waiting) > 4 * available_cpus():  # a slow disk must not fill the memory
+                yield done, waiting.popleft().result()
+                done += 1
+        while waiting:
+            yield done, waiting.popleft().result()
+            done += 1
+
+
+def run_on(cluster: Cluster) -> RunTasks:
+    """What does tasks on a cluster's processors.
+
+    The files' contents go with the tasks: the nodes need neither the folder nor access to it.
+    """
+
+    def run(graph: bytes, tasks: Sequence[PhotoTask]) -> Iterator[tuple[int, Outcome]]:
+        starts = range(0, len(tasks), PHOTOS_IN_A_CHUNK)
+        chunks = (
+            [_with_content(task) for task in tasks[start : start + PHOTOS_IN_A_CHUNK]]
+            for start in starts
+        )
+        for number, outcomes in cluster.map(extract_photos, graph, chunks):
+            yield from enumerate(outcomes, starts[number])
+
+    return run
+
+
+def _with_content(task: PhotoTask) -> PhotoTask:
+    try:
+        return replace(task, content=task.path.read_bytes())
+    except OSError:  # who opens it next says why
+        return task
+
+
+_local = threading.local()
+
+
+def invoke_base(graph: bytes, pixels: Pixels) -> tuple[npt.NDArray[np.float32], ...]:
+    """Send a picture through the frozen base: the exits of `FrozenBase`, in their order.
+
+    Each thread has an interpreter of its own, for the graph that it was given last.
+    """
+    if getattr(_local, "graph", None) is not graph:
+        _local.invoke, _local.graph = _invoker(graph), graph
+    exits: tuple[npt.NDArray[np.float32], ...] = _local.invoke(pixels)
+    return exits
+
+
+def _invoker(graph: bytes) -> Callable[[Pixels], tuple[npt.NDArray[np.float32], ...]]:
+    """A function, for one thread, from pixels to the exits of `FrozenBase`, in their order."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with native_messages_silenced():
+        interpreter: Any = Interpreter(model_content=graph, num_threads=1)
+        interpreter.allocate_tensors()
+    entry = interpreter.get_input_details()[0]["index"]
+    # A graph made from a bare function keeps no names; the ranks tell its exits apart.
+    exits = {len(exit_["shape"]): exit_["index"] for exit_ in interpreter.get_output_details()}
+
+    def invoke(pixels: Pixels) -> tuple[npt.NDArray[np.float32], ...]:
+        interpreter.set_tensor(entry, pixels[np.newaxis].astype(np.float32))
+        interpreter.invoke()
+        return tuple(interpreter.get_tensor(exits[rank])[0] for rank in (4, 3, 2))
+
+    return invoke
