@@ -58,7 +58,7 @@ class Cluster:
         self._warned = False
 
     def __repr__(self) -> str:
-        return f"<Cluster {self.address}: {self.processors} processors>"
+        return f"<Cluster {self.address}>"
 
     @property
     def processors(self) -> int:
@@ -180,6 +180,8 @@ def connect(address: str, *, stall_s: float = STALL_S) -> Iterator[Cluster]:
     # network, and its native part does not write on the terminal.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if address != LOCAL:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # 20 take a quarter of an hour
     try:
         import ray
     except ImportError as error:
@@ -197,6 +199,7 @@ def connect(address: str, *, stall_s: float = STALL_S) -> Iterator[Cluster]:
         with native_messages_silenced():
             ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **settings)
     except (RuntimeError, ConnectionError, ValueError, SystemExit) as error:
+        ray.shutdown()  # what has been begun
         raise _refusal(address, error) from error
     try:
         yield Cluster(address, stall_s)
