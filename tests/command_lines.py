@@ -91,7 +91,7 @@ def _before(words: list[str], separator: str) -> list[str]:
 
 def _problem(command: click.Command, words: list[str]) -> str | None:
     ctx = click.Context(command, info_name=command.name, **command.context_settings)
-    if isinstance(command, click.Group):
+    if isinstance(command, click.Group) and not _does_work(command, words):
         while words and words[0].startswith("-"):
             if not any(words[0] in option.opts for option in _all_options(command, ctx)):
                 return f"no option {words[0]}"
@@ -115,6 +115,12 @@ def _problem(command: click.Command, words: list[str]) -> str | None:
         assert classify is not None
         return _problem(classify, list(passed_on))
     return f"too many arguments: {rest}" if rest else None
+
+
+def _does_work(group: click.Group, words: list[str]) -> bool:
+    """Whether a group is asked for work of its own, as `archive SOURCE`, not for a command."""
+    takes = any(isinstance(param, click.Argument) for param in group.params)
+    return takes and not (words and words[0] in group.list_commands(click.Context(group)))
 
 
 def _all_options(command: click.Command, ctx: click.Context) -> list[click.Option]:

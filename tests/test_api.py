@@ -16,6 +16,7 @@ SHIPPED_MODEL = Path(__file__).parents[1] / "edge" / "models" / "hymenoptera_int
 HEAVY = ("numpy", "PIL", "tensorflow", "keras", "matplotlib", "ai_edge_litert", "tflite_runtime")
 
 PUBLIC = [
+    "Archive",
     "BenchmarkError",
     "Classifier",
     "ConversionError",
@@ -40,6 +41,7 @@ PUBLIC = [
     "__version__",
     "benchmark",
     "check_dataset",
+    "classify_archive",
     "convert_model",
     "load_dataset",
     "read_photo",

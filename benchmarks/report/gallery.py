@@ -5,7 +5,6 @@ Each comes as the models see it, with the predictions and with a Grad-CAM heat m
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,13 @@ from edgebee.benchmarks.report.neither import (
     read_stranger,
 )
 from edgebee.benchmarks.report.summary import short_names
+from edgebee.benchmarks.report.templates import encode_thumbnail
 from edgebee.edge.classify import PhotoError, read_photo
 
 __all__ = ["Card", "Gallery", "Predicted", "make_gallery", "spotlight", "worth_a_look"]
 
 MOST_CARDS = 20
 MOST_STRANGERS = 8
-THUMBNAIL_PIXELS = 208
-"""A side; twice what a phone shows of it, for its dense screen."""
-JPEG_QUALITY = 80
 _SIZE_WITHOUT_MODEL = (224, 224)
 _DIMMED = 0.55
 
@@ -142,7 +139,7 @@ def _stranger_card(results: Results, place: int) -> Card:
     best, score = results.data.labels[int(scores.argmax())], float(scores.max())
     name = short_names(results.variants)[variant.name]
     try:
-        picture: bytes | None = _jpeg(read_stranger(results, place, _SIZE_WITHOUT_MODEL))
+        picture: bytes | None = encode_thumbnail(read_stranger(results, place, _SIZE_WITHOUT_MODEL))
     except PhotoError:  # it was there when it was measured
         picture = None
     predicted = Predicted(best, correct=False, low=score, high=score, variants=(name,))
@@ -159,10 +156,10 @@ def _card(results: Results, place: int, size: tuple[int, int], explain: GradCam 
     except PhotoError:  # it was there when it was measured
         pass
     else:
-        picture = _jpeg(pixels)
+        picture = encode_thumbnail(pixels)
         if explain is not None:
             predicted = int(np.argmax(results.variants[0].scores[place]))
-            heat_map = _jpeg(spotlight(pixels, explain(pixels, predicted)))
+            heat_map = encode_thumbnail(spotlight(pixels, explain(pixels, predicted)))
     label = results.data.labels[photo.label]
     return Card(photo.name, label, _predictions(results, place), picture, heat_map)
 
@@ -203,12 +200,3 @@ def spotlight(pixels: Pixels, heat: Heat) -> Pixels:
     light = np.asarray(smooth, np.float32).clip(0, 1)[..., np.newaxis]
     grey = np.asarray(Image.fromarray(pixels).convert("L"), np.float32)[..., np.newaxis]
     return (light * pixels + (1 - light) * _DIMMED * grey).round().astype(np.uint8)
-
-
-def _jpeg(pixels: Pixels) -> bytes:
-    """A thumbnail of bounded size."""
-    image = Image.fromarray(pixels)
-    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return buffer.getvalue()

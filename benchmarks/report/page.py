@@ -7,9 +7,7 @@ is in `report.html.j2` and `report.css` beside this file.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import importlib.resources
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +38,7 @@ from edgebee.benchmarks.report.summary import (
     speed_up,
     verdict,
 )
+from edgebee.benchmarks.report.templates import make_environment, read_beside
 from edgebee.files import write_text
 from edgebee.run import MODEL_NAME, TRAINING_PLOT_NAME
 
@@ -102,25 +101,15 @@ def render_page(
         curves: PNG, of the training; None where there is none.
         web_page: the page of `edgebee web`, seen from this one; None where there is none.
     """
-    import jinja2
-
     (start, end), knowing = _scale(results), find_knowing(results)
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_beside),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = make_environment()
     environment.filters |= {
         "ms": spell_ms,
         "p_value": _p,
         "place": lambda share: round(100 * (share - start) / (end - start), 2),
         "percent": percent,
-        "data_uri": _data_uri,
         "shown": _shown,
         "clip": clip,
-        "unbroken": _unbroken,
     }
     page = environment.get_template("report.html.j2").render(
         results=results,
@@ -150,27 +139,10 @@ def render_page(
         kind="drawings" if results.data.drawn else "photos",
         nothing=NOTHING,
         conditions=[spell_conditions(results, device) for device in reached(results)],
-        css=_beside("report.css"),
+        css=read_beside("report.css"),
     )
     # File names in no known encoding have lone surrogates, which UTF-8 cannot carry.
     return page.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _beside(name: str) -> str:
-    """The text of a file that lies beside this module."""
-    return (importlib.resources.files("edgebee.benchmarks.report") / name).read_text(
-        encoding="utf-8"
-    )
-
-
-def _unbroken(text: str) -> str:
-    """A text in which no line begins with the unit of the number before it."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" ms", "\N{NO-BREAK SPACE}ms")
-
-
-def _data_uri(picture: bytes, kind: str = "jpeg") -> str:
-    """A picture as its own address."""
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _shown(value: float | None) -> str:

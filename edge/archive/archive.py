@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from edgebee.edge.archive.classification import ArchiveModel, classify_entries
 from edgebee.edge.archive.manifest import Manifest, update_manifest
 from edgebee.edge.archive.parts import PartPlan, PartStore
 from edgebee.edge.archive.sources import list_photos
-from edgebee.edge.archive.store import PhotoReader
+from edgebee.edge.archive.store import Listed, PhotoReader, is_address, parse_address
 from edgebee.edge.classify import Classifier, find_model, label_order, silence_decoder_warnings
 from edgebee.errors import DataError
 from edgebee.files import output_directory, write_text
@@ -32,6 +32,8 @@ PART_SIZE = 10_000
 MODEL_NAME = "model.json"
 """In the folder of a model's results: which model it was."""
 TASK = "classifying photos"
+_SHOW_EVERY_S = 0.1
+_MOST_LABELS_SHOWN = 6
 
 _logger = logging.getLogger("edgebee.archive")
 
@@ -65,9 +67,12 @@ class Archive:
         return spell_labels(self.labels, self.errors)
 
 
-def spell_labels(labels: Mapping[str, int], errors: int) -> str:
-    """Counts as `70 ants, 82 bees, 1 error`."""
-    listed = [f"{labels[label]:,} {label}" for label in sorted(labels, key=label_order)]
+def spell_labels(labels: Mapping[str, int], errors: int, *, most: int | None = None) -> str:
+    """Counts as `70 ants, 82 bees, 1 error`; with `most`, of the labels that are most frequent."""
+    chosen = sorted(labels, key=lambda label: -labels[label])[:most]
+    listed = [f"{labels[label]:,} {label}" for label in sorted(chosen, key=label_order)]
+    if len(chosen) < len(labels):
+        listed.append(f"{len(labels) - len(chosen)} other labels")
     if errors:
         listed.append(f"{errors:,} error{'s' if errors > 1 else ''}")
     return ", ".join(listed)
@@ -115,10 +120,8 @@ def classify_archive(
     classifier = given.load()
     reader = PhotoReader(os.fspath(source))
     with output_directory(Path(folder)) as root:
-        listed = list_photos(os.fspath(source), reader)
+        listed = _at_least_one(list_photos(os.fspath(source), reader), source)
         manifest = update_manifest(root, listed, part_size=part_size, progress=progress)
-        if not manifest.photos:
-            raise DataError(f"{_public(source)}: no photos in it; name another source")
         results = open_results(root, given, classifier.labels)
         store = PartStore(results.folder, retry_errors=retry_errors)
         run = _Run(manifest, store, progress)
@@ -177,7 +180,7 @@ class _Run:
         self.manifest, self.store, self.progress = manifest, store, progress
         self.labels: Counter[str] = Counter()
         self.errors = self.done = self.failed = self.missing = 0
-        self.seconds = 0.0
+        self.seconds = self.shown = 0.0
 
     def classify_missing(
         self, classifier: Classifier, reader: PhotoReader, sha256: str, workers: int | None
@@ -224,8 +227,11 @@ class _Run:
             self.failed += 1
         else:
             self.labels[label] += 1
-        note = spell_labels(self.labels, self.errors)
-        self.progress(Progress(TASK, self.done, self.missing, note=note))
+        now = time.perf_counter()
+        if now - self.shown > _SHOW_EVERY_S or self.done == self.missing:
+            self.shown = now
+            note = spell_labels(self.labels, self.errors, most=_MOST_LABELS_SHOWN)
+            self.progress(Progress(TASK, self.done, self.missing, note=note))
 
     def _write(self, plan: PartPlan, rows: pa.Table) -> None:
         """Write a part, unless it is as it was: photos that are still not there."""
@@ -234,9 +240,16 @@ class _Run:
             self.store.write(plan.number, table)
 
 
+def _at_least_one(listed: Iterator[Listed], source: str | os.PathLike[str]) -> Iterator[Listed]:
+    """The same; a source without photos is perhaps a disk that is not there."""
+    for first in listed:
+        yield first
+        yield from listed
+        return
+    raise DataError(f"{_public(source)}: no photos in it; name another source")
+
+
 def _public(source: str | os.PathLike[str]) -> str:
     """A source for messages, without keys."""
-    from edgebee.edge.archive.store import is_address, parse_address
-
     text = os.fspath(source)
     return str(parse_address(text)) if is_address(text) else text

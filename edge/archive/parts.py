@@ -22,9 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from edgebee.edge.archive.manifest import ENTRY_FIELDS, check_version, version_metadata
+from edgebee.errors import DataError
 from edgebee.files import atomic_write
 
-__all__ = ["SCHEMA", "PartPlan", "PartStore", "same_results"]
+__all__ = ["SCHEMA", "PartPlan", "PartStore", "check_parts", "same_results"]
 
 SCHEMA = pa.schema(
     [
@@ -63,6 +64,22 @@ TIMES = ("milliseconds",)
 """The columns that differ between two runs over the same photos."""
 
 _logger = logging.getLogger("edgebee.archive")
+
+
+def check_parts(folder: Path) -> None:
+    """Refuse a folder without parts, or with parts that another edgebee wrote.
+
+    Raises:
+        DataError: as said.
+    """
+    first = next(iter(sorted(folder.glob("part-*.parquet"))), None)
+    if first is None:
+        raise DataError(f"{folder}: no part is complete yet; run edgebee archive again")
+    try:
+        check_version(first, pq.read_schema(first).metadata)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{first}: damaged ({reason}); run edgebee archive again") from error
 
 
 def same_results(one: pa.Table, other: pa.Table) -> bool:

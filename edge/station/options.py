@@ -15,7 +15,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["GROUPS", "PARAMS", "SIZE", "ClassifyOptions", "parse_options"]
+__all__ = ["GROUPS", "PARAMS", "SHARE", "SIZE", "ClassifyOptions", "parse_options"]
 
 PROGRAM = "edgebee classify"
 
@@ -149,6 +149,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
             self.fail(str(error), param, ctx)
 
 
+SHARE = _Share()
 SIZE = _Size()
 _FILE = click.Path(path_type=Path)
 _FOLDER = _Folder(path_type=Path)
@@ -182,7 +183,7 @@ PARAMS: tuple[click.Parameter, ...] = (
     _option(
         "-t",
         "--threshold",
-        type=_Share(),
+        type=SHARE,
         metavar="SCORE",
         text="A photo whose best score among the classes is lower is labelled `unknown`. "
         "[default: the model's own, or 0]",

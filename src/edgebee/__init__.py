@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from edgebee.convert.conversion import ConvertedModel as ConvertedModel
     from edgebee.convert.conversion import FormatsRefusedError as FormatsRefusedError
     from edgebee.convert.conversion import convert_model as convert_model
+    from edgebee.edge.archive.archive import Archive as Archive
+    from edgebee.edge.archive.archive import classify_archive as classify_archive
     from edgebee.edge.classify import Classifier as Classifier
     from edgebee.edge.classify import Prediction as Prediction
     from edgebee.edge.classify import read_photo as read_photo
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOME_OF = {
+    "Archive": "edge.archive.archive",
     "BenchmarkError": "errors",
     "Classifier": "edge.classify",
     "ConversionError": "errors",
@@ -78,6 +81,7 @@ _HOME_OF = {
     "WeightsError": "errors",
     "benchmark": "benchmarks.measure.measurement",
     "check_dataset": "photos.checks",
+    "classify_archive": "edge.archive.archive",
     "convert_model": "convert.conversion",
     "load_dataset": "photos.dataset",
     "read_photo": "edge.classify",

@@ -23,6 +23,7 @@ COMMANDS = (
     "deploy",
     "benchmark",
     "web",
+    "archive",
     "inspect",
     "doctor",
     "data",
@@ -48,6 +49,8 @@ TRAIN_PACKAGES = frozenset(
     }
 )
 """What the extra `train` brings; the plain install is the Pi's."""
+ARCHIVE_PACKAGES = frozenset({"duckdb", "pyarrow"})
+"""What the extra `archive` brings besides some of those."""
 
 
 _WORDS = "edgebee.words"
@@ -125,10 +128,11 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(escape_control_chars(error)) from error
         except ModuleNotFoundError as error:
-            if ctx.params["debug"] or error.name not in TRAIN_PACKAGES:
+            if ctx.params["debug"] or error.name not in TRAIN_PACKAGES | ARCHIVE_PACKAGES:
                 raise
+            extra = "archive" if error.name in ARCHIVE_PACKAGES else "train"
             raise click.ClickException(
-                f"{error.name} is not installed: pip install 'edgebee[train]'; the plain install "
+                f"{error.name} is not installed: pip install 'edgebee[{extra}]'; the plain install "
                 "is for classify, inspect and doctor"
             ) from error
 

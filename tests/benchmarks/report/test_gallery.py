@@ -11,14 +11,8 @@ from example_pages import NASTY, make_big, write_noise  # beside this file
 from PIL import Image
 
 from edgebee.benchmarks.measure.accuracy import measure_accuracy
-from edgebee.benchmarks.report.gallery import (
-    MOST_CARDS,
-    THUMBNAIL_PIXELS,
-    _jpeg,
-    make_gallery,
-    spotlight,
-    worth_a_look,
-)
+from edgebee.benchmarks.report.gallery import MOST_CARDS, make_gallery, spotlight, worth_a_look
+from edgebee.benchmarks.report.templates import THUMBNAIL_PIXELS, encode_thumbnail
 
 
 def with_scores(results, *scores):
@@ -84,7 +78,7 @@ def test_the_heaviest_gallery_leaves_room_in_a_page_of_three_megabytes():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (224, 224, 3), np.uint8)
     lit = spotlight(noise, rng.random((7, 7)).astype(np.float32))
-    card_bytes = len(_jpeg(noise)) + len(_jpeg(lit))
+    card_bytes = len(encode_thumbnail(noise)) + len(encode_thumbnail(lit))
     assert MOST_CARDS * card_bytes * 4 / 3 < 2_000_000  # base64 makes three bytes four
 
 
