@@ -2,6 +2,7 @@
 
 import click
 
+from edgebee.benchmarks.studies.archive_scale import archive
 from edgebee.benchmarks.studies.distillation_command import distill
 from edgebee.benchmarks.studies.neither import neither
 from edgebee.benchmarks.studies.plain_comparison import plain
@@ -10,9 +11,9 @@ from edgebee.benchmarks.studies.settings import settings
 from edgebee.benchmarks.studies.speed_command import speed
 
 
-@click.group(commands=[plain, neither, seeds, settings, speed, distill])
+@click.group(commands=[plain, neither, seeds, settings, speed, distill, archive])
 def studies() -> None:
-    """Measure edgebee itself: training time, robustness, strangers, seeds, settings, the runner."""
+    """Measure edgebee itself: training time, robustness, strangers, seeds, settings, speed."""
 
 
 if __name__ == "__main__":

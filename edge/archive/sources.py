@@ -45,6 +45,7 @@ def list_photos(source: str, reader: PhotoReader) -> Iterator[Listed]:
 def _list_store(source: str, reader: PhotoReader) -> Iterator[Listed]:
     """The objects that are taken for photos, by the rules for folders."""
     address = parse_address(source)
+    reader.check(address)
     for listed in reader.walk(address):
         below = listed.path.removeprefix(str(address)).strip("/").split("/")
         hidden = any(name.startswith(".") for name in below)

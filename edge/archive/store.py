@@ -107,8 +107,8 @@ def _store_errors(address: Address) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException, RuntimeError) as error:
         reason = _reason(error)
-        if any(secret and secret in reason for secret in (address.user, address.password)):
-            reason = "refused"
+        for secret in filter(None, (address.user, address.password)):
+            reason = reason.replace(secret, "…")
         remedy = next((text for word, text in _REMEDIES.items() if word in str(error)), _LATER)
         raise StoreError(
             f"{address.scheme}://{address.bucket}: cannot be read ({reason}); {remedy}"
@@ -247,10 +247,12 @@ class PhotoReader:
         """Ask for the bucket itself, to tell a photo's failure from the store's.
 
         Raises:
-            StoreError: it cannot be reached, or lets nobody in.
+            StoreError: it cannot be reached, lets nobody in, or is not there.
         """
         with _store_errors(address):
-            self.filesystem(address).get_file_info(address.bucket)
+            found = self.filesystem(address).get_file_info(address.bucket)
+            if found.type == pyarrow.fs.FileType.NotFound:
+                raise OSError("NO_SUCH_BUCKET")
 
     def walk(self, address: Address) -> Iterator[Listed]:
         """Every object below an address, folder by folder.
@@ -259,8 +261,9 @@ class PhotoReader:
             StoreError: the store cannot be reached, or lets nobody in; there is no such bucket.
         """
         filesystem = self.filesystem(address)
+        everything = pyarrow.fs.FileSelector(address.path, allow_not_found=True)
         with _store_errors(address):
-            found = filesystem.get_file_info(pyarrow.fs.FileSelector(address.path))
+            found = filesystem.get_file_info(everything)
         found.sort(key=lambda info: str(info.path))
         for info in found:
             _, _, key = info.path.partition("/")
