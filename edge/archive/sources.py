@@ -45,12 +45,15 @@ def list_photos(source: str, reader: PhotoReader) -> Iterator[Listed]:
 def _list_store(source: str, reader: PhotoReader) -> Iterator[Listed]:
     """The objects that are taken for photos, by the rules for folders."""
     address = parse_address(source)
-    reader.check(address)
+    found = False
     for listed in reader.walk(address):
         below = listed.path.removeprefix(str(address)).strip("/").split("/")
         hidden = any(name.startswith(".") for name in below)
         if not hidden and listed.path.lower().endswith(PHOTO_SUFFIXES):
+            found = True
             yield listed
+    if not found:
+        reader.check(address)  # perhaps there is no such bucket
 
 
 def _list_lines(path: Path, reader: PhotoReader) -> Iterator[Listed]:
