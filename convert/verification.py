@@ -6,8 +6,9 @@ Every format classifies the same validation photos in the runner's own way, thro
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebee.convert.validation_set import Strangers, ValidationSet
-from edgebee.edge.classify import ModelError, invoke, make_interpreter
+from edgebee.edge.classify import ModelError, invoke, make_interpreter, native_messages_silenced
 from edgebee.errors import OutputError
 from edgebee.stats import PairedComparison, compare_paired
 
@@ -120,12 +121,13 @@ def verify(content: bytes, photos: ValidationSet) -> Verification:
     Raises:
         ModelError: it does not load.
     """
-    scores = run_model(content, photos.pixels)
+    strangers = photos.strangers
+    all_pixels = itertools.chain(photos.pixels, () if strangers is None else strangers.pixels)
+    scores, strange = np.split(run_model(content, all_pixels), [len(photos.pixels)])
     correct = photos.best_class(scores) == photos.classes
     neither = None
-    if photos.strangers is not None:
-        strange = run_model(content, photos.strangers.pixels)
-        neither = _compare_neither(photos, photos.strangers, scores, strange)
+    if strangers is not None:
+        neither = _compare_neither(photos, strangers, scores, strange)
     return Verification(
         comparison=compare_paired(photos.reference_correct, correct),
         agreement=int((scores.argmax(axis=1) == photos.reference.argmax(axis=1)).sum()),
@@ -153,13 +155,18 @@ def _compare_neither(
 
 
 def run_model(
-    content: bytes, pixels: npt.NDArray[np.uint8], *, builtin_kernels: bool = False
+    content: bytes,
+    pixels: Iterable[npt.NDArray[np.uint8]],
+    *,
+    tried: bool = False,
+    builtin_kernels: bool = False,
 ) -> npt.NDArray[np.float32]:
     """Scores of a `.tflite` file as the runner gets them.
 
     Args:
         content: the file.
-        pixels: `[photos, H, W, 3]`.
+        pixels: `[H, W, 3]` of each photo.
+        tried: it has run before, so that no child process need try it first.
         builtin_kernels: without XNNPACK, which is bit-identical with tflite-runtime 2.14.
 
     Returns:
@@ -171,7 +178,10 @@ def run_model(
     """
     with _temporary_file(content) as path:
         try:
-            interpreter = _builtin_interpreter(path) if builtin_kernels else make_interpreter(path)
+            if tried or builtin_kernels:
+                interpreter = _trusting_interpreter(path, builtin_kernels=builtin_kernels)
+            else:
+                interpreter = make_interpreter(path)
             return np.stack([invoke(interpreter, one) for one in pixels])
         except RuntimeError as error:  # an operator without a kernel for these types
             raise ModelError(f"{path}: {str(error).strip().splitlines()[0]}") from error
@@ -192,11 +202,13 @@ def _temporary_file(content: bytes) -> Iterator[Path]:
         yield path
 
 
-def _builtin_interpreter(path: Path) -> Any:
+def _trusting_interpreter(path: Path, *, builtin_kernels: bool) -> Any:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    interpreter = Interpreter(
-        str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    kernels = (
+        OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if builtin_kernels else OpResolverType.AUTO
     )
-    interpreter.allocate_tensors()
+    with native_messages_silenced():
+        interpreter = Interpreter(str(path), experimental_op_resolver_type=kernels)
+        interpreter.allocate_tensors()
     return interpreter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -126,11 +127,12 @@ def test_the_two_files_alone_count_as_the_benchmark_does(
 @pytest.mark.hymenoptera
 def test_all_formats_cost_little_more_than_int8_alone(chain, edgebee_process, tmp_path):
     # The model is traced once and calibrated once; each of the three others costs a comparison with
-    # Keras, 1.46 in all on a quiet machine. Processor time, since the machine may be busy.
+    # Keras. Processor time, since the machine may be busy; the better of two, since TensorFlow's
+    # threads spin while they wait for a busy core.
     seconds = {}
-    for name in ("int8", "all"):
+    for name in ("int8", "all", "int8", "all"):
         command = ("convert", chain / "model.keras", "--quantize", name, "--output", tmp_path)
         done = edgebee_process(*command)
         assert done.status == 0, done.err
-        seconds[name] = done.cpu_seconds
-    assert seconds["all"] <= 1.7 * seconds["int8"]
+        seconds[name] = min(done.cpu_seconds, seconds.get(name, math.inf))
+    assert seconds["all"] <= 1.5 * seconds["int8"]
