@@ -24,8 +24,8 @@ def command() -> None:
 def check(ctx: click.Context, *, folder: str, exclude: tuple[str, ...]) -> None:
     """Find what would spoil a model in DIR (a folder, hymenoptera or sample).
 
-    Checked are unreadable and nearly empty photos, duplicates, photos in two classes or in both
-    training and validation, and unequal classes.
+    Checked are unreadable and nearly empty photos, placeholders, duplicates, photos in two classes
+    or in both training and validation, and unequal classes.
 
     Exit status 1 when the measured accuracy would be inflated: by the same photo in training
     and validation, or in two classes.

@@ -24,6 +24,7 @@ KINDS: dict[str, Severity] = {
     "two-labels": "error",  # the same picture in two classes
     "unreadable": "error",  # no picture, or a corrupted one
     "incomplete": "warning",  # a JPEG that can be read, but is grey from some line on
+    "placeholder": "warning",  # flat and of few colours, as "image not found" is
     "uniform": "warning",  # shows nothing
     "duplicate": "warning",  # the same bytes twice in one class
     "near-duplicate": "warning",  # the same picture twice in one class
@@ -38,6 +39,12 @@ INFLATING = frozenset({"leak", "two-labels"})
 MAX_CONTRAST_OF_NOTHING = 3.0
 """Standard deviation of the grey values, of 255, up to which a picture shows nothing: a lens
 cap, a white wall. The flattest hymenoptera photo has 13."""
+
+PLACEHOLDER_FLAT_SHARE, PLACEHOLDER_COLOURS = 0.7, 9
+"""A picture this flat, of this few colours, was drawn by a program, as "image not found" is.
+
+The placeholder in hymenoptera has 0.82 and 4 (writing on grey); the photo that comes nearest,
+an ant on white, 0.80 and 60."""
 
 TINY_SIDE_PX = 112
 """A shorter side is scaled up more than twice for the usual model of 224 px."""
@@ -158,6 +165,8 @@ def _defect(stats: ImageStats) -> tuple[str, str] | None:
         return "unreadable", stats.fault
     if stats.contrast < MAX_CONTRAST_OF_NOTHING:
         return "uniform", "shows nothing but one colour"
+    if stats.flat_share >= PLACEHOLDER_FLAT_SHARE and stats.colours <= PLACEHOLDER_COLOURS:
+        return "placeholder", "flat and of few colours: a placeholder or a drawing, not a photo"
     if stats.missing_share >= MIN_MISSING_SHARE:
         share = f"{stats.missing_share:.0%}"
         return "incomplete", f"plain grey for {share} of its height: data is missing"
