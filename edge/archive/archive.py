@@ -11,19 +11,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from edgebee.edge.archive.classification import ArchiveModel, classify_entries
+from edgebee.edge.archive.classification import ArchiveModel, ClassifyParts, classify_here
 from edgebee.edge.archive.manifest import Manifest, update_manifest
 from edgebee.edge.archive.parts import PartPlan, PartStore
 from edgebee.edge.archive.sources import list_photos
 from edgebee.edge.archive.store import Listed, PhotoReader, is_address, parse_address
-from edgebee.edge.classify import Classifier, find_model, label_order, silence_decoder_warnings
+from edgebee.edge.classify import find_model, label_order, silence_decoder_warnings
 from edgebee.errors import DataError
 from edgebee.files import output_directory, write_text
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
+
+if TYPE_CHECKING:
+    from edgebee.cluster import Cluster
 
 __all__ = ["MODEL_NAME", "PART_SIZE", "Archive", "classify_archive", "count_labels", "open_results"]
 
@@ -89,6 +93,7 @@ def classify_archive(
     workers: int | None = None,
     part_size: int = PART_SIZE,
     retry_errors: bool = False,
+    cluster: Cluster | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> Archive:
     """Classify all photos of a source into Parquet files; what is there already stays.
@@ -108,12 +113,15 @@ def classify_archive(
         workers: photos to work on at a time; default: one per processor.
         part_size: photos in a part, of a new archive; another keeps its own.
         retry_errors: classify photos again whose row has an error.
+        cluster: where photos are classified, from `edgebee.cluster.connect`; its nodes have to
+            see the photos by the same paths. None: on this machine. The rows are the same.
         progress: called while photos are listed and classified.
 
     Raises:
         DataError: the source cannot be used, or the archive is of another version.
         ModelError: the model cannot be used.
         OutputError: the folder cannot be written, or another run writes there.
+        ClusterError: the cluster does not do the work.
     """
     silence_decoder_warnings()
     given = ArchiveModel(Path(model or find_model()), threshold, normalize, size)
@@ -125,7 +133,13 @@ def classify_archive(
         results = open_results(root, given, classifier.labels)
         store = PartStore(results.folder, retry_errors=retry_errors)
         run = _Run(manifest, store, progress)
-        run.classify_missing(classifier, reader, results.sha256, workers)
+        if cluster is None:
+            run.classify_missing(classify_here(classifier, reader, results.sha256, workers))
+        else:
+            from edgebee.edge.archive.ray_cluster import ModelFiles, classify_on
+
+            files = ModelFiles.read(given, results.sha256)
+            run.classify_missing(classify_on(cluster, files, reader))
     return Archive(
         folder=results.folder,
         model=results.sha256,
@@ -182,17 +196,11 @@ class _Run:
         self.errors = self.done = self.failed = self.missing = 0
         self.seconds = self.shown = 0.0
 
-    def classify_missing(
-        self, classifier: Classifier, reader: PhotoReader, sha256: str, workers: int | None
-    ) -> None:
+    def classify_missing(self, classify_parts: ClassifyParts) -> None:
         """Classify what is missing, and write each part when it is complete."""
         incomplete = self._compare()
         started = time.perf_counter()
-        for number in incomplete:
-            plan = self._plan(number)
-            rows = classify_entries(
-                classifier, plan.missing, reader, sha256=sha256, workers=workers, on_row=self._row
-            )
+        for plan, rows in classify_parts(map(self._plan, incomplete), self._row):
             self._write(plan, rows)
         self.seconds = time.perf_counter() - started
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +15,29 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from edgebee.edge.archive.exif import read_place, split_taken
-from edgebee.edge.archive.parts import SCHEMA
+from edgebee.edge.archive.parts import SCHEMA, PartPlan
 from edgebee.edge.archive.store import PhotoReader, is_address
 from edgebee.edge.classify import NEITHER, Classifier, PhotoError, Prediction
 from edgebee.edge.station.sources import check_model
 
-__all__ = ["ArchiveModel", "RowCallback", "classify_entries", "ignore_row"]
+__all__ = [
+    "ArchiveModel",
+    "ClassifyParts",
+    "RowCallback",
+    "classify_entries",
+    "classify_here",
+    "ignore_row",
+]
 
 _READERS, _STORE_READERS = 4, 16
 """Photos that are read at a time; a store takes long to answer, but answers many."""
 _MOST_AHEAD = 64
 _MOST_BYTES_AHEAD = 128_000_000
+
+ClassifyParts: TypeAlias = Callable[
+    ["Iterable[PartPlan]", "RowCallback"], "Iterator[tuple[PartPlan, pa.Table]]"
+]
+"""Plans of parts -> each part with the rows of its missing photos, in any order."""
 
 RowCallback: TypeAlias = Callable[["str | None"], object]
 """Called with the label of each row, None for an error, as they come."""
@@ -110,6 +122,23 @@ def classify_entries(
         on_row(None if isinstance(result, PhotoError) else result.label)
         photo.close()
     return rows.as_table(entries)
+
+
+def classify_here(
+    classifier: Classifier, reader: PhotoReader, sha256: str, workers: int | None
+) -> ClassifyParts:
+    """What classifies the missing photos of parts on this machine, one part after the other."""
+
+    def run(plans: Iterable[PartPlan], on_row: RowCallback) -> Iterator[tuple[PartPlan, pa.Table]]:
+        for plan in plans:
+            yield (
+                plan,
+                classify_entries(
+                    classifier, plan.missing, reader, sha256=sha256, workers=workers, on_row=on_row
+                ),
+            )
+
+    return run
 
 
 def _read_ahead(

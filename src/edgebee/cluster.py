@@ -12,16 +12,22 @@ import importlib.metadata
 import logging
 import os
 import platform
+import queue
 import re
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgebee.edge.classify import native_messages_silenced
 from edgebee.errors import ClusterError
 
-__all__ = ["Cluster", "connect"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Cluster", "connect", "connect_if_given", "node_versions"]
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -34,8 +40,8 @@ LOCAL = "local"
 
 CONNECT_S = 5.0
 """After which a machine counts as not answering."""
-STALL_S = 120.0
-"""After which a cluster that gives no result counts as not working; a call takes a second."""
+STALL_S = 180.0
+"""After which a cluster that gives no result counts as not working; one takes some seconds."""
 TASKS_PER_PROCESSOR = 2
 """Calls under way: one is computed, the next one's arguments are already there."""
 RECOUNT_S = 5.0
@@ -111,12 +117,88 @@ class Cluster:
             for abandoned in pending:
                 ray.cancel(abandoned, force=True)
 
+    def map_tables(
+        self, worker: Callable[..., Any], arguments: tuple[Any, ...], tables: Sequence[pa.Table]
+    ) -> Iterator[pa.Table]:
+        """Send tables through objects `worker(*arguments)`, one on each processor, by Ray Data.
+
+        A table whose node vanishes is sent to another one.
+
+        Args:
+            worker: a class of a module that is installed on the nodes, too; its objects are
+                called with a table and return one.
+            arguments: to make it with.
+            tables: each is one call.
+
+        Returns:
+            What the calls return, in the order in which they are finished.
+
+        Raises:
+            ClusterError: as `map`.
+            EdgebeeError: what a worker raised.
+        """
+        import ray.data
+
+        self._require_processors()
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        pool = ray.data.ActorPoolStrategy(
+            size=min(self.processors, len(tables)),
+            max_tasks_in_flight_per_actor=TASKS_PER_PROCESSOR,
+        )
+        dataset = ray.data.from_arrow(list(tables)).map_batches(
+            worker,
+            fn_constructor_args=arguments,
+            compute=pool,
+            num_cpus=1,
+            batch_size=None,
+            batch_format="pyarrow",
+        )
+        # In a thread, since it would wait for ever for processors that others occupy.
+        found: queue.Queue[Any] = queue.Queue()
+        threading.Thread(target=_pump, args=(dataset, found), daemon=True).start()
+        while True:
+            try:
+                one = found.get(timeout=self.stall_s)
+            except queue.Empty:
+                raise self._stalled() from None
+            if one is None:
+                return
+            if isinstance(one, BaseException):
+                raise self._failure(one) from one
+            yield one
+
+    def check_versions(self, versions: Sequence[str]) -> None:
+        """Warn, once, of a node whose results can differ; `versions` are from `node_versions`."""
+        ours = set(node_versions())
+        if set(versions) != ours and not self._warned:
+            self._warned = True
+            logger.warning(
+                "a node has %s, this machine %s: results can differ",
+                ", ".join(sorted(set(versions) - ours)) or "less",
+                ", ".join(sorted(ours - set(versions))) or "less",
+            )
+
     def _require_processors(self) -> None:
+        import ray
+
         if self.processors < 1:
             raise ClusterError(
                 f"--ray {self.address}: the cluster has no processor; start a node that has one: "
                 "ray start --address=HEAD:6379 --num-cpus=4"
             )
+        if ray.available_resources().get("CPU", 0) < 1:
+            logger.warning(
+                "all %d processors of the cluster are busy; waiting for one, %.0f s at most",
+                self.processors,
+                self.stall_s,
+            )
+
+    def _stalled(self) -> ClusterError:
+        return ClusterError(
+            f"--ray {self.address}: no result for {self.stall_s:.0f} s; the cluster's "
+            f"{self.processors} processors are busy with other work, or gone: see ray status"
+        )
 
     def _wait(self, pending: list[Any]) -> list[Any]:
         """The calls that are finished, one at least."""
@@ -124,10 +206,7 @@ class Cluster:
 
         ready, _ = ray.wait(pending, timeout=self.stall_s, fetch_local=False)
         if not ready:
-            raise ClusterError(
-                f"--ray {self.address}: no result for {self.stall_s:.0f} s; the cluster's "
-                f"{self.processors} processors are busy with other work, or gone: see ray status"
-            )
+            raise self._stalled()
         return list(ready)
 
     def _result(self, reference: Any) -> Any:
@@ -141,20 +220,18 @@ class Cluster:
             raise ClusterError(
                 f"--ray {self.address}: a call was lost ({_first_line(error)}); try again"
             ) from error
-        if versions != _versions() and not self._warned:
-            self._warned = True
-            theirs = ", ".join(sorted(set(versions) - set(_versions())))
-            ours = ", ".join(sorted(set(_versions()) - set(versions)))
-            logger.warning("a node has %s, this machine %s: results can differ", theirs, ours)
+        self.check_versions(versions)
         return result
 
-    def _failure(self, error: Any) -> BaseException:
+    def _failure(self, error: BaseException) -> BaseException:
         """What a call raised: an error of ours as it is, a missing package with its remedy."""
         from edgebee.errors import EdgebeeError
 
-        cause = getattr(error, "cause", error)
-        if isinstance(cause, EdgebeeError):
-            return cause
+        cause = error
+        while inner := getattr(cause, "cause", None) or cause.__cause__:
+            cause = inner
+            if isinstance(cause, EdgebeeError):
+                return cause
         missing = re.search(r"No module named '(\w+)", str(error))
         if missing:
             return ClusterError(
@@ -201,10 +278,24 @@ def connect(address: str, *, stall_s: float = STALL_S) -> Iterator[Cluster]:
     except (RuntimeError, ConnectionError, ValueError, SystemExit) as error:
         ray.shutdown()  # what has been begun
         raise _refusal(address, error) from error
+    _silence_nodes()
     try:
         yield Cluster(address, stall_s)
     finally:
         ray.shutdown()
+
+
+def connect_if_given(address: str | None) -> AbstractContextManager[Cluster | None]:
+    """`connect`, or nothing for None: of an option that was left out."""
+    return contextlib.nullcontext() if address is None else connect(address)
+
+
+def _silence_nodes() -> None:
+    """Keep Ray from printing what its nodes report, as that one has vanished."""
+    with contextlib.suppress(ImportError, AttributeError):  # of another version it may print
+        from ray._private.ray_logging import global_worker_stdstream_dispatcher
+
+        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
 
 
 def _require_answer(address: str) -> None:
@@ -244,6 +335,18 @@ def _first_line(error: object) -> str:
     return (str(error).strip() or type(error).__name__).split("\n")[0][:200]
 
 
+def _pump(dataset: Any, found: queue.Queue[Any]) -> None:
+    """Put the tables of a data set of Ray Data into a queue; None, or an error, at the end."""
+    try:
+        for table in dataset.iter_batches(
+            batch_size=None, batch_format="pyarrow", prefetch_batches=0
+        ):
+            found.put(table)
+        found.put(None)
+    except BaseException as error:  # noqa: BLE001 - raised by who reads the queue
+        found.put(error)
+
+
 # ------------------------------------------------------------------ on a node
 _shared: dict[Any, Any] = {}
 """What this process was given last: reference -> value."""
@@ -257,11 +360,11 @@ def _call(function: Callable[[Any, Any], Any], shared: list[Any], item: Any) -> 
     if reference not in _shared:
         _shared.clear()
         _shared[reference] = ray.get(reference)
-    return _versions(), function(_shared[reference], item)
+    return node_versions(), function(_shared[reference], item)
 
 
 @functools.cache
-def _versions() -> tuple[str, ...]:
+def node_versions() -> tuple[str, ...]:
     """What can decide the bits of a result: packages, and the kind of processor."""
     found = []
     for package in _DECISIVE:

@@ -58,7 +58,7 @@ class _SourceOrCommand(GroupedCommand, click.Group):
     subcommand_metavar="",
     groups={
         "Model": ("model", "threshold", "normalize", "size", "max_megapixels"),
-        "Work": ("output", "threads", "part_size", "retry_errors", "summary"),
+        "Work": ("output", "threads", "ray", "part_size", "retry_errors", "summary"),
     },
 )
 @click.argument("source", metavar="SOURCE")
@@ -114,6 +114,12 @@ class _SourceOrCommand(GroupedCommand, click.Group):
     help="How many photos to work on at a time, at most one per CPU.  [default: one per CPU]",
 )
 @click.option(
+    "--ray",
+    metavar="HOST:PORT",
+    help="Classify on a Ray cluster: the address of its head node, or local. The results are the "
+    "same.  [default: on this machine, without Ray]",
+)
+@click.option(
     "--part-size",
     type=click.IntRange(1, 1_000_000),
     default=10_000,
@@ -167,13 +173,22 @@ def command(ctx: click.Context, /, *, output: Path, summary: bool, **params: Any
 
 
 def _classify(
-    output: Path, *, source: str, model: Path | None, threads: int | None, **params: Any
+    output: Path,
+    *,
+    source: str,
+    model: Path | None,
+    threads: int | None,
+    ray: str | None,
+    **params: Any,
 ) -> Archive:
     """Classify, with progress on standard error: a bar, or a line each minute."""
+    from edgebee.cluster import connect_if_given
     from edgebee.edge import classify
     from edgebee.edge.archive.archive import classify_archive
     from edgebee.edge.station.sources import limit_pixels
 
+    if ray is not None and threads is not None:
+        raise click.UsageError("--threads: with --ray, each processor takes one photo at a time")
     max_megapixels = params.pop("max_megapixels")
     if max_megapixels:
         limit_pixels(max_megapixels)
@@ -182,9 +197,16 @@ def _classify(
         log(f"model: {model}")
     if stale := classify.find_newer_training(model):
         log(f"warning: {stale}")
-    with ProgressBars() if sys.stderr.isatty() else ProgressLines() as progress:
+    bars = ProgressBars() if sys.stderr.isatty() else ProgressLines()
+    with bars as progress, connect_if_given(ray) as cluster:
         return classify_archive(
-            source, output, model=model, workers=threads, progress=progress, **params
+            source,
+            output,
+            model=model,
+            workers=threads,
+            cluster=cluster,
+            progress=progress,
+            **params,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,6 @@ from edgebee.console import (
 )
 
 if TYPE_CHECKING:
-    from edgebee.cluster import Cluster
     from edgebee.photos.dataset import Dataset
     from edgebee.train.recipe import Recipe
     from edgebee.train.training import Training
@@ -229,6 +227,7 @@ def run(
     Raises:
         EdgebeeError: see its tree; no artifact is written then.
     """
+    from edgebee.cluster import connect_if_given
     from edgebee.edge.classify import silence_decoder_warnings
     from edgebee.files import output_directory
     from edgebee.photos.dataset import load_dataset
@@ -247,7 +246,7 @@ def run(
         )
     kind = "drawings (not photos)" if dataset.drawn else "photos"
     labels = ", ".join(dataset.labels[:8]) + (", …" if len(dataset.labels) > 8 else "")
-    with output_directory(output), _cluster(ray) as cluster, ProgressBars() as bars:
+    with output_directory(output), connect_if_given(ray) as cluster, ProgressBars() as bars:
         log(
             f"{dataset.name}: {len(dataset.train)} training and {len(dataset.validation)} "
             f"validation {kind} of {labels}"
@@ -276,15 +275,6 @@ def run(
     validation = training.validation
     echo(f"{model}: {validation.correct} of {len(validation.paths)} validation {kind} correct")
     _print_neither(training)
-
-
-def _cluster(ray: str | None) -> AbstractContextManager[Cluster | None]:
-    """The cluster at an address, or none."""
-    if ray is None:
-        return nullcontext()
-    from edgebee.cluster import connect
-
-    return connect(ray)
 
 
 def _print_neither(training: Training) -> None:
