@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,6 +132,22 @@ def plain_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(io.BytesIO(content)) as wheel:
         wheel.extractall(folder)
     return folder
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A real cluster on this machine: a head without processors, to which nodes are added."""
+    pytest.importorskip("ray", reason="needs edgebee[ray]")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
+    for name, value in (("initial_delay", 0), ("period", 500), ("timeout", 1000)):
+        monkeypatch.setenv(f"RAY_health_check_{name}_ms", str(value))  # notice deaths sooner
+    monkeypatch.setenv("RAY_health_check_failure_threshold", "3")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    yield cluster
+    cluster.shutdown()
 
 
 @dataclass(frozen=True)

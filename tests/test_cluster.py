@@ -7,7 +7,6 @@ import operator
 import socket
 import sys
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -62,20 +61,6 @@ def test_another_version_of_ray_is_named_with_the_remedy():
 
 
 # ------------------------------------------------------------------ real nodes
-
-
-@pytest.fixture
-def nodes(monkeypatch) -> Iterator:
-    """A real cluster on this machine: a head without processors, to which nodes are added."""
-    pytest.importorskip("ray", reason="needs edgebee[ray]")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
-    monkeypatch.setenv("RAY_health_check_initial_delay_ms", "0")
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    yield cluster
-    cluster.shutdown()
 
 
 @pytest.mark.slow

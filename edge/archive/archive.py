@@ -138,7 +138,7 @@ def classify_archive(
         else:
             from edgebee.edge.archive.ray_cluster import ModelFiles, classify_on
 
-            files = ModelFiles.read(given, results.sha256)
+            files = ModelFiles.read(given, classifier.labels, results.sha256)
             run.classify_missing(classify_on(cluster, files, reader))
     return Archive(
         folder=results.folder,

@@ -48,26 +48,26 @@ class ModelFiles:
 
     model: ArchiveModel
     content: bytes
-    labels: bytes | None
-    """Of the file of labels beside the model, if there is one."""
+    labels: tuple[str, ...]
+    """Which may be in a file beside the model."""
     sha256: str
-    max_pixels: int = classify.MAX_PIXELS
+    max_pixels: int
     """Photos that would hold more in memory are refused, as on this machine."""
 
     @classmethod
-    def read(cls, model: ArchiveModel, sha256: str) -> ModelFiles:
+    def read(cls, model: ArchiveModel, labels: tuple[str, ...], sha256: str) -> ModelFiles:
         """Read what is needed elsewhere."""
-        beside = model.path.with_name(classify.LABELS_NAME)
-        labels = beside.read_bytes() if beside.is_file() else None
         return cls(model, model.path.read_bytes(), labels, sha256, classify.MAX_PIXELS)
 
     def load(self) -> classify.Classifier:
         """The classifier, from files that are gone again when it is loaded."""
-        with tempfile.TemporaryDirectory(prefix="edgebee-model-") as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="edgebee-model-",
+            ignore_cleanup_errors=True,  # Windows keeps files that are open
+        ) as folder:
             path = Path(folder, self.model.path.name)
             path.write_bytes(self.content)
-            if self.labels is not None:
-                path.with_name(classify.LABELS_NAME).write_bytes(self.labels)
+            path.with_name(classify.LABELS_NAME).write_text("\n".join(self.labels), "utf-8")
             return replace(self.model, path=path).load()
 
 

@@ -238,7 +238,9 @@ class Cluster:
                 f"--ray {self.address}: {missing[1]} is not installed on a node; there: "
                 "pip install 'edgebee[ray]'"
             )
-        return ClusterError(f"--ray {self.address}: a node failed ({_first_line(cause)})")
+        ours = re.findall(r"^edgebee\.[\w.]+Error: (.+)$", str(error), re.MULTILINE)
+        reason = ours[-1] if ours else _first_line(cause)  # of a worker that was not made, as text
+        return ClusterError(f"--ray {self.address}: a node failed ({reason})")
 
 
 @contextlib.contextmanager
@@ -278,11 +280,11 @@ def connect(address: str, *, stall_s: float = STALL_S) -> Iterator[Cluster]:
     except (RuntimeError, ConnectionError, ValueError, SystemExit) as error:
         ray.shutdown()  # what has been begun
         raise _refusal(address, error) from error
-    _silence_nodes()
-    try:
-        yield Cluster(address, stall_s)
-    finally:
-        ray.shutdown()
+    with _nodes_silenced():
+        try:
+            yield Cluster(address, stall_s)
+        finally:
+            ray.shutdown()
 
 
 def connect_if_given(address: str | None) -> AbstractContextManager[Cluster | None]:
@@ -290,12 +292,20 @@ def connect_if_given(address: str | None) -> AbstractContextManager[Cluster | No
     return contextlib.nullcontext() if address is None else connect(address)
 
 
-def _silence_nodes() -> None:
-    """Keep Ray from printing what its nodes report, as that one has vanished."""
-    with contextlib.suppress(ImportError, AttributeError):  # of another version it may print
-        from ray._private.ray_logging import global_worker_stdstream_dispatcher
+@contextlib.contextmanager
+def _nodes_silenced() -> Iterator[None]:
+    """Keep Ray from printing on standard output what its nodes report, as that one has vanished.
 
-        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+    Its own settings cover what programs on the nodes print, not this.
+    """
+    from ray._private import worker
+
+    before = getattr(worker, "print_worker_logs", None)
+    worker.print_worker_logs = lambda *args, **settings: None
+    try:
+        yield
+    finally:
+        worker.print_worker_logs = before
 
 
 def _require_answer(address: str) -> None:
