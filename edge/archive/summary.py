@@ -23,9 +23,8 @@ MOST_SHEETS = 20
 MOST_ROWS = 40
 MOST_REASONS = 8
 _OUTSIDE = 0.02
-"""Share of the photos at each end that may be cameras with a wrong clock; they are left out of the
-chart where they would stretch it more than `_STRETCHED` times."""
-_STRETCHED = 3
+"""Share of the photos at each end that may be of cameras with a wrong clock: they are left out of
+the chart where they lie further out than it is long."""
 _UNITS = (("year", 25 * 365), ("month", 730), ("week", 90), ("day", 3))
 """A bar stands for such a time where the chart spans more than so many days; else for an hour."""
 
@@ -106,8 +105,10 @@ def summarize(folder: Path) -> ArchiveSummary:
         f"SELECT min({time}), quantile_disc({time}, {_OUTSIDE}), "
         f"quantile_disc({time}, {1 - _OUTSIDE}), max({time}), count({time}) FROM photos",
     )
-    if dated and last - first > _STRETCHED * (late - early):
-        first, last = early, late
+    if dated and early - first > late - early:
+        first = early
+    if dated and last - late > late - early:
+        last = late
     unit = _choose_unit(first, last) if dated else "day"
     steps = _steps(tables, unit, first, last) if dated else ()
     counts = _count_over_time(tables, time, unit, steps)

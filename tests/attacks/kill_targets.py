@@ -174,6 +174,67 @@ def _cached(folder: Path) -> dict[str, Any]:
     } | {top.name: len(list(top.rglob("*.*"))) for top in folder.glob("cache/[!.]*")}
 
 
+ARCHIVED = 24
+"""Photos of the archive; two thirds of them come first."""
+
+
+def _prepare_archive(folder: Path) -> None:
+    """Photos for an archive, one of them broken; the list has those that come first."""
+    for number in range(ARCHIVED):
+        _archived_photo(folder, number, number)
+    (folder / "photos" / "07.jpg").write_bytes(b"no photo")
+    first = [f"photos/{number:02}.jpg" for number in range(ARCHIVED) if number % 3]
+    (folder / "first.txt").write_text("\n".join(first))
+
+
+def _archived_photo(folder: Path, number: int, content: int) -> None:
+    chance = np.random.default_rng(content)
+    image = Image.fromarray(chance.integers(0, 256, (6, 8, 3), np.uint8)).resize((64, 48))
+    path = folder / "photos" / f"{number:02}.jpg"
+    path.parent.mkdir(exist_ok=True)
+    image.save(path)
+    os.utime(path, (1_000_000_000 + content,) * 2)
+
+
+def _archive(folder: Path) -> None:
+    """Two thirds of the photos, then all, when four have changed: parts are written over."""
+    from edgebee.edge.archive.archive import classify_archive
+
+    model = Path(__file__).parents[1] / "edge" / "dark_light_neither.tflite"
+    classify_archive("first.txt", "archive", model=model, part_size=5)
+    for number in range(0, ARCHIVED, 6):
+        _archived_photo(folder, number + 1, 100 + number)
+    classify_archive("photos", "archive", model=model, part_size=5)
+
+
+def _rows(folder: Path) -> dict[str, Any]:
+    """Each row of an archive, once; and all of it, when it is complete and up to date."""
+    import pyarrow.parquet as pq
+
+    manifest = folder / "archive" / "manifest.parquet"
+    if not manifest.exists():
+        return {}
+    listed = pq.read_table(manifest, use_threads=False).to_pylist()
+    rows = []
+    for path in sorted(folder.glob("archive/*/part-*.parquet")):
+        part = pq.read_table(path, use_threads=False).to_pylist()
+        begin = 5 * int(path.stem.removeprefix("part-"))
+        places = [row["path"] for row in listed[begin : begin + 5]]
+        assert [row["path"] for row in part] == places[: len(part)], f"{path.name} has other photos"
+        rows += part
+    names = [Path(row["path"]).name for row in rows]
+    assert len(names) == len(set(names)), "a row comes twice"
+    found: dict[str, Any] = dict.fromkeys(names, "a row")
+    current = [(row["path"], row["size"], row["modified"]) for row in rows]
+    changed = all((folder / "photos" / f"{n + 1:02}.jpg").stat().st_mtime >= 1_000_000_100
+                  for n in range(0, ARCHIVED, 6))  # fmt: skip
+    if changed and current == [(one["path"], one["size"], one["modified"]) for one in listed]:
+        results = [(Path(row["path"]).name, row["scores"], row["error"]) for row in rows]
+        if len(results) == ARCHIVED:
+            found["all of it"] = hashlib.sha256(repr(results).encode()).hexdigest()
+    return found
+
+
 class _Zip(BaseHTTPRequestHandler):
     """A server of one zip of photos, slow enough to be killed on the way."""
 
@@ -236,6 +297,7 @@ TARGETS = {
     "convert": Target("convert", prepare_trained, _convert, _artifacts),
     "benchmark": Target("benchmark", prepare_converted, _benchmark, _artifacts),
     "watch": Target("watch", _prepare_watch, _watch, _answered),
+    "archive": Target("archive", _prepare_archive, _archive, _rows),
     "sample": Target("sample", lambda _: None, _sample, _cached),
 }
 """All but the download, which needs a server: see `download_target`."""

@@ -2,10 +2,10 @@
 
     python tests/attacks/kills.py --count 210
 
-`train`, `convert`, `benchmark`, `classify --watch`, the drawing of the sample and the download are
-ended by SIGKILL, then run to their end. Afterwards no file under a final name is half written,
-nothing of the killed run is left, and the results are those of a run that was left in peace. Exit
-status 1 when not. The same seed gives the same moments, as far as a clock allows.
+`train`, `convert`, `benchmark`, `classify --watch`, `archive`, the drawing of the sample and the
+download are ended by SIGKILL, then run to their end. Afterwards no file under a final name is half
+written, nothing of the killed run is left, and the results are those of a run that was left in
+peace. Exit status 1 when not. The same seed gives the same moments, as far as a clock allows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from collections import Counter
 from kill_targets import TARGETS, download_target
 from killing import Kill, attack_target
 
-SHARES = {"train": 3, "convert": 3, "benchmark": 3, "watch": 5, "sample": 1, "download": 6}
+SHARES = {
+    "train": 3,
+    "convert": 3,
+    "benchmark": 3,
+    "watch": 5,
+    "archive": 5,
+    "sample": 1,
+    "download": 6,
+}
 """How the kills are shared out: the download is quick."""
 
 

@@ -35,3 +35,11 @@ def test_a_killed_command_leaves_nothing_half_written(name):
     command = [sys.executable, KILLS, "--only", name, "--count", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_no_row_of_a_killed_archive_is_lost_or_comes_twice():
+    pytest.importorskip("pyarrow", reason="needs edgebee[archive]")
+    command = [sys.executable, KILLS, "--only", "archive", "--count", "100"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "archive: 100 kills, 0 faults" in done.stdout, done.stdout + done.stderr[-2000:]
