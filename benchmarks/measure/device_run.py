@@ -80,11 +80,11 @@ def measure_remotely(
             result: dict[str, Any] = {}
             # To the end, when the folder is gone too; what a talkative shell adds is skipped.
             for line in host.lines(module_line(address.folder, __name__, folder)):
-                said = json.loads(line) if line.startswith('{"') else {}
-                if "progress" in said:
-                    progress(f"{address.login}: {said['progress']}")
+                message = json.loads(line) if line.startswith('{"') else {}
+                if "progress" in message:
+                    progress(f"{address.login}: {message['progress']}")
                 else:
-                    result |= said
+                    result |= message
             if "device" in result:
                 return msgspec.convert(result["device"], Device)
             reason = result.get("error", "ended without a result; try again")

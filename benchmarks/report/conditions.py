@@ -29,9 +29,9 @@ def spell_conditions(results: Results, device: Device) -> str:
         parts.append(f"{'/'.join(map(str, threads))} thread{'s' if threads != [1] else ''}")
     spreads = [run.latency.whole.spread for run in device.runs]
     spread = max((one for one in spreads if one is not None), default=None)
-    told = "" if spread is None else f" that differ by up to {100 * spread:.0f} %"
+    differing = "" if spread is None else f" that differ by up to {100 * spread:.0f} %"
     parts += [
-        f"{results.settings.rounds} rounds of {results.settings.photos_a_round}{told}",
+        f"{results.settings.rounds} rounds of {results.settings.photos_a_round}{differing}",
         results.date[:10],
     ]
     return f"{device.name}: {', '.join(parts)}"

@@ -9,17 +9,7 @@ import pytest
 options = pytest.importorskip("edgebee.edge.station.options", reason="needs edgebee")
 from edgebee.edge import classify  # noqa: E402
 
-SHARED = {
-    "model",
-    "top_k",
-    "threshold",
-    "normalize",
-    "size",
-    "threads",
-    "format",
-    "json",
-    "selftest",
-}
+SHARED = set(options.GROUPS["Model and results"])
 
 
 def click_options():

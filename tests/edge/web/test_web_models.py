@@ -16,30 +16,9 @@ from edgebee.edge.web.page import build_page
 pytestmark = pytest.mark.slow  # TensorFlow loads for seconds
 
 tf = pytest.importorskip("tensorflow", reason="makes models with TensorFlow")
+from made_models import channel_means, write  # noqa: E402  # needs TensorFlow
 
 PATTERN = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3) * 3  # 0-213, no two alike
-
-
-def write(folder, function, shape=(1, 4, 6, 3), labels=3, integer=None):
-    """Convert `function` to `folder/model.tflite`, with names for its scores beside it."""
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [tf.function(function).get_concrete_function(tf.TensorSpec(shape, tf.float32))]
-    )
-    if integer is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        ends = [np.zeros(shape, np.float32), np.full(shape, 255, np.float32)]
-        converter.representative_dataset = lambda: ([end] for end in ends)
-        converter.inference_input_type = converter.inference_output_type = integer
-    folder.mkdir(exist_ok=True)
-    path = folder / "model.tflite"
-    path.write_bytes(converter.convert())
-    (folder / "labels.txt").write_text("".join(f"label {index}\n" for index in range(labels)))
-    return path
-
-
-def channel_means(pixels):
-    """Three scores, 0-1: how red, green and blue the picture is."""
-    return tf.reduce_mean(pixels, axis=[1, 2]) / 255.0
 
 
 def logits(pixels):
