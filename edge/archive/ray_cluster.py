@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +29,7 @@ from edgebee.edge.archive.parts import SCHEMA, PartPlan
 from edgebee.edge.archive.store import PhotoReader, is_address
 from edgebee.errors import ClusterError
 
-__all__ = ["ModelFiles", "classify_on"]
+__all__ = ["ModelFiles", "SliceClassifier", "classify_on", "cut_slices", "pack_rows"]
 
 SLICE_SIZE = 250
 """Photos that a processor gets at a time: some seconds of work, all of it done again elsewhere
@@ -87,26 +87,46 @@ class SliceClassifier:
         self.classifier, self.reader, self.sha256 = files.load(), reader, files.sha256
 
     def __call__(self, piece: pa.Table) -> pa.Table:
-        """One row: which slice it was, and the bytes of its rows."""
+        """Classify a slice; see `pack_rows`."""
         entries = piece.select([field.name for field in ENTRY_FIELDS])
         rows = classify_entries(
             self.classifier, entries, self.reader, sha256=self.sha256, workers=1
         )
-        return pa.table(
-            {
-                "part": piece["part"][:1],
-                "start": piece["start"][:1],
-                "versions": [list(node_versions())],
-                # As bytes: Ray Data has notions of its own about maps.
-                "rows": pa.array([_to_bytes(rows)], pa.large_binary()),
-            }
-        )
+        return pack_rows(piece, rows)
 
 
-def classify_on(cluster: Cluster, files: ModelFiles, reader: PhotoReader) -> ClassifyParts:
-    """What classifies the missing photos of parts on a cluster."""
+def pack_rows(piece: pa.Table, rows: pa.Table) -> pa.Table:
+    """One row: which slice it was, and the bytes of its rows."""
+    return pa.table(
+        {
+            "part": piece["part"][:1],
+            "start": piece["start"][:1],
+            "versions": [list(node_versions())],
+            # As bytes: Ray Data has notions of its own about maps.
+            "rows": pa.array([_to_bytes(rows)], pa.large_binary()),
+        }
+    )
+
+
+Worker: TypeAlias = Callable[[ModelFiles, PhotoReader], Callable[[pa.Table], pa.Table]]
+
+
+def classify_on(
+    cluster: Cluster, files: ModelFiles, reader: PhotoReader, worker: Worker = SliceClassifier
+) -> ClassifyParts:
+    """What classifies the missing photos of parts on a cluster.
+
+    Args:
+        cluster: where.
+        files: the model.
+        reader: of the source.
+        worker: what is made on each processor.
+    """
 
     def run(plans: Iterable[PartPlan], on_row: RowCallback) -> Iterator[tuple[PartPlan, pa.Table]]:
+        def work(slices: list[pa.Table]) -> Iterator[pa.Table]:
+            return cluster.map_tables(worker, (files, reader), slices)
+
         planned: dict[int, PartPlan] = {}
         photos = 0
         most = SLICES_PER_PROCESSOR * SLICE_SIZE * max(1, cluster.processors)
@@ -114,18 +134,17 @@ def classify_on(cluster: Cluster, files: ModelFiles, reader: PhotoReader) -> Cla
             planned[plan.number] = plan
             photos += plan.missing_count
             if photos >= most:
-                yield from _classify_together(cluster, files, reader, planned, on_row)
+                yield from _classify_together(cluster, work, planned, on_row)
                 planned, photos = {}, 0
         if planned:
-            yield from _classify_together(cluster, files, reader, planned, on_row)
+            yield from _classify_together(cluster, work, planned, on_row)
 
     return run
 
 
 def _classify_together(
     cluster: Cluster,
-    files: ModelFiles,
-    reader: PhotoReader,
+    work: Callable[[list[pa.Table]], Iterator[pa.Table]],
     plans: dict[int, PartPlan],
     on_row: RowCallback,
 ) -> Iterator[tuple[PartPlan, pa.Table]]:
@@ -135,7 +154,7 @@ def _classify_together(
     size = min(SLICE_SIZE, max(LEAST_SLICE_SIZE, even))
     slices = [piece for plan in plans.values() for piece in cut_slices(plan, size)]
     found: dict[int, dict[int, pa.Table]] = {number: {} for number in plans}
-    for one in cluster.map_tables(SliceClassifier, (files, reader), slices):
+    for one in work(slices):
         for number, start, versions, content in zip(
             *(one[name].to_pylist() for name in ("part", "start", "versions", "rows")), strict=True
         ):
