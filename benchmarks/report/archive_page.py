@@ -14,11 +14,11 @@ from edgebee.benchmarks.report.templates import (
     make_environment,
     read_beside,
 )
-from edgebee.edge.archive.store import PhotoReader
 from edgebee.edge.archive.summary import ArchiveSummary, LabelCounts, Sample
 from edgebee.edge.classify import PhotoError, read_photo
 from edgebee.files import write_text
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
+from edgebee.store import PhotoReader
 
 __all__ = ["render_archive_page", "write_archive_page"]
 

@@ -97,7 +97,7 @@ def measure_sleeping(processors: int) -> tuple[float, float]:
     from edgebee.edge.archive.manifest import update_manifest
     from edgebee.edge.archive.parts import PartStore
     from edgebee.edge.archive.ray_cluster import ModelFiles, classify_on
-    from edgebee.edge.archive.store import Listed, PhotoReader
+    from edgebee.store import Listed, PhotoReader
 
     photos = processors * SLICES_FOR_EACH * PHOTOS_IN_A_SLICE
     seen: list[float] = []

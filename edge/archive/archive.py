@@ -20,11 +20,11 @@ from edgebee.edge.archive.classification import ArchiveModel, ClassifyParts, cla
 from edgebee.edge.archive.manifest import Manifest, update_manifest
 from edgebee.edge.archive.parts import PartPlan, PartStore
 from edgebee.edge.archive.sources import list_photos
-from edgebee.edge.archive.store import Listed, PhotoReader, is_address, parse_address
 from edgebee.edge.classify import find_model, label_order, silence_decoder_warnings
 from edgebee.errors import DataError
 from edgebee.files import output_directory, write_text
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
+from edgebee.store import Listed, PhotoReader, is_address, parse_address
 
 if TYPE_CHECKING:
     from edgebee.cluster import Cluster

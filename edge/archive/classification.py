@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from edgebee.edge.archive.exif import read_place, split_taken
 from edgebee.edge.archive.parts import SCHEMA, PartPlan
-from edgebee.edge.archive.store import PhotoReader, is_address
 from edgebee.edge.classify import NEITHER, Classifier, PhotoError, Prediction
 from edgebee.edge.station.sources import check_model
+from edgebee.store import PhotoReader, is_address
 
 __all__ = [
     "ArchiveModel",

@@ -18,10 +18,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edgebee.edge.archive.store import Listed
 from edgebee.errors import DataError
 from edgebee.files import atomic_write
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
+from edgebee.store import Listed
 
 __all__ = [
     "ENTRY_FIELDS",

@@ -26,8 +26,8 @@ from edgebee.edge.archive.classification import (
 )
 from edgebee.edge.archive.manifest import ENTRY_FIELDS
 from edgebee.edge.archive.parts import SCHEMA, PartPlan
-from edgebee.edge.archive.store import PhotoReader, is_address
 from edgebee.errors import ClusterError
+from edgebee.store import PhotoReader, is_address
 
 __all__ = ["ModelFiles", "SliceClassifier", "classify_on", "cut_slices", "pack_rows"]
 

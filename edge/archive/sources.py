@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edgebee.edge.archive.manifest import check_version, is_archive_file
-from edgebee.edge.archive.store import Listed, PhotoReader, is_address, parse_address
 from edgebee.edge.classify import PHOTO_SUFFIXES, find_images
 from edgebee.errors import DataError
+from edgebee.store import Listed, PhotoReader, is_address, parse_address
 
 __all__ = ["list_photos"]
 

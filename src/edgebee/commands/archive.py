@@ -162,8 +162,8 @@ def command(ctx: click.Context, /, *, output: Path, summary: bool, **params: Any
     echo(f"{archive.folder}: {archive.photos:,} photos: {archive.spell_labels()}")
     if summary:
         from edgebee.benchmarks.report.archive_page import write_archive_page
-        from edgebee.edge.archive.store import PhotoReader
         from edgebee.edge.archive.summary import summarize
+        from edgebee.store import PhotoReader
 
         page, reader = archive.folder / _SUMMARY_NAME, PhotoReader(params["source"])
         with ProgressBars() as bars:

@@ -15,9 +15,9 @@ from PIL import Image
 from edgebee.edge.archive.classification import ArchiveModel, classify_entries
 from edgebee.edge.archive.manifest import open_manifest
 from edgebee.edge.archive.parts import SCHEMA, PartStore, same_results
-from edgebee.edge.archive.store import PhotoReader
 from edgebee.errors import DataError, OutputError
 from edgebee.files import lock_directory
+from edgebee.store import PhotoReader
 
 
 def test_each_photo_has_a_row_and_bad_ones_say_why(photos, tmp_path):

@@ -30,8 +30,8 @@ from edgebee.edge.archive.ray_cluster import (
     cut_slices,
 )
 from edgebee.edge.archive.sources import list_photos
-from edgebee.edge.archive.store import PhotoReader
 from edgebee.errors import ClusterError, EdgebeeError, ModelError
+from edgebee.store import PhotoReader
 
 MODEL = Path(edgebee.edge.__file__).resolve().parent / "models" / "hymenoptera_int8.tflite"
 PHOTOS, PART_SIZE = 400, 50

@@ -12,8 +12,8 @@ import pytest
 from archive_photos import archived, make_photo, paths_of
 
 from edgebee.edge.archive.sources import list_photos
-from edgebee.edge.archive.store import PhotoReader
 from edgebee.errors import DataError
+from edgebee.store import PhotoReader
 
 NEW_YEAR = 1_735_689_600_000_000
 """2025, in microseconds."""

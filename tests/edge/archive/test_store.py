@@ -16,8 +16,8 @@ from archive_photos import TINY_MODEL, archived, make_photo, paths_of, rows_of
 
 from edgebee.edge.archive import classification
 from edgebee.edge.archive.parts import PartStore
-from edgebee.edge.archive.store import PhotoReader, StoreError
 from edgebee.errors import DataError
+from edgebee.store import PhotoReader, StoreError
 
 pytestmark = pytest.mark.slow  # loading moto takes seconds
 USER, PASSWORD = "AKIAEDGEBEETESTUSER7", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -165,7 +165,7 @@ def test_wrong_keys_are_a_line_that_does_not_show_them(filled, tmp_path, debug, 
     ],
 )
 def test_a_store_that_is_not_there_is_a_line(store, tmp_path, address, complaint, monkeypatch):
-    monkeypatch.setattr("edgebee.edge.archive.store._REQUEST_TIMEOUT_S", 2)
+    monkeypatch.setattr("edgebee.store._REQUEST_TIMEOUT_S", 2)
     with pytest.raises(DataError, match=complaint) as refused:
         archived(
             address.replace("PORT", str(store.port)).replace("KEYS", f"{USER}:{PASSWORD}"),
