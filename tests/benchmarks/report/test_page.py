@@ -93,10 +93,19 @@ def test_a_name_in_no_known_encoding_can_be_written(tmp_path):
 
 def test_a_figure_has_one_name_on_the_page_and_in_the_terminal(page_of):
     page = page_of("two classes").read_text(encoding="utf-8")
-    for name in ("decode", "resize", "invoke", "p95", "total", "load", "cold start"):
+    for name in ("decode", "resize", "invoke", "invoke p95", "total", "load", "cold start"):
         assert f'<th scope="col">{name}, ms</th>' in page
     for name in ("calibration error", "agreement with Keras", "x faster than Keras"):
         assert f'<th scope="col">{name}</th>' in page
+
+
+def test_the_median_latency_of_each_model_is_visible_without_unfolding(page_of):
+    page = page_of("two classes").read_text(encoding="utf-8")
+    section = page.partition("<h2>Latency on this ")[2].partition("</section>")[0]
+    visible = section.partition("<details>")[0]
+    assert "both are the median of a photo" in visible
+    assert visible.count('<td data-label="invoke, ms">') == visible.count('scope="row"') > 1
+    assert visible.count('<td data-label="total, ms">') == visible.count('scope="row"')
 
 
 @pytest.mark.parametrize("there", [False, True])
