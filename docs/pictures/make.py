@@ -4,8 +4,8 @@
 
 Runs `edgebee demo`, renders what it printed as a terminal, photographs its report page with a
 headless Chromium, lets the model draw its prediction on a picture of the sample, and photographs
-the page of `edgebee web` as a phone and a PC show it. `--demo` takes the folder of an earlier run
-of this script instead of a new demo, `--only` makes one picture.
+the page of `edgebee web` as a phone and a PC show it, and that of an archive. `--demo` takes the
+folder of an earlier run of this script instead of a new demo, `--only` makes one picture.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import argparse
 import base64
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,8 @@ PICTURE = "bees/bee_029.jpg"
 REPORT_SIZE = (1200, 1400)
 """Of the browser's window, in pixels: the headline and the first two tables."""
 TERMINAL_COLUMNS = 100
+PICTURES = ("demo.svg", "report.png", "annotated.jpg", "web.png", "archive.png")
+EXIF_IFD, DATE_TIME_ORIGINAL = 0x8769, 0x9003
 
 
 def run_demo(folder: Path) -> None:
@@ -124,6 +128,33 @@ def annotate(folder: Path, target: Path) -> None:
         shutil.copyfile(result, target)
 
 
+def photograph_archive(folder: Path, target: Path) -> None:
+    """Save the page of an archive of the sample's pictures, as of one summer, as PNG."""
+    pictures = sorted(folder.glob("cache/sample*/*/*/*.jpg"))
+    chance = random.Random(1)
+    with tempfile.TemporaryDirectory() as made:
+        for number, picture in enumerate(pictures):
+            most = 190 if "bee" in picture.stem else 150  # days into the year
+            day = min(300, max(60, chance.gauss(most, 35)))
+            taken = datetime(2026, 1, 1) + timedelta(days=day)
+            exif = Image.Exif()
+            exif[EXIF_IFD] = {DATE_TIME_ORIGINAL: taken.strftime("%Y:%m:%d %H:%M:%S")}
+            copy = Path(made, "meadow", f"camera {number % 3}", f"IMG_{number:04d}.jpg")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with Image.open(picture) as image:
+                image.save(copy, quality=95, exif=exif)
+            if number % 90 == 5:  # a card that was pulled out too early
+                copy.write_bytes(copy.read_bytes()[:1000])
+        model = folder / "artifacts" / "model_int8.tflite"
+        subprocess.run(
+            [*EDGEBEE, "archive", "meadow", "--out", "meadow archive", "--summary", "-m", model],
+            cwd=made,
+            check=False,  # 1: a photo failed
+        )
+        (page,) = Path(made, "meadow archive").glob("*/summary.html")
+        photograph_page(page, target)
+
+
 WEB_SIZES = ((390, 880), (1100, 800))
 """Width and height of a phone's and of a PC's window, in pixels."""
 WEB_GAP = 40
@@ -194,7 +225,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_formatter())
     parser.add_argument("--demo", type=Path, metavar="FOLDER")
-    parser.add_argument("--only", choices=("demo.svg", "report.png", "annotated.jpg", "web.png"))
+    parser.add_argument("--only", choices=PICTURES)
     args = parser.parse_args()
     folder = args.demo
     if folder is None:
@@ -207,6 +238,7 @@ def main() -> None:
         "report.png": lambda target: photograph_page(folder / "artifacts/report.html", target),
         "annotated.jpg": lambda target: annotate(folder, target),
         "web.png": lambda target: photograph_web_page(folder, target),
+        "archive.png": lambda target: photograph_archive(folder, target),
     }
     for name, make in makers.items():
         if args.only not in (None, name):
