@@ -61,7 +61,7 @@ class ArchiveTables:
         names, rows = self.rows(sql)
         for row in itertools.chain([names], rows):
             buffer = io.StringIO()
-            csv.writer(buffer, lineterminator="").writerow(row)
+            csv.writer(buffer, lineterminator="").writerow(map(_as_cell, row))
             yield buffer.getvalue()
 
     def text(self, sql: str) -> Iterator[str]:
@@ -141,10 +141,15 @@ def _one_line(error: BaseException) -> str:
     return str(error).split("\n\nLINE", maxsplit=1)[0].replace("\n", " ").strip()
 
 
+def _as_cell(value: Any) -> Any:
+    """A value for CSV: a map as JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+
+
 def _spell(value: Any) -> str:
-    """A cell: `-` for NULL, a map as JSON."""
+    """A cell of a table: `-` for NULL, a map in short."""
     if value is None:
         return "-"
     if isinstance(value, dict):
-        value = json.dumps({key: round(one, 3) for key, one in value.items()}, ensure_ascii=False)
-    return str(value)
+        return ", ".join(f"{key} {_spell(one)}" for key, one in value.items())
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
