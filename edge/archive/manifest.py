@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edgebee.errors import DataError
+from edgebee.errors import DataError, OutputError
 from edgebee.files import atomic_write
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
 from edgebee.store import Listed
@@ -139,7 +139,7 @@ def update_manifest(
     """
     old = open_manifest(folder)
     size = old.part_size if old else part_size
-    with _Listing(folder / ".listing.sqlite") as listing:
+    with _disk_errors(folder), _Listing(folder / ".listing.sqlite") as listing:
         listing.fill(listed, progress)
         schema = pa.schema(ENTRY_FIELDS, metadata=version_metadata(part_size=str(size)))
         rows = 0
@@ -153,6 +153,17 @@ def update_manifest(
 
         atomic_write(folder / MANIFEST_NAME, write)
     return Manifest(folder / MANIFEST_NAME, rows, size)
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OutputError(
+            f"{folder}: the list of photos could not be written there ({error}); make room on "
+            "that disk, or choose another folder with --out"
+        ) from error
 
 
 Row = tuple[str, "int | None", "int | None"]

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -179,6 +179,16 @@ class Listed:
     """Time of the last change, microseconds since 1970 (UTC)."""
 
 
+def _read_file(path: str) -> bytes:
+    """The content of a file, in as few calls as a slow disk is asked for; OSError for others."""
+    # A pipe would be waited for.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("not a file")
+        return file.read()
+
+
 class PhotoReader:
     """Reads photos by their paths. Several threads may share one, and it can be pickled.
 
@@ -213,10 +223,7 @@ class PhotoReader:
             StoreError: nothing in its store can.
         """
         if not is_address(path):
-            file = Path(path)
-            if file.exists() and not file.is_file():  # a pipe would be waited for
-                raise OSError("not a file")
-            return file.read_bytes()
+            return _read_file(path)
         address = _photo_address(path)
         filesystem = self.filesystem(address)
         try:

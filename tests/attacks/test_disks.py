@@ -127,6 +127,21 @@ def test_a_read_only_cache_is_said(edgebee_process, disk):
     assert_one_line(done, "Read-only file system", "EDGEBEE_CACHE")
 
 
+@pytest.mark.slow
+def test_a_disk_that_fills_up_keeps_the_parts_of_an_archive(edgebee_process, disk, photos):
+    pytest.importorskip("pyarrow", reason="needs edgebee[archive]")
+    words = ("archive", photos / "ants", "--out", disk / "archive", "--part-size", "2")
+    assert edgebee_process(*words).status == 0
+    parts = {path: path.read_bytes() for path in disk.rglob("*.parquet")}
+    fill(disk)
+    done = edgebee_process("archive", photos, *words[2:])
+    assert_one_line(done, str(disk / "archive"))
+    assert {path: path.read_bytes() for path in disk.rglob("*.parquet")} == parts
+    (disk / "ballast").unlink()
+    assert edgebee_process("archive", photos, *words[2:]).status == 0
+    assert [path.name for path in disk.rglob(".*")] == []
+
+
 # ---------------------------------------------------------------------------- permissions
 
 
