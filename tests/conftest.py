@@ -135,6 +135,16 @@ def plain_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def store() -> Iterator[Any]:
+    """An object store with the bucket `cameras`."""
+    pytest.importorskip("pyarrow", reason="needs edgebee[archive]")
+    from object_store import started_store
+
+    with started_store() as running:
+        yield running
+
+
+@pytest.fixture
 def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A real cluster on this machine: a head without processors, to which nodes are added."""
     pytest.importorskip("ray", reason="needs edgebee[ray]")

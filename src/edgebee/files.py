@@ -25,6 +25,7 @@ __all__ = [
     "atomic_directory",
     "atomic_write",
     "atomic_write_all",
+    "keep_fetched",
     "lock_directory",
     "output_directory",
     "prepare_directory",
@@ -228,6 +229,31 @@ def write_bytes(path: Path, content: bytes) -> None:
         OutputError: the file could not be written.
     """
     atomic_write(path, lambda part: part.write_bytes(content))
+
+
+def keep_fetched(path: Path, content: bytes, *, modified_us: int) -> None:
+    """Write what can be fetched again, whole or not at all; the disk is not waited for.
+
+    Args:
+        path: in a folder that is made if it is missing.
+        content: of the file.
+        modified_us: what its time of change is set to, microseconds since 1970.
+
+    Raises:
+        OutputError: the file could not be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        os.utime(part, ns=(modified_us * 1000, modified_us * 1000))
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path}: could not be written ({_reason(error, path.parent)})"
+        ) from error
 
 
 def write_text(path: Path, content: str) -> None:

@@ -175,8 +175,9 @@ def command(
 ) -> None:
     """Train a classifier on PHOTOS, a folder with a folder of photos for each class.
 
-    PHOTOS may also have train/ and val/ with such folders in them, or be hymenoptera (ants and
-    bees, downloaded once) or sample (drawings, no network). The last label of the model is
+    PHOTOS may also have train/ and val/ with such folders in them, be in an object store, as
+    s3://bucket/my_photos, or be hymenoptera (ants and bees, downloaded once) or sample (drawings,
+    no network). The last label of the model is
     neither, for what is none of the classes; a folder of that name, or other, holds photos of it.
 
     \b

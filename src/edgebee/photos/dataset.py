@@ -78,7 +78,8 @@ class Dataset:
 
     Attributes:
         name: `hymenoptera`, `sample` or the folder's name.
-        source: what loads the same photos again: `hymenoptera`, `sample` or an absolute path.
+        source: what loads the same photos again: `hymenoptera`, `sample`, an absolute path or an
+            address in a store, without keys.
         root: the folder.
         labels: the class folders' names, sorted, in Unicode's composed form (NFC).
         train: photos to learn from.
@@ -135,8 +136,9 @@ def load_dataset(
     are followed for the class folders themselves and not below them.
 
     Args:
-        source: `hymenoptera`, `sample` or a folder (`./sample` for a folder of that name, or
-            a `Path`).
+        source: `hymenoptera`, `sample`, a folder (`./sample` for a folder of that name, or
+            a `Path`), or one in an object store, as `s3://bucket/photos`, whose photos are fetched
+            into the cache.
         val_fraction: share of each class's photos that goes to validation, between 0 and 1
             exclusive, when the folder is not split already; each side gets one at least.
         seed: which photos these are. The same relative names, fraction and seed give the
@@ -146,7 +148,7 @@ def load_dataset(
             whole class.
         other: a folder with photos of what is none of the classes, anywhere below it. They are
             split like those of a class.
-        progress: called while hymenoptera is downloaded.
+        progress: called while photos are downloaded.
 
     Raises:
         DataError: the data set cannot be used as it is; the message says how to fix it.
@@ -163,6 +165,11 @@ def load_dataset(
             root, name, built_in = find_hymenoptera(progress=progress), source, (PLACEHOLDER,)
         elif source == SAMPLE_SOURCE:
             root, name = sample_folder(), source
+        elif "://" in source:
+            from edgebee.photos.object_store import fetch_photos
+
+            root, address = fetch_photos(source, progress=progress)
+            source, name = str(address), root.name
         else:
             root = _given_folder(source)
             source, name = str(root), root.name or str(root)
