@@ -26,10 +26,13 @@ from edgebee.errors import DataError
 __all__ = ["Address", "Listed", "PhotoReader", "StoreError", "is_address", "parse_address"]
 
 _SCHEMES = {"s3": "s3", "gs": "gs", "gcs": "gs"}
-_OPTIONS = {"s3": ("endpoint_override", "region", "scheme"), "gs": ("endpoint_override", "scheme")}
+_OPTIONS = {
+    "s3": ("anonymous", "endpoint_override", "region", "scheme"),
+    "gs": ("anonymous", "endpoint_override", "scheme"),
+}
 """What may stand behind `?` in an address, besides the keys before the bucket."""
 _CONNECT_TIMEOUT_S = 10
-_REQUEST_TIMEOUT_S = 60
+_REQUEST_TIMEOUT_S = 30
 
 
 class StoreError(DataError):
@@ -122,13 +125,15 @@ _REMEDIES = {
     "SIGNATURE_DOES_NOT_MATCH": _CHECK_KEYS,
     "ACCESS_DENIED": _CHECK_KEYS,
     "NO_SUCH_BUCKET": "check its name",
+    "OAuth2 access token": "check the network, and the file that GOOGLE_APPLICATION_CREDENTIALS "
+    "names; a public bucket needs ?anonymous=true",
 }
 
 
 def _reason(error: BaseException) -> str:
     """`ACCESS_DENIED`, or the first line of what was said."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    code = re.search(r"AWS Error (\w+)", text)
+    code = re.search(r"(?:AWS Error |google::cloud::Status\()(\w+)", text)
     return code[1] if code else text.split("\n")[0][:200]
 
 
@@ -136,8 +141,10 @@ def _open_filesystem(address: Address) -> Any:
     """Pyarrow's file system for a bucket."""
     endpoint = address.options.get("endpoint_override", "")
     scheme = address.options.get("scheme", "")
+    anonymous = address.options.get("anonymous", "").lower() in ("true", "yes", "1")
     if address.scheme == "gs":
         return pyarrow.fs.GcsFileSystem(
+            anonymous=anonymous,
             retry_time_limit=timedelta(seconds=_REQUEST_TIMEOUT_S),
             **({"endpoint_override": endpoint} if endpoint else {}),
             **({"scheme": scheme} if scheme else {}),
@@ -150,6 +157,7 @@ def _open_filesystem(address: Address) -> Any:
     keys = {"access_key": address.user, "secret_key": address.password} if address.user else {}
     return pyarrow.fs.S3FileSystem(
         **keys,
+        anonymous=anonymous,
         region=region,
         endpoint_override=endpoint or None,
         scheme=scheme or None,

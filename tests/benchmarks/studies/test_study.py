@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from click.testing import CliRunner
 from edgebee.benchmarks.studies.__main__ import studies
 from edgebee.benchmarks.studies.neither import share_taken
 from edgebee.benchmarks.studies.seeds import describe_counts, student_t_975
+
+TINY_MODEL = str(Path(__file__).resolve().parents[2] / "edge" / "dark_light_neither.tflite")
 
 
 def test_mean_spread_and_interval_by_hand():
@@ -35,8 +38,10 @@ def test_student_t(degrees, expected):
           "--fine-tune-epochs 0 --image-size 96"], "`--epochs 1"),
         (["distill", "--data", "sample", "--part", "validation", "--epochs", "1",
           "--output", "OUTPUT"], ""),
+        (["archive", "--photos", "30000", "--model", TINY_MODEL],
+         "run again: 938 of 30,000 photos, 0 errors"),
     ],
-    ids=["settings", "distill"],
+    ids=["settings", "distill", "archive"],
 )  # fmt: skip
 def test_a_study_prints_its_figures(arguments, expected, tmp_path):
     output = str(tmp_path / "distilled.weights.h5")

@@ -64,6 +64,13 @@ def test_the_endpoint_and_keys_may_come_from_the_environment(filled, tmp_path, m
     assert rows_of(listed.folder)["error"].to_pylist()[1] == "cannot be opened (No such object)"
 
 
+def test_a_public_bucket_needs_no_keys(filled, tmp_path, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    archive = archived(f"{filled.address('2026', keys='')}&anonymous=true", tmp_path / "archive")
+    assert archive.photos == 11
+
+
 def test_an_object_that_has_gone_since_it_was_listed_is_a_row(filled, tmp_path, monkeypatch):
     read = PhotoReader.read
 
