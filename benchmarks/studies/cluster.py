@@ -6,6 +6,8 @@
   photos, and return rows of the usual size. All that this process does is real: slices, Ray Data,
   rows into parts, parts onto the disk. Where the rate no longer follows the processors, it is the
   bottleneck.
+- `--images N`: a training of so many images, with nodes that make features up, see
+  `edgebee.benchmarks.studies.cluster_training`.
 """
 
 from __future__ import annotations
@@ -147,10 +149,18 @@ def measure_nodes(photos: Path, *processors: int) -> float:
     help="Archive these photos, some thousands, by one thread, one node and two nodes.",
 )
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--images",
+    type=click.IntRange(min=1000),
+    metavar="N",
+    help="Train on so many made-up images, and watch the memory.",
+)
 @click.option("--sleeping", metavar="N,N…", help="Numbers of processors that sleep.")
 @click.pass_context
-def cluster(ctx: click.Context, photos: Path | None, rounds: int, sleeping: str | None) -> None:
-    """Measure clusters of nodes on this machine, or of processors that sleep.
+def cluster(
+    ctx: click.Context, photos: Path | None, rounds: int, images: int | None, sleeping: str | None
+) -> None:
+    """Measure clusters of nodes on this machine, or of processors that sleep or make things up.
 
     Exit status 1 when a processor of a node does less than 0.9 of what one thread does.
 
@@ -158,6 +168,7 @@ def cluster(ctx: click.Context, photos: Path | None, rounds: int, sleeping: str 
     Examples:
         python -m edgebee.benchmarks.studies cluster --photos my_photos
         python -m edgebee.benchmarks.studies cluster --sleeping 2,4,8,16,32,64
+        python -m edgebee.benchmarks.studies cluster --images 200000
     """  # noqa: D301
     for count in map(int, (sleeping or "").split(",") if sleeping else ()):
         rate, began = measure_sleeping(count)
@@ -166,6 +177,8 @@ def cluster(ctx: click.Context, photos: Path | None, rounds: int, sleeping: str 
             f"{count:3} sleeping processors: {rate:8,.0f} photos a second, {rate / ideal:.0%} of "
             f"{ideal:,.0f}; all at work after {began:.0f} s"
         )
+    if images is not None:
+        _train(images)
     if photos is None:
         return
     rates = [
@@ -182,3 +195,17 @@ def cluster(ctx: click.Context, photos: Path | None, rounds: int, sleeping: str 
         f"a node's processor / one thread: {share:.2f}; two nodes / twice one: {efficiency:.2f}"
     )
     ctx.exit(0 if share >= LEAST_PER_PROCESSOR else 1)
+
+
+def _train(images: int) -> None:
+    from edgebee.benchmarks.studies.cluster_training import train_images
+    from edgebee.tensorflow_runtime import start_tensorflow
+    from edgebee.train.recipe import Recipe
+
+    start_tensorflow()
+    run = train_images(images, Recipe(epochs=1, fine_tune_epochs=1))
+    seconds = ", ".join(f"{part} {taken:.0f} s" for part, taken in run.seconds.items())
+    click.echo(
+        f"{run.images:,} images: peak {run.peak_mb:,.0f} MB, {run.correct:.0%} of the validation "
+        f"photos correct; {seconds}"
+    )

@@ -40,6 +40,8 @@ LOCAL = "local"
 
 CONNECT_S = 5.0
 """After which a machine counts as not answering."""
+PATIENCE_S = 5.0
+"""After which processors count as busy: our own calls give theirs back after a second."""
 STALL_S = 180.0
 """After which a cluster that gives no result counts as not working; one takes some seconds."""
 TASKS_PER_PROCESSOR = 2
@@ -187,7 +189,10 @@ class Cluster:
                 f"--ray {self.address}: the cluster has no processor; start a node that has one: "
                 "ray start --address=HEAD:6379 --num-cpus=4"
             )
-        if ray.available_resources().get("CPU", 0) < 1:
+        until = time.monotonic() + PATIENCE_S
+        while ray.available_resources().get("CPU", 0) < 1 and time.monotonic() < until:
+            time.sleep(0.1)
+        if time.monotonic() >= until:
             logger.warning(
                 "all %d processors of the cluster are busy; waiting for one, %.0f s at most",
                 self.processors,
