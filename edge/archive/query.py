@@ -16,6 +16,7 @@ import duckdb
 from edgebee.edge.archive.archive import MODEL_NAME
 from edgebee.edge.archive.manifest import MANIFEST_NAME, open_manifest
 from edgebee.edge.archive.parts import check_parts
+from edgebee.edge.classify import escape_control_chars
 from edgebee.errors import DataError
 
 __all__ = ["COUNT_LABELS", "ArchiveTables", "open_archive", "open_results"]
@@ -152,4 +153,4 @@ def _spell(value: Any) -> str:
         return "-"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_spell(one)}" for key, one in value.items())
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else escape_control_chars(value)

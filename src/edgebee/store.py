@@ -191,7 +191,13 @@ def _read_file(path: str) -> bytes:
     """The content of a file, in as few calls as a slow disk is asked for; OSError for others."""
     # A pipe would be waited for.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags), "rb", buffering=0) as file:
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        if "\\udc" in path:  # as manifests spell bytes that are no UTF-8
+            raise OSError("its name is in no known encoding; rename it") from None
+        raise
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError("not a file")
         return file.read()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from archive_photos import archived, make_photo, paths_of
+from archive_photos import archived, make_photo, paths_of, rows_of
 
 from edgebee.edge.archive.sources import list_photos
 from edgebee.errors import DataError
@@ -115,3 +115,18 @@ def test_addresses_are_refused_without_repeating_keys(source, complaint):
         PhotoReader(source)
     assert not {"KEY", "SEC", "RET"} & set(str(refused.value).replace(":", " ").split())
     assert "SEC" not in repr(refused.value)
+
+
+def test_odd_names_are_rows_and_only_those_in_no_encoding_fail(photos, tmp_path):
+    names = [b"two\nlines.jpg", "\u00fc '\".jpg".encode(), b"\xff.jpg"]
+    for name in names:
+        content = (photos / "day 0" / "0.jpg").read_bytes()
+        (tmp_path / "odd").mkdir(exist_ok=True)
+        (tmp_path / "odd" / os.fsdecode(name)).write_bytes(content)
+    rows = rows_of(archived(tmp_path / "odd", tmp_path / "archive").folder).to_pylist()
+    errors = {row["path"].rpartition("/")[2]: row["error"] for row in rows}
+    assert errors == {
+        "two\nlines.jpg": None,
+        "\u00fc '\".jpg": None,
+        "\\udcff.jpg": "cannot be opened (its name is in no known encoding; rename it)",
+    }
