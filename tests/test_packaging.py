@@ -174,7 +174,8 @@ def expected_files() -> set[str]:
         for path in place.rglob("*.py")
     }
     files = {name for name in files if not name.startswith("edgebee/benchmarks/studies/")}
-    page = [ROOT / "benchmarks" / "report" / name for name in ("report.css", "report.html.j2")]
+    templates = ("report.css", "report.html.j2", "archive.html.j2")
+    page = [ROOT / "benchmarks" / "report" / name for name in templates]
     page += [path for path in (ROOT / "edge" / "web" / "static").rglob("*") if path.is_file()]
     data = [*(ROOT / "edge" / "models").iterdir(), ROOT / WEIGHTS, ROOT / FIELD_WEIGHTS, *page]
     return files | {

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from edgebee.edge.archive.classification import ArchiveModel, ClassifyParts, classify_here
 from edgebee.edge.archive.manifest import Manifest, update_manifest
-from edgebee.edge.archive.parts import PartPlan, PartStore
+from edgebee.edge.archive.parts import SCHEMA, PartPlan, PartStore
 from edgebee.edge.archive.sources import list_photos
 from edgebee.edge.classify import find_model, label_order, silence_decoder_warnings
 from edgebee.errors import DataError
@@ -220,6 +220,8 @@ class _Run:
             if plan.missing_count:
                 incomplete.append(number)
                 self.missing += plan.missing_count
+            elif not plan.is_complete:  # of a manifest that was removed, in other parts
+                self._write(plan, SCHEMA.empty_table())
             done = number + 1
             self.progress(Progress("comparing parts", done, self.manifest.parts, unit="part"))
         total = self.manifest.photos

@@ -112,6 +112,12 @@ class PartPlan:
         return len(self.entries) - len(self.kept)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the part is there as it has to be: these rows, in this order, and no others."""
+        in_order = all(position == row for position, row in self.kept.items())
+        return len(self.kept) == len(self.entries) == len(self.old or ()) and in_order
+
+    @property
     def kept_rows(self) -> pa.Table:
         """The rows that are up to date."""
         if self.old is None:

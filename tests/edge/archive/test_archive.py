@@ -184,6 +184,17 @@ def test_several_sources_go_into_one_archive(photos, tmp_path):
     assert sorted(paths_of(both.folder)) == sorted(map(str, photos.rglob("*.jpg")))
 
 
+@pytest.mark.parametrize("part_size", [3, 5, 100])
+def test_without_its_manifest_an_archive_has_other_parts_and_no_row_twice(
+    photos, tmp_path, part_size
+):
+    first = archived(photos, tmp_path / "archive")
+    (tmp_path / "archive" / "manifest.parquet").unlink()
+    archived(photos, tmp_path / "archive", part_size=part_size)
+    assert paths_of(first.folder) == sorted(map(str, photos.rglob("*.jpg")))
+    assert archived(photos, tmp_path / "archive").classified == 0
+
+
 # ------------------------------------------------------------------ refusals
 
 
