@@ -324,8 +324,9 @@ def _require_answer(address: str) -> None:
     try:
         socket.create_connection((match[1], int(match[2])), CONNECT_S).close()
     except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ClusterError(
-            f"--ray {address}: nothing answers there ({error}); start the cluster: "
+            f"--ray {address}: nothing answers there ({reason}); start the cluster: "
             "ray start --head --port=6379, and take the address that it prints"
         ) from error
 
