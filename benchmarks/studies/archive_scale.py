@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 from PIL import Image
 
-__all__ = ["ArchiveRun", "archive", "archive_links", "compare_commands", "make_links"]
+__all__ = ["ArchiveRun", "Throughput", "archive", "archive_links", "compare_commands", "make_links"]
 
 CONTENTS = 32
 """Different photos; a file of ext4 has at most 65,000 names."""
@@ -101,25 +101,38 @@ def archive_links(photos: Path, folder: Path, model: Path) -> ArchiveRun:
     return ArchiveRun(*json.loads(done.stdout))
 
 
-def compare_commands(photos: Path, model: Path, rounds: int) -> list[float]:
-    """The throughput of `edgebee archive` as a share of `edgebee classify`'s, for each round.
+@dataclass(frozen=True)
+class Throughput:
+    """Of `edgebee archive`, as a share of `edgebee classify`'s on the same photos."""
+
+    by_clock: float
+    by_processor_time: float
+    """What other work on the machine hardly changes."""
+
+
+def compare_commands(photos: Path, model: Path, rounds: int) -> list[Throughput]:
+    """The throughput of `edgebee archive` against `edgebee classify`'s, for each round.
 
     Both are whole commands, interleaved, on the same folder; classify prints to a pipe that is
     read, archive writes a new archive.
     """
-    ratios = []
+    found = []
     for _ in range(rounds):
-        classify = _seconds("classify", str(photos), "-m", str(model), "--format", "json")
+        classify = _time("classify", str(photos), "-m", str(model), "--format", "json")
         with tempfile.TemporaryDirectory(prefix="edgebee-archive-") as folder:
-            ours = _seconds("archive", str(photos), "-m", str(model), "--out", folder)
-        ratios.append(classify / ours)
-    return ratios
+            ours = _time("archive", str(photos), "-m", str(model), "--out", folder)
+        found.append(Throughput(classify[0] / ours[0], classify[1] / ours[1]))
+    return found
 
 
-def _seconds(*words: str) -> float:
-    started = time.perf_counter()
+def _time(*words: str) -> tuple[float, float]:
+    """Seconds that a command takes, by the clock and of the processors."""
+    before = os.times()
     subprocess.run([sys.executable, "-m", "edgebee", *words], capture_output=True, check=True)
-    return time.perf_counter() - started
+    after = os.times()
+    processors = after.children_user - before.children_user
+    processors += after.children_system - before.children_system
+    return after.elapsed - before.elapsed, processors
 
 
 @click.command("archive")
@@ -153,11 +166,15 @@ def archive(
 
     model = model or find_model()
     if compare:
-        ratios = compare_commands(compare, model, rounds)
-        median = statistics.median(ratios)
-        listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-        click.echo(f"throughput of archive / classify: {median:.2f} (median of {listed})")
-        ctx.exit(0 if median >= LEAST_RATIO else 1)
+        found = compare_commands(compare, model, rounds)
+        medians = []
+        for what in ("by_clock", "by_processor_time"):
+            ratios = [getattr(one, what) for one in found]
+            medians.append(statistics.median(ratios))
+            listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+            name = what.replace("_", " ")
+            click.echo(f"throughput of archive / classify {name}: {medians[-1]:.2f} ({listed})")
+        ctx.exit(0 if min(medians) >= LEAST_RATIO else 1)
     folder, flat = Path(tempfile.mkdtemp(prefix="edgebee-archive-")), True
     try:
         started = time.perf_counter()
