@@ -178,7 +178,9 @@ class _Listing:
 
     def __enter__(self) -> _Listing:
         self.path.unlink(missing_ok=True)  # of a run that was killed
-        self.database = sqlite3.connect(self.path)
+        # The archive's folder is locked, and not every network disk knows locks on files.
+        address = f"{self.path.absolute().as_uri()}?nolock=1"
+        self.database = sqlite3.connect(address, uri=True)
         self.database.execute("PRAGMA journal_mode = OFF")
         self.database.execute("PRAGMA synchronous = OFF")
         self.database.execute(
@@ -225,7 +227,8 @@ class _Listing:
             ).fetchone()
             if found:
                 self.database.execute("DELETE FROM photo WHERE path = ?", key)
-            yield path, *(found or state)
+            # A list may name a photo that has gone: its row stays as it is, too.
+            yield path, *(found if found and found[0] is not None else state)
 
 
 def _encode(path: str) -> bytes:

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,9 +101,9 @@ def open_archive(folder: Path, *, model: str | None = None) -> ArchiveTables:
     latest = max(chosen, key=_last_written)
     check_parts(latest)
     return _open(
-        photos=str(latest / _PARTS),
-        all_models=str(folder / "*" / _PARTS),
-        manifest=str(folder / MANIFEST_NAME),
+        photos=f"{_literal(latest)}/{_PARTS}",
+        all_models=f"{_literal(folder)}/*/{_PARTS}",
+        manifest=f"{_literal(folder)}/{MANIFEST_NAME}",
     )
 
 
@@ -113,7 +114,7 @@ def open_results(folder: Path) -> ArchiveTables:
         DataError: there are none, or they are of another version.
     """
     check_parts(folder)
-    return _open(photos=str(folder / _PARTS))
+    return _open(photos=f"{_literal(folder)}/{_PARTS}")
 
 
 def _open(**files: str) -> ArchiveTables:
@@ -131,6 +132,11 @@ def _open(**files: str) -> ArchiveTables:
 def _last_written(folder: Path) -> float:
     """When a part of a model was written last."""
     return max(path.stat().st_mtime for path in (folder / MODEL_NAME, *folder.glob(_PARTS)))
+
+
+def _literal(folder: Path) -> str:
+    """A folder in a pattern of DuckDB's."""
+    return re.sub(r"([*?\[])", r"[\1]", folder.as_posix())
 
 
 def _quoted(text: str) -> str:

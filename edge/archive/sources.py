@@ -96,7 +96,8 @@ def _list_batch(batch: pa.RecordBatch, manifest: Path, reader: PhotoReader) -> I
     if "size" not in batch.schema.names or "modified" not in batch.schema.names:
         yield from map(reader.stat, names)
         return
-    times = batch["modified"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_pylist()
+    microseconds = batch["modified"].cast(pa.timestamp("us", tz="UTC"), safe=False)
+    times = microseconds.cast(pa.int64()).to_pylist()
     sizes = batch["size"].cast(pa.int64()).to_pylist()
     for name, size, time in zip(names, sizes, times, strict=True):
         yield reader.stat(name) if size is None or time is None else Listed(name, size, time)

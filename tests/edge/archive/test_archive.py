@@ -136,6 +136,17 @@ def test_what_cannot_be_opened_is_tried_again_and_what_is_no_photo_when_asked(ph
     assert (again.classified, again.failed, again.errors) == (1, 1, 1)
 
 
+def test_a_photo_of_a_list_that_has_gone_keeps_its_row(photos, tmp_path):
+    names = [str(photos / "day 0" / name) for name in ("0.jpg", "2.jpg")]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    first = archived(tmp_path / "list.txt", tmp_path / "archive")
+    before = rows_of(first.folder)
+    shutil.rmtree(photos)  # a disk that was pulled out
+    again = archived(tmp_path / "list.txt", tmp_path / "archive")
+    assert (again.classified, again.errors) == (0, 0)
+    assert rows_of(first.folder) == before
+
+
 def test_time_and_place_come_from_exif(tmp_path):
     def exif(taken, gps):
         tags = Image.Exif()

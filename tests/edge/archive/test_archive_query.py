@@ -32,7 +32,7 @@ def dated(tmp_path_factory):
         make_photo(folder / "photos" / f"<b>{number:02d}</b>.jpg", 4 * number, exif=exif)
     for name in ("one.jpg", "two.jpg"):
         (folder / "photos" / name).write_bytes(b"<script>")
-    return archived(folder / "photos", folder / "an 'archive'", part_size=25)
+    return archived(folder / "photos", folder / "an 'archive' [1]?", part_size=25)
 
 
 def test_without_sql_labels_are_counted(dated):
