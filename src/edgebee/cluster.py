@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgebee.edge.classify import native_messages_silenced
@@ -48,6 +49,8 @@ TASKS_PER_PROCESSOR = 2
 """Calls under way: one is computed, the next one's arguments are already there."""
 RECOUNT_S = 5.0
 """How often processors are counted: nodes come and go."""
+STORE_BYTES, STORE_BYTES_OF_A_PROCESSOR = 200_000_000, 50_000_000
+"""For arguments and results under way on this machine; what is more goes to the disk."""
 
 _DECISIVE = ("edgebee", "numpy", "pillow", "ai-edge-litert")
 """Packages whose version can decide the bits of a result."""
@@ -276,12 +279,16 @@ def connect(address: str, *, stall_s: float = STALL_S) -> Iterator[Cluster]:
     if address == LOCAL:
         from edgebee.edge.classify import available_cpus
 
-        settings |= {"num_cpus": available_cpus(), "include_dashboard": False}
+        settings |= {
+            "num_cpus": available_cpus(),
+            "include_dashboard": False,
+            # Ray's own measure is a third of the memory, which this process would seem to occupy.
+            "object_store_memory": STORE_BYTES + STORE_BYTES_OF_A_PROCESSOR * available_cpus(),
+        }
     else:
         _require_answer(address)
     try:
-        with native_messages_silenced():
-            ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **settings)
+        _join(ray, settings)
     except (RuntimeError, ConnectionError, ValueError, SystemExit) as error:
         ray.shutdown()  # what has been begun
         raise _refusal(address, error) from error
@@ -295,6 +302,26 @@ def connect(address: str, *, stall_s: float = STALL_S) -> Iterator[Cluster]:
 def connect_if_given(address: str | None) -> AbstractContextManager[Cluster | None]:
     """`connect`, or nothing for None: of an option that was left out."""
     return contextlib.nullcontext() if address is None else connect(address)
+
+
+def _join(ray: Any, settings: dict[str, Any]) -> None:
+    """Connect; with the token that this machine has, if the cluster wants one."""
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    with native_messages_silenced():
+        try:
+            ray.init(**quiet, **settings)
+        except (ConnectionError, SystemExit):
+            if settings["address"] == LOCAL or not _has_token() or "RAY_AUTH_MODE" in os.environ:
+                raise
+            ray.shutdown()
+            os.environ["RAY_AUTH_MODE"] = "token"
+            ray._raylet.Config.initialize("")  # else it keeps what was there at its import
+            ray.init(**quiet, **settings)
+
+
+def _has_token() -> bool:
+    given = os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+    return bool(given) or Path("~/.ray/auth_token").expanduser().is_file()
 
 
 @contextlib.contextmanager
@@ -343,7 +370,7 @@ def _refusal(address: str, error: BaseException) -> ClusterError:
         )
     return ClusterError(
         f"--ray {address}: cannot be joined ({_first_line(error)}); this machine has to be a node "
-        f"of the cluster: ray start --address={address}"
+        f"of the cluster (ray start --address={address}) and to have its token (ray get-auth-token)"
     )
 
 
