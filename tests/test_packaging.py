@@ -289,12 +289,20 @@ def test_the_plain_install_answers_out_of_the_box(plain_install, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [["train", "--data", "sample"], ["demo"]])
-def test_the_plain_install_names_what_a_command_needs(plain_install, arguments, tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["train", "--data", "sample"], "train"),
+        (["demo"], "train"),
+        (["archive", ".", "--out", "archive"], "archive"),
+        (["archive", "query", "archive"], "archive"),
+    ],
+)
+def test_the_plain_install_names_what_a_command_needs(plain_install, arguments, extra, tmp_path):
     done = subprocess.run(
         [plain_install, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
-    assert "pip install 'edgebee[train]'" in done.stderr.splitlines()[-1]
+    assert f"pip install 'edgebee[{extra}]'" in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []

@@ -135,3 +135,20 @@ def test_an_archive_of_nothing_but_errors_has_a_page(tmp_path):
     summary = summarize(archived(tmp_path / "photos", tmp_path / "archive").folder)
     page = render_archive_page(summary, {})
     assert "1 photo: 100 % could not be read" in page.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.slow  # a browser starts
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_page_fits_a_screen_and_asks_for_nothing(dated, tmp_path, width):
+    chromium = pytest.importorskip("chromium")  # beside tests/conftest.py
+    program = chromium.find_chromium()
+    if program is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    page = write_archive_page(tmp_path / "summary.html", summarize(dated.folder))
+    with chromium.running_chromium(program) as running:
+        opened = running.open(page, width)
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
+        assert opened.evaluate("[...document.images].every(one => one.naturalWidth > 0)")
+        assert opened.evaluate("document.querySelectorAll('rect').length") > 50
+        assert opened.complaints == []
+        assert [one for one in opened.requests if not one.startswith("data:")] == []
