@@ -62,6 +62,13 @@ def test_queries(edgebee, photos, tmp_path):
     assert edgebee("archive", "query", photos).status == 1
 
 
+def test_the_usage_of_each_is_its_own(edgebee):
+    assert edgebee("help", "archive").out.startswith("Usage: edgebee archive [OPTIONS] SOURCE\n")
+    usage = "Usage: edgebee archive query [OPTIONS] DIR [SQL]\n"
+    assert edgebee("archive", "query", "--help").out.startswith(usage)
+    assert edgebee("help", "archive", "query").out.startswith(usage)
+
+
 def test_a_folder_called_query_is_named_with_its_path(edgebee, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photos.rename("query")

@@ -50,6 +50,14 @@ class _SourceOrCommand(GroupedCommand, click.Group):
         self.format_commands(ctx, formatter)
 
 
+class _Source(click.Argument):
+    """Of `archive` alone: click would show it in the usage of its commands, too."""
+
+    def get_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """None for `archive query`."""
+        return super().get_usage_pieces(ctx) if self in ctx.command.params else []
+
+
 @click.group(
     "archive",
     cls=_SourceOrCommand,
@@ -61,7 +69,7 @@ class _SourceOrCommand(GroupedCommand, click.Group):
         "Work": ("output", "threads", "ray", "part_size", "retry_errors", "summary"),
     },
 )
-@click.argument("source", metavar="SOURCE")
+@click.argument("source", cls=_Source, metavar="SOURCE")
 @click.option(
     "-o",
     "--out",
