@@ -7,6 +7,7 @@ machine's processors; `run_on` on those of a cluster.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -153,9 +154,22 @@ def run_on(cluster: Cluster) -> RunTasks:
             for start in starts
         )
         for number, outcomes in cluster.map(extract_photos, graph, chunks):
-            yield from enumerate(outcomes, starts[number])
+            for place, outcome in enumerate(outcomes, starts[number]):
+                yield place, _without_views(outcome)
 
     return run
+
+
+def _without_views(outcome: Outcome) -> Outcome:
+    """The same, with copies of all that is kept.
+
+    Arrays are views into the memory of the cluster's store: a signature that is kept would keep
+    the activations of its whole chunk.
+    """
+    if isinstance(outcome, str):
+        return outcome
+    pooled, signature, crops = copy.deepcopy((outcome.pooled, outcome.signature, outcome.crops))
+    return replace(outcome, pooled=pooled, signature=signature, crops=crops)
 
 
 def _with_content(task: PhotoTask) -> PhotoTask:
