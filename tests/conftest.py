@@ -25,14 +25,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 TENSORFLOW_LOG = "TF_CPP_MIN_LOG_LEVEL"
 os.environ.setdefault(TENSORFLOW_LOG, "2")  # read when TensorFlow loads, once
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One worker for each core: threads of NumPy's would spin while they wait for one another.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 CALIBRATION_SAMPLES = 8
 """Representative photos: enough for what is tested, a fraction of the default's time."""
 
 
+@pytest.fixture(scope="session")
+def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what is made once, by whichever worker comes first."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def own_cache(of_all_workers: Path) -> Iterator[Path]:
     """Tests, and the processes they start, keep out of the user's cache folder."""
-    cache = tmp_path_factory.mktemp("cache")
+    cache = of_all_workers / "cache"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEBEE_CACHE", str(cache))
         yield cache
@@ -76,18 +87,15 @@ def tensorflow_started() -> None:
 
 
 @pytest.fixture(scope="session")
-def artifacts(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) -> Path:
+def artifacts(of_all_workers: Path, tensorflow_started: None) -> Path:
     """What `edgebee train` and `edgebee convert` leave: a really trained model, all formats.
 
     Trained on the drawn sample, briefly and at 96 pixels; once for all workers. Do not write in it.
     """
     from filelock import FileLock
 
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # then each worker has a folder of its own in there
-        shared = shared.parent
-    folder = shared / "trained" / "artifacts"
-    with FileLock(shared / "trained.lock"):
+    folder = of_all_workers / "trained" / "artifacts"
+    with FileLock(of_all_workers / "trained.lock"):
         whole = folder.with_name("whole")
         if not whole.exists():
             _train_and_convert(folder)

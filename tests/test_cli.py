@@ -167,8 +167,8 @@ def told(edgebee_process, tmp_path_factory):
     whole = (folder / "photos" / "bees" / "bees 0.jpg").read_bytes()
     (folder / "photos" / "bees" / "broken.jpg").write_bytes(whole[: len(whole) // 3])
     done = edgebee_process(
-        "train", "photos", "--epochs", "2", "--fine-tune-epochs", "1", "--image-size",
-        "64", "--augmentations", "2", cwd=folder,
+        "train", "photos", "--epochs", "2", "--fine-tune-epochs", "1", "--image-size", "32",
+        "--alpha", "0.35", "--weights", "none", "--augmentations", "1", cwd=folder,
     )  # fmt: skip
     assert done.status == 0, done.err
     return done, folder
