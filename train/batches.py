@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edgebee.run import Phase
 from edgebee.train.features import Features
+from edgebee.train.photo_features import ImageFeatures
 
-__all__ = ["Batches", "Examples", "class_weights"]
+__all__ = ["Batches", "Examples", "StrangerExamples", "class_weights"]
 
 PLAIN_SHARE = 0.4
 """Share of the photos that an epoch of fine-tuning shows as they are."""
+
+STRANGERS_SHARE = 0.3
+"""Strangers that an epoch of fine-tuning shows at most, for each photo."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,6 +43,18 @@ class Examples(NamedTuple):
 
 
 @dataclass(frozen=True)
+class StrangerExamples:
+    """Images of none of the classes, of which fine-tuning learns as of one class more."""
+
+    images: ImageFeatures
+    label: int
+    """Its place, after the classes."""
+    kernel: Floats
+    """`[features]`, of the logit that it has so far."""
+    bias: float
+
+
+@dataclass(frozen=True)
 class Batches:
     """Batches of stored features, drawn for every epoch.
 
@@ -55,12 +71,23 @@ class Batches:
     seed: int
     weights: Floats
     """`[photos, heads]`, how much a photo counts in the loss of each head."""
+    strangers: StrangerExamples | None = None
+    """For fine-tuning."""
 
     @property
     def images(self) -> int:
         """How many an epoch shows."""
         shown = len(self.features.photos)
-        return shown * self.features.augmentations if self.phase == "feature_extraction" else shown
+        if self.phase == "feature_extraction":
+            return shown * self.features.augmentations
+        return shown + self._strangers_shown
+
+    @property
+    def _strangers_shown(self) -> int:
+        """How many an epoch of fine-tuning shows."""
+        if self.strangers is None:
+            return 0
+        return min(len(self.strangers.images), round(STRANGERS_SHARE * len(self.features.photos)))
 
     @property
     def steps(self) -> int:
@@ -74,7 +101,7 @@ class Batches:
             yield self._examples(rows[start : start + taken])
 
     def _rows(self, epoch: int) -> npt.NDArray[np.int64]:
-        """Row numbers of an epoch, in the order they are shown."""
+        """Row numbers of an epoch, in the order they are shown; strangers follow the photos."""
         photos, count = self.features.photos, self.features.augmentations
         rng = np.random.default_rng([self.seed, epoch])
         if self.phase == "feature_extraction":
@@ -83,9 +110,14 @@ class Batches:
             varied = rng.integers(min(1, count - 1), count, len(photos))
             shown = np.where(rng.random(len(photos)) < PLAIN_SHARE, 0, varied)
             rows = photos * count + shown
+            if self.strangers is not None:
+                drawn = rng.permutation(len(self.strangers.images))[: self._strangers_shown]
+                rows = np.concatenate([rows, self.features.uncorrupted.size + drawn])
         return rng.permutation(rows)
 
     def _examples(self, rows: npt.NDArray[np.int64]) -> Examples:
+        if self.strangers is not None and (rows >= self.features.uncorrupted.size).any():
+            return self._mixed(rows, self.strangers)
         features = self.features
         photos = rows // features.augmentations
         classes, weights = features.classes[photos], self.weights[photos]
@@ -94,6 +126,24 @@ class Batches:
             return Examples(pooled, classes, weights, pooled)
         targets = features.pooled.take(features.uncorrupted.ravel()[rows])
         return Examples(features.boundary.take(rows), classes, weights, targets)
+
+    def _mixed(self, rows: npt.NDArray[np.int64], strangers: StrangerExamples) -> Examples:
+        """The examples of rows with some of strangers among them."""
+        strange = rows >= self.features.uncorrupted.size
+        place = rows[strange] - self.features.uncorrupted.size
+        known = self._examples(rows[~strange])
+
+        def mixed(ours: npt.NDArray[Any], theirs: Any) -> npt.NDArray[Any]:
+            together = np.empty((len(rows), *ours.shape[1:]), ours.dtype)
+            together[~strange], together[strange] = ours, theirs
+            return together
+
+        return Examples(
+            stored=mixed(known.stored, strangers.images.boundary[place]),
+            classes=mixed(known.classes, strangers.label),
+            weights=mixed(known.weights, 1.0),
+            targets=mixed(known.targets, strangers.images.pooled[place]),
+        )
 
 
 def class_weights(classes: npt.NDArray[np.int64], class_count: int) -> Floats:

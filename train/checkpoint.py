@@ -31,7 +31,7 @@ __all__ = ["Checkpoint", "Checkpoints", "can_resume", "clear_checkpoint"]
 
 _FILE_NAME = ".checkpoint.npz"
 
-_LAYOUT = 4
+_LAYOUT = 5
 """What the variables are and their order; another number whenever a training stores others."""
 
 

@@ -18,7 +18,16 @@ from edgebee.photos.duplicates import Signature, group_same_pictures
 from edgebee.progress import Progress, ProgressCallback
 from edgebee.train.crops import draw_blank_frame
 from edgebee.train.features import Features, FrozenBase, extract_features
-from edgebee.train.photo_features import Outcome, PhotoTask, RunTasks, invoke_base, run_here
+from edgebee.train.photo_features import (
+    Exits,
+    ImageFeatures,
+    PhotoTask,
+    RunTasks,
+    concatenate,
+    gather,
+    invoke_base,
+    run_here,
+)
 from edgebee.train.recipe import Recipe
 
 __all__ = ["Others", "extract_blank_frames", "extract_dataset", "extract_others", "photo_tasks"]
@@ -109,23 +118,25 @@ def _counted(task: str, total: int, progress: ProgressCallback) -> Callable[[], 
     return count
 
 
-def extract_blank_frames(base: FrozenBase, recipe: Recipe) -> npt.NDArray[np.float32]:
-    """Features `[frames, features]` of frames with nothing on them; they follow from the seed."""
+def extract_blank_frames(base: FrozenBase, recipe: Recipe) -> ImageFeatures:
+    """Features of frames with nothing on them; they follow from the seed."""
 
-    def extract(number: int) -> npt.NDArray[np.float32]:
+    def extract(number: int) -> Exits:
         rng = np.random.default_rng([recipe.seed, number, 1])
-        return invoke_base(base.graph, draw_blank_frame(recipe.image_size, rng))[2]
+        return invoke_base(base.graph, draw_blank_frame(recipe.image_size, rng))
 
     with ThreadPoolExecutor(available_cpus()) as pool:
-        return np.array(list(pool.map(extract, range(BLANK_FRAMES))), np.float32)
+        return gather(pool.map(extract, range(BLANK_FRAMES)))
 
 
 @dataclass(frozen=True)
 class Others:
     """Features of the user's photos of what is none of the classes."""
 
-    pooled: npt.NDArray[np.float32]
-    """`[photos, images, features]`, of those to learn from, augmented."""
+    augmented: npt.NDArray[np.float32]
+    """`[photos, images, features]`, of those to learn from."""
+    plain: ImageFeatures
+    """Of the same as they are."""
     held_out: npt.NDArray[np.float32]
     """`[photos, features]`, of those to check with, as they are."""
     left_out: dict[Path, str]
@@ -160,34 +171,38 @@ def extract_others(
             recipe.image_size,
             recipe.augmentations if number < len(dataset.others) else 1,
             (recipe.seed, number, 2),
-            boundary=False,
         )
         for number, path in enumerate(paths)
     ]
     counted = _counted("reading other photos", len(paths), progress)
-    outcomes: dict[int, Outcome] = {}
+    plain: dict[int, ImageFeatures] = {}
+    augmented: dict[int, npt.NDArray[np.float32]] = {}
+    shown: dict[int, Signature | None] = {}
+    unread: dict[int, str] = {}
     for number, outcome in run(base.graph, tasks):
-        outcomes[number] = outcome
-        counted()
-    left_out, found = {}, {}
-    for number, path in enumerate(paths):
-        one = outcomes[number]
-        if isinstance(one, str):
-            logger.warning("%s; left out", one)
-            left_out[path] = one.rsplit(": ", 1)[-1]
+        if isinstance(outcome, str):
+            unread[number] = outcome
         else:
-            found[number] = one
-    learned = [one.pooled for number, one in found.items() if number < len(dataset.others)]
-    checked = [one.pooled[0] for number, one in found.items() if number >= len(dataset.others)]
+            # A copy: a part of an array would keep the whole of it in memory.
+            plain[number] = outcome.images[np.array([0])]
+            augmented[number], shown[number] = outcome.images.pooled, outcome.signature
+        counted()
+    for _, reason in sorted(unread.items()):
+        logger.warning("%s; left out", reason)
+    half = len(dataset.others)
+    learned = sorted(number for number in plain if number < half)
+    checked = sorted(number for number in plain if number >= half)
     if not learned:
         raise TrainingError(
             f"{paths[0].parent}: no photo of what is none of the classes can be read; "
             "add some, or leave them out"
         )
-    shown = {number: one.signature for number, one in found.items()}
     _refuse_known(dataset, signatures, paths, shown)
     return Others(
-        np.stack(learned), np.array(checked, np.float32).reshape(-1, base.feature_count), left_out
+        augmented=np.stack([augmented[number] for number in learned]),
+        plain=concatenate([plain[number] for number in learned]),
+        held_out=concatenate([base.no_images(), *(plain[number] for number in checked)]).pooled,
+        left_out={paths[number]: one.rsplit(": ", 1)[-1] for number, one in unread.items()},
     )
 
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from edgebee.errors import OutputError
 from edgebee.photos.duplicates import Signature
-from edgebee.train.photo_features import PhotoTask, RunTasks, run_here
+from edgebee.train.photo_features import ImageFeatures, PhotoTask, RunTasks, concatenate, run_here
 
 __all__ = [
     "Activations",
@@ -125,6 +125,13 @@ class FrozenBase:
     boundary_shape: tuple[int, ...]
     feature_count: int
 
+    def no_images(self) -> ImageFeatures:
+        """Features of none."""
+        return ImageFeatures(
+            np.zeros((0, *self.boundary_shape), np.float16),
+            np.zeros((0, self.feature_count), np.float32),
+        )
+
 
 @dataclass(frozen=True)
 class Backgrounds:
@@ -132,8 +139,7 @@ class Backgrounds:
 
     photos: npt.NDArray[np.int64]
     """`[crops]`, which photo each was cut from."""
-    pooled: npt.NDArray[np.float32]
-    """`[crops, features]`"""
+    images: ImageFeatures
 
 
 @dataclass(frozen=True)
@@ -221,18 +227,19 @@ def extract_features(
     uncorrupted = np.arange(rows).reshape(-1, augmentations)
     unreadable: dict[int, str] = {}
     signatures: list[Signature | None] = [None] * len(tasks)
-    crops: dict[int, npt.NDArray[np.float32]] = {}
+    crops: dict[int, ImageFeatures] = {}
     for photo, outcome in run(base.graph, tasks):
         if isinstance(outcome, str):
             unreadable[photo] = outcome
         else:
             first = photo * augmentations
             for number in range(augmentations):
-                boundary[first + number] = outcome.boundary[number]
-                pooled[first + number] = outcome.pooled[number]
+                boundary[first + number] = outcome.images.boundary[number]
+                pooled[first + number] = outcome.images.pooled[number]
             uncorrupted[photo] = first + np.array(outcome.uncorrupted)
             signatures[photo] = outcome.signature
-            crops[photo] = outcome.crops
+            if outcome.crops is not None:
+                crops[photo] = outcome.crops
         progress()
     readable = np.setdiff1d(np.arange(len(tasks)), list(unreadable)).astype(np.int64)
     return Features(
@@ -243,12 +250,14 @@ def extract_features(
         readable,
         dict(sorted(unreadable.items())),
         tuple(signatures),
-        _gathered(crops, base.feature_count) if any(task.crops for task in tasks) else None,
+        _gathered(crops, base) if any(task.crops for task in tasks) else None,
     )
 
 
-def _gathered(crops: dict[int, npt.NDArray[np.float32]], feature_count: int) -> Backgrounds:
+def _gathered(crops: dict[int, ImageFeatures], base: FrozenBase) -> Backgrounds:
     """Photo -> features of its crops, in the photos' order."""
-    pairs = [(photo, features) for photo in sorted(crops) for features in crops[photo]]
-    pooled = np.array([features for _, features in pairs], np.float32).reshape(-1, feature_count)
-    return Backgrounds(np.array([photo for photo, _ in pairs], np.int64), pooled)
+    photos = np.array(
+        [photo for photo in sorted(crops) for _ in range(len(crops[photo]))], np.int64
+    )
+    images = [base.no_images(), *(crops[photo] for photo in sorted(crops))]
+    return Backgrounds(photos, concatenate(images))

@@ -13,10 +13,11 @@ from edgebee.photos.dataset import Dataset
 from edgebee.progress import ProgressCallback
 from edgebee.run import NeitherRecord, RejectionRecord
 from edgebee.stats import auroc, fpr95, wilson_interval
+from edgebee.train.batches import StrangerExamples
 from edgebee.train.cross_validation import OutOfFold
 from edgebee.train.extraction import Others, extract_blank_frames, extract_others
 from edgebee.train.features import Backgrounds, Features, FrozenBase
-from edgebee.train.photo_features import RunTasks, run_here
+from edgebee.train.photo_features import ImageFeatures, RunTasks, concatenate, run_here
 from edgebee.train.recipe import Recipe
 from edgebee.train.rejection import (
     Rejection,
@@ -44,11 +45,18 @@ class LearnedNeither:
 
     rejection: Rejection | None = None
     """None: the model goes without."""
+    examples: StrangerExamples | None = None
+    """For fine-tuning: crops of background, blank frames, and the other photos as they are."""
     blank_frames: int = 0
     other_photos: int = 0
     measurements: tuple[RejectionRecord, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     """Other photo that could not be read -> why."""
+
+    def tuned(self, kernel: npt.NDArray[np.float32], bias: float) -> LearnedNeither:
+        """The same with the row that fine-tuning made of it, `[features]`."""
+        assert self.rejection is not None
+        return replace(self, rejection=replace(self.rejection, kernel=kernel, bias=bias))
 
     def record(self, validation: Validation) -> NeitherRecord | None:
         """For `history.json`; None for a model that goes without."""
@@ -57,7 +65,7 @@ class LearnedNeither:
         correct = validation.predictions == validation.classes
         kept = (correct & ~validation.called_neither).sum() / max(1, correct.sum())
         return NeitherRecord(
-            background_crops=self.rejection.background_crops,
+            background_crops=int(self.rejection.kept.sum()),
             blank_frames=self.blank_frames,
             other_photos=self.other_photos,
             slope=round(self.rejection.slope, 4),
@@ -100,13 +108,13 @@ def learn_neither(
     if out_of_fold is None or training.backgrounds is None:
         logger.info("Without neither: there are too few photos to learn it from")
         return LearnedNeither()
+    backgrounds = _of(training.backgrounds, out_of_fold.photos)
+    blank = extract_blank_frames(base, recipe)
     others = None
     if dataset.others:
         signatures = (*training.signatures, *validation.signatures)
         others = extract_others(base, dataset, signatures, recipe, progress, run)
-    strangers = _strangers(
-        training.backgrounds, out_of_fold.photos, extract_blank_frames(base, recipe), others
-    )
+    strangers = _strangers(backgrounds, blank, others)
     rows = out_of_fold.photos[:, np.newaxis] * training.augmentations
     rows = rows + np.arange(training.augmentations)
     known = training.pooled.take(rows.ravel()).reshape(*rows.shape, -1)
@@ -120,15 +128,23 @@ def learn_neither(
         seen["photos of classes left out"] = judge_left_out(
             known, classes, out_of_fold.heads, strangers, rejection, recipe.seed
         )
-    learned = LearnedNeither(rejection, len(strangers.blank))
+    images = [backgrounds.images[rejection.kept], blank]
+    learned = LearnedNeither(rejection, blank_frames=len(blank))
     if others is not None:
         kernel, bias = out_of_fold.heads.mean()
         last = neither_logits(others.held_out, rejection)
         seen["other photos"] = strangeness(others.held_out @ kernel + bias, last)
-        unread = {str(path): reason for path, reason in others.left_out.items()}
-        learned = replace(learned, other_photos=len(others.pooled), left_out=unread)
+        learned = replace(
+            learned,
+            other_photos=len(others.plain),
+            left_out={str(path): reason for path, reason in others.left_out.items()},
+        )
+        images.append(others.plain)
     return replace(
         learned,
+        examples=StrangerExamples(
+            concatenate(images), len(dataset.labels), rejection.kernel, rejection.bias
+        ),
         measurements=tuple(
             _measure(source, rejection.known, strange)
             for source, strange in seen.items()
@@ -137,23 +153,23 @@ def learn_neither(
     )
 
 
-def _strangers(
-    backgrounds: Backgrounds,
-    photos: npt.NDArray[np.int64],
-    blank: npt.NDArray[np.float32],
-    others: Others | None,
-) -> Strangers:
-    """Crops of `photos`, blank frames, and all images of the other photos."""
+def _of(backgrounds: Backgrounds, photos: npt.NDArray[np.int64]) -> Backgrounds:
+    """The crops of `photos`, each with its photo's place in them."""
     place_of = {photo: place for place, photo in enumerate(photos.tolist())}
     places = np.array([place_of.get(photo, -1) for photo in backgrounds.photos.tolist()], np.int64)
-    width = blank.shape[1]
-    pooled = np.zeros((0, 1, width), np.float32) if others is None else others.pooled
+    return Backgrounds(places[places >= 0], backgrounds.images[places >= 0])
+
+
+def _strangers(backgrounds: Backgrounds, blank: ImageFeatures, others: Others | None) -> Strangers:
+    """Crops of background, blank frames, and all images of the other photos."""
+    width = blank.pooled.shape[1]
+    augmented = np.zeros((0, 1, width), np.float32) if others is None else others.augmented
     return Strangers(
-        background=backgrounds.pooled[places >= 0],
-        background_of=places[places >= 0],
-        blank=blank,
-        others=pooled.reshape(-1, width),
-        others_of=np.repeat(np.arange(len(pooled)), pooled.shape[1]),
+        background=backgrounds.images.pooled,
+        background_of=backgrounds.photos,
+        blank=blank.pooled,
+        others=augmented.reshape(-1, width),
+        others_of=np.repeat(np.arange(len(augmented)), augmented.shape[1]),
     )
 
 

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from edgebee.errors import TrainingError
 from edgebee.progress import Progress, ProgressCallback, ignore_progress
 from edgebee.run import Epoch, Phase
-from edgebee.train.batches import Batches, Examples
+from edgebee.train.batches import Batches, Examples, StrangerExamples
 from edgebee.train.calibration import cross_entropy
 from edgebee.train.checkpoint import Checkpoint
 from edgebee.train.features import Features
@@ -66,7 +67,7 @@ class TwoPhases:
         self.training, self.validation = training, validation
         self.class_count, self.recipe = class_count, recipe
         self.learning_rate = learning_rate
-        self.weights = class_weights[training.classes][:, np.newaxis]
+        self.example_weights = class_weights[training.classes][:, np.newaxis]
         self.save, self.resumed, self.progress = save, resumed, progress
         self._features: npt.NDArray[np.float32] | None = None
         self.epochs: list[Epoch] = list(resumed.epochs) if resumed else []
@@ -75,18 +76,28 @@ class TwoPhases:
         """Phase one, feature extraction: the head learns on the features of the frozen base."""
         recipe = self.recipe
         batches = self._batches("feature_extraction", recipe.batch_size)
-        self.fit = self._fit(batches, max(1, recipe.epochs), self.learning_rate)
+        self.fit = self._fit(
+            batches, max(1, recipe.epochs), self.learning_rate, class_count=self.class_count
+        )
         if not self._recorded("fine_tuning"):  # else the head comes with the fine-tuning's
             self._learn(batches, range(recipe.epochs))
 
-    def fine_tune(self, layers: Any) -> None:
+    def fine_tune(self, layers: Any, strangers: StrangerExamples | None = None) -> None:
         """Phase two, fine-tuning: the released layers learn together with the head.
 
         Args:
             layers: from `layers_above`, released or frozen already; trained in place.
+            strangers: learned as one class more: what is around a subject decides less then,
+                also between the classes.
         """
-        recipe, head = self.recipe, self.fit.head.get_weights()
-        batches = self._batches("fine_tuning", recipe.fine_tune_batch_size)
+        recipe = self.recipe
+        kernel, bias = self.weights
+        if strangers is not None:
+            kernel = np.column_stack([kernel, strangers.kernel])
+            bias = np.append(bias, np.float32(strangers.bias))
+        batches = replace(
+            self._batches("fine_tuning", recipe.fine_tune_batch_size), strangers=strangers
+        )
         photos = self.training.photos
         some = photos[:: math.ceil(len(photos) / MOST_FOR_SPREAD)]
         plain = some * self.training.augmentations
@@ -95,17 +106,18 @@ class TwoPhases:
             batches,
             recipe.fine_tune_epochs,
             recipe.fine_tune_learning_rate,
+            class_count=len(bias),
             layers=layers,
             # Free of the features' scale.
             distillation_weight=recipe.feature_distillation / max(spread, 1e-6),
         )
-        self.fit.head.set_weights(head)
+        self.fit.head.set_weights([kernel, bias])
         self._learn(batches, range(recipe.epochs, recipe.total_epochs))
 
     @property
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits `[photos, classes]` of the readable validation photos, by the model as it is."""
-        return self.fit.logits_of(self.features)[:, 0]
+        return self.fit.logits_of(self.features)[:, 0, : self.class_count]
 
     @property
     def features(self) -> npt.NDArray[np.float32]:
@@ -115,9 +127,13 @@ class TwoPhases:
         return self._features
 
     @property
-    def head(self) -> Any:
-        """Keras' layer from features to one logit per class, as it is."""
-        return self.fit.head
+    def weights(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Kernel `[features, labels]` and bias `[labels]` of the head as it is.
+
+        The labels are the classes, and after fine-tuning with strangers one for them.
+        """
+        kernel, bias = self.fit.head.get_weights()
+        return kernel, bias
 
     def _extract(self) -> npt.NDArray[np.float32]:
         """The features of the validation photos.
@@ -131,10 +147,18 @@ class TwoPhases:
         batches = np.array_split(rows, math.ceil(len(rows) / SCORING_BATCH_SIZE))
         return self.fit.features(stored.take(rows) for rows in batches)
 
-    def _fit(self, batches: Batches, epochs: int, learning_rate: float, **settings: Any) -> Fit:
+    def _fit(
+        self,
+        batches: Batches,
+        epochs: int,
+        learning_rate: float,
+        *,
+        class_count: int,
+        **settings: Any,
+    ) -> Fit:
         return Fit(
             self.training.pooled.shape[1],
-            self.class_count,
+            class_count,
             learning_rates=[learning_rate],
             steps=epochs * batches.steps,
             batch_size=batches.batch_size,
@@ -144,7 +168,7 @@ class TwoPhases:
         )
 
     def _batches(self, phase: Phase, batch_size: int) -> Batches:
-        return Batches(self.training, phase, batch_size, self.recipe.seed, self.weights)
+        return Batches(self.training, phase, batch_size, self.recipe.seed, self.example_weights)
 
     def _recorded(self, phase: Phase) -> list[Epoch]:
         return [epoch for epoch in self.epochs if epoch.phase == phase]

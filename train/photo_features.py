@@ -10,11 +10,11 @@ from __future__ import annotations
 import copy
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,18 +29,23 @@ if TYPE_CHECKING:
     from edgebee.cluster import Cluster
 
 __all__ = [
+    "Exits",
+    "ImageFeatures",
     "Outcome",
     "PhotoFeatures",
     "PhotoTask",
     "RunTasks",
+    "concatenate",
     "extract_photo",
     "extract_photos",
+    "gather",
     "invoke_base",
     "run_here",
     "run_on",
 ]
 
 Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
 
 PHOTOS_IN_A_CHUNK = 8
 """Photos that go to a node together: half a second of work, 3 MB of features back."""
@@ -59,26 +64,48 @@ class PhotoTask:
     """Of the augmentation."""
     crops: int = 0
     """How many are cut from its background."""
-    boundary: bool = True
-    """Whether the activations at the cut are wanted."""
     content: bytes | None = None
     """Of the file; None: it is read from `path`."""
+
+
+class Exits(NamedTuple):
+    """What the frozen base gives for one image, `float32`."""
+
+    boundary: Floats
+    """`[h, w, c]`, the activations at the cut."""
+    norms: Floats
+    """`[h', w']`, the lengths of the feature vectors."""
+    pooled: Floats
+    """`[features]`"""
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """Outputs of the frozen base for some images."""
+
+    boundary: npt.NDArray[np.float16]
+    """`[images, h, w, c]`, at the cut."""
+    pooled: npt.NDArray[np.float32]
+    """`[images, features]`"""
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    def __getitem__(self, images: slice | npt.NDArray[Any]) -> ImageFeatures:
+        return ImageFeatures(self.boundary[images], self.pooled[images])
 
 
 @dataclass(frozen=True)
 class PhotoFeatures:
     """Outputs of the frozen base for the images of one photo."""
 
-    boundary: npt.NDArray[np.float16]
-    """`[images, h, w, c]` at the cut; `[0]` where they are not wanted."""
-    pooled: npt.NDArray[np.float32]
-    """`[images, features]`"""
+    images: ImageFeatures
     uncorrupted: tuple[int, ...]
     """Number of the image that shows the same as this one without corruption, of each."""
     signature: Signature | None
     """Of the photo as the runner sees it, by which photos that show the same are found."""
-    crops: npt.NDArray[np.float32]
-    """`[crops, features]`, of its background."""
+    crops: ImageFeatures | None
+    """Of its background; None where there are none."""
 
 
 Outcome: TypeAlias = "PhotoFeatures | str"
@@ -96,28 +123,37 @@ def extract_photo(graph: bytes, task: PhotoTask) -> Outcome:
         task: the photo.
     """
     source = DecodedPhoto(task.path if task.content is None else task.content, task.side_px)
-    boundary, pooled, uncorrupted = [], [], []
-    norms: npt.NDArray[np.float32] | None = None
+    found, uncorrupted = [], []
     try:
         for image in augment_photo(source, task.images, np.random.default_rng(task.seed)):
-            at_cut, lengths, features = invoke_base(graph, image.pixels)
-            if task.boundary:
-                boundary.append(at_cut.astype(np.float16))
-            norms = lengths if norms is None else norms
-            pooled.append(features)
+            found.append(invoke_base(graph, image.pixels))
             uncorrupted.append(image.uncorrupted)
-        boxes = background_boxes(norms, task.crops) if task.crops and norms is not None else ()
+        boxes = background_boxes(found[0].norms, task.crops) if task.crops else ()
         cut = (cut_box(source.large, box, task.side_px) for box in boxes)
-        crops = [invoke_base(graph, pixels)[2] for pixels in cut]
+        crops = [invoke_base(graph, pixels) for pixels in cut]
     except PhotoError as error:
         # An error about the content alone has no name in it.
         return str(error) if task.content is None else f"{task.path}{str(error)[len('photo') :]}"
     return PhotoFeatures(
-        np.array(boundary, np.float16),
-        np.array(pooled, np.float32),
+        gather(found),
         tuple(uncorrupted),
         sign(np.asarray(Image.fromarray(source.plain).convert("L"))),
-        np.array(crops, np.float32).reshape(-1, pooled[0].shape[0]),
+        gather(crops) if crops else None,
+    )
+
+
+def gather(exits: Iterable[Exits]) -> ImageFeatures:
+    """What is kept of one image or more."""
+    several = list(exits)
+    boundary = np.array([one.boundary for one in several], np.float16)
+    return ImageFeatures(boundary, np.array([one.pooled for one in several], np.float32))
+
+
+def concatenate(several: Sequence[ImageFeatures]) -> ImageFeatures:
+    """The images of all, in their order."""
+    return ImageFeatures(
+        np.concatenate([one.boundary for one in several]),
+        np.concatenate([one.pooled for one in several]),
     )
 
 
@@ -154,22 +190,11 @@ def run_on(cluster: Cluster) -> RunTasks:
             for start in starts
         )
         for number, outcomes in cluster.map(extract_photos, graph, chunks):
-            for place, outcome in enumerate(outcomes, starts[number]):
-                yield place, _without_views(outcome)
+            # Copied: arrays are views into the cluster's store, and a signature that is kept would
+            # keep the activations of its whole chunk there.
+            yield from enumerate(copy.deepcopy(outcomes), starts[number])
 
     return run
-
-
-def _without_views(outcome: Outcome) -> Outcome:
-    """The same, with copies of all that is kept.
-
-    Arrays are views into the memory of the cluster's store: a signature that is kept would keep
-    the activations of its whole chunk.
-    """
-    if isinstance(outcome, str):
-        return outcome
-    pooled, signature, crops = copy.deepcopy((outcome.pooled, outcome.signature, outcome.crops))
-    return replace(outcome, pooled=pooled, signature=signature, crops=crops)
 
 
 def _with_content(task: PhotoTask) -> PhotoTask:
@@ -182,19 +207,19 @@ def _with_content(task: PhotoTask) -> PhotoTask:
 _local = threading.local()
 
 
-def invoke_base(graph: bytes, pixels: Pixels) -> tuple[npt.NDArray[np.float32], ...]:
-    """Send a picture through the frozen base: the exits of `FrozenBase`, in their order.
+def invoke_base(graph: bytes, pixels: Pixels) -> Exits:
+    """Send a picture through the frozen base.
 
     Each thread has an interpreter of its own, for the graph that it was given last.
     """
     if getattr(_local, "graph", None) is not graph:
         _local.invoke, _local.graph = _invoker(graph), graph
-    exits: tuple[npt.NDArray[np.float32], ...] = _local.invoke(pixels)
+    exits: Exits = _local.invoke(pixels)
     return exits
 
 
-def _invoker(graph: bytes) -> Callable[[Pixels], tuple[npt.NDArray[np.float32], ...]]:
-    """A function, for one thread, from pixels to the exits of `FrozenBase`, in their order."""
+def _invoker(graph: bytes) -> Callable[[Pixels], Exits]:
+    """A function, for one thread, from pixels to the exits of a frozen base."""
     from ai_edge_litert.interpreter import Interpreter
 
     with native_messages_silenced():
@@ -204,9 +229,9 @@ def _invoker(graph: bytes) -> Callable[[Pixels], tuple[npt.NDArray[np.float32], 
     # A graph made from a bare function keeps no names; the ranks tell its exits apart.
     exits = {len(exit_["shape"]): exit_["index"] for exit_ in interpreter.get_output_details()}
 
-    def invoke(pixels: Pixels) -> tuple[npt.NDArray[np.float32], ...]:
+    def invoke(pixels: Pixels) -> Exits:
         interpreter.set_tensor(entry, pixels[np.newaxis].astype(np.float32))
         interpreter.invoke()
-        return tuple(interpreter.get_tensor(exits[rank])[0] for rank in (4, 3, 2))
+        return Exits(*(interpreter.get_tensor(exits[rank])[0] for rank in (4, 3, 2)))
 
     return invoke

@@ -124,12 +124,12 @@ class Rejection:
     offset: float
     bounds: tuple[float, float]
     """Between which the logit is kept, see `ABOVE_CLASSES`."""
-    background_crops: int
-    """That were taken for background."""
+    kept: Bools
+    """`[crops]`, which of them were taken for background."""
     known: npt.NDArray[np.float64]
     """`[photos]`, how strange photos held out seem; above 0 they are called `neither`."""
     background: npt.NDArray[np.float64]
-    """`[background_crops]`, likewise, each by a row that had not seen its photo."""
+    """`[crops kept]`, likewise, each by a row that had not seen its photo."""
     blank: npt.NDArray[np.float64]
     """`[frames]`, likewise."""
 
@@ -240,7 +240,7 @@ def learn_rejection(
         slope=slope,
         offset=offset,
         bounds=(lowest, highest + ABOVE_CLASSES),
-        background_crops=int(kept.sum()),
+        kept=kept,
         known=total(judged[0][:, :, 0]),
         background=total(judged[1]),
         blank=total(judged[2]),

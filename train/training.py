@@ -228,11 +228,15 @@ def _train(
     if recipe.fine_tune_epochs:
         with clock.part("fine_tuning"):
             _release(backbone, recipe)
-            phases.fine_tune(layers_above(backbone, cut))
+            phases.fine_tune(layers_above(backbone, cut), learned.examples)
+    kernel, bias = phases.weights
+    if len(bias) > len(dataset.labels):
+        learned = learned.tuned(kernel[:, -1], float(bias[-1]))
+        kernel, bias = kernel[:, :-1], bias[:-1]
     with clock.part("calibrate"):
         calibration = calibrate(out_of_fold)
         validated = _validate(phases, dataset.validation, validation, calibration, learned)
-    model = _build(backbone, phases.head, learned.rejection, calibration.temperature)
+    model = _build(backbone, (kernel, bias), learned.rejection, calibration.temperature)
     used = replace(
         recipe,
         learning_rate=phases.learning_rate,
@@ -329,7 +333,12 @@ def _learning_rate(out_of_fold: OutOfFold | None, recipe: Recipe) -> float:
     return out_of_fold.learning_rate
 
 
-def _build(backbone: Any, head: Any, rejection: Rejection | None, temperature: float) -> Any:
+def _build(
+    backbone: Any,
+    head: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
+    rejection: Rejection | None,
+    temperature: float,
+) -> Any:
     """The model, with the temperature in its head: `(x K + b) / T = x (K / T) + b / T`.
 
     The logit of `neither` has a distance of 1 less the largest cosine in it: the 1 goes into the
@@ -337,7 +346,7 @@ def _build(backbone: Any, head: Any, rejection: Rejection | None, temperature: f
     """
     from edgebee.train.backbone import NeitherBranch, build_classifier
 
-    kernel, bias = (weights / np.float32(temperature) for weights in head.get_weights())
+    kernel, bias = (weights / np.float32(temperature) for weights in head)
     if rejection is None:
         return build_classifier(backbone, kernel, bias)
     lowest, highest = rejection.bounds

@@ -20,7 +20,7 @@ from PIL import Image
 
 from edgebee.cluster import Cluster, connect
 from edgebee.photos.dataset import Dataset, Photos
-from edgebee.train.photo_features import Outcome, PhotoFeatures, PhotoTask
+from edgebee.train.photo_features import ImageFeatures, Outcome, PhotoFeatures, PhotoTask
 from edgebee.train.recipe import Recipe
 
 __all__ = ["TrainingRun", "train_images"]
@@ -54,26 +54,31 @@ class _MakesUp(Cluster):
 
 def make_up(graph: bytes, tasks: Sequence[PhotoTask]) -> list[Outcome]:
     """Random features of photos, in the place of `extract_photos`."""
+    return [_make_up(task) for task in tasks]
+
+
+def _make_up(task: PhotoTask) -> PhotoFeatures:
     from edgebee.photos.duplicates import sign
 
-    outcomes: list[Outcome] = []
-    for task in tasks:
-        rng = np.random.default_rng(task.seed)
-        apart = np.random.default_rng(LABELS.index(task.path.parent.parent.name))
-        shape = (task.images, *BOUNDARY) if task.boundary else (0, 1)
-        outcomes.append(
-            PhotoFeatures(
-                (rng.random(shape, np.float32) + 2 * apart.random(shape[-1], np.float32)).astype(
-                    np.float16
-                ),
-                rng.random((task.images, FEATURES), np.float32)
-                + apart.random(FEATURES, np.float32) * np.float32(0.5),
-                tuple(min(number, 1) for number in range(task.images)),
-                sign(rng.integers(0, 256, (32, 32), np.uint8)),
-                rng.random((task.crops, FEATURES), np.float32),
-            )
-        )
-    return outcomes
+    rng = np.random.default_rng(task.seed)
+    of_class = np.random.default_rng(LABELS.index(task.path.parent.parent.name))
+    boundary = 2 * of_class.random(BOUNDARY[-1], np.float32)
+    pooled = of_class.random(FEATURES, np.float32) / 2
+    crops = _noise(rng, task.crops)
+    images = _noise(rng, task.images)
+    return PhotoFeatures(
+        ImageFeatures(images.boundary + boundary.astype(np.float16), images.pooled + pooled),
+        tuple(min(number, 1) for number in range(task.images)),
+        sign(rng.integers(0, 256, (32, 32), np.uint8)),
+        crops if task.crops else None,
+    )
+
+
+def _noise(rng: np.random.Generator, images: int) -> ImageFeatures:
+    return ImageFeatures(
+        rng.random((images, *BOUNDARY), np.float32).astype(np.float16),
+        rng.random((images, FEATURES), np.float32),
+    )
 
 
 def train_images(count: int, recipe: Recipe) -> TrainingRun:

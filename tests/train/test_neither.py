@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgebee.edge.classify import read_photo
 from edgebee.errors import TrainingError
 from edgebee.photos.dataset import Dataset, Photos, load_dataset
 from edgebee.run import read_training_record
@@ -78,12 +79,28 @@ def test_one_that_cannot_be_read_is_left_out(taught, stripes):
 
 
 @pytest.mark.slow
-def test_classes_are_learned_as_without_it(taught, sample):
+def test_in_feature_extraction_classes_are_learned_as_without_it(taught, sample):
     without = train_classifier(sample, replace(RECIPE, neither=False))
     assert without.neither is None
     assert without.labels == ("ants", "bees")
     np.testing.assert_array_equal(without.validation.scores, taught.validation.scores)
     assert without.epochs[-1].loss == taught.epochs[-1].loss
+
+
+@pytest.mark.slow
+def test_fine_tuning_learns_it_with_the_classes(sample, stripes):
+    dataset = replace(sample, others=stripes[:9], others_validation=stripes[9:])
+    training = train_classifier(dataset, replace(RECIPE, fine_tune_epochs=1))
+    validation = training.validation
+    pixels = np.stack([read_photo(path, (96, 96)) for path in validation.paths])
+    scores = np.asarray(training.model(pixels.astype(np.float32), training=False))
+    # Stored activations are float16, which holds three digits.
+    np.testing.assert_allclose(scores[:, -1], validation.neither, atol=0.01)
+    classes = scores[:, :-1] / scores[:, :-1].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(classes, validation.scores, atol=0.01)
+    strange = np.stack([read_photo(path, (96, 96)) for path in stripes[9:12]])
+    called = np.asarray(training.model(strange.astype(np.float32), training=False)).argmax(axis=1)
+    assert called.tolist() == [2, 2, 2]
 
 
 @pytest.mark.slow

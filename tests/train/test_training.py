@@ -17,9 +17,10 @@ from edgebee.errors import OutputError, TrainingError
 from edgebee.photos.dataset import load_dataset
 from edgebee.photos.sample import draw_photo
 from edgebee.train.backbone import BACKBONES
-from edgebee.train.batches import Batches, class_weights
+from edgebee.train.batches import Batches, StrangerExamples, class_weights
 from edgebee.train.checkpoint import Checkpoints
 from edgebee.train.cross_validation import LEARNING_RATES
+from edgebee.train.photo_features import ImageFeatures
 from edgebee.train.recipe import Recipe
 from edgebee.train.training import train_classifier
 
@@ -338,8 +339,9 @@ def test_epochs_show_what_their_phase_needs(dataset, tmp_path):
     )
     weights = np.float32([[1], [2], [3], [4]])
 
-    def epoch(phase, number):
+    def epoch(phase, number, strangers=None):
         batches = Batches(features, phase, batch_size=2, seed=1, weights=weights)
+        batches = replace(batches, strangers=strangers)
         drawn = list(batches.of(number))
         assert sum(len(one.classes) for one in drawn) == batches.images
         assert batches.steps == -(-batches.images // 2)
@@ -356,6 +358,23 @@ def test_epochs_show_what_their_phase_needs(dataset, tmp_path):
         assert targets[:, 0].tolist() == [targets_of[row] for row in rows]
         assert classes.tolist() == [features.classes[photo] for photo in photos]
         assert weighted.tolist() == weights[photos].tolist()
+
+    places = np.arange(100, 105)
+    images = ImageFeatures(
+        np.full((5, 1, 1, 3), places[:, None, None, None], np.float16),
+        np.full((5, 2), places[:, None], np.float32),
+    )
+    strangers = StrangerExamples(images, label=2, kernel=np.zeros(2, np.float32), bias=0.0)
+    shown = set()
+    for number in range(8):
+        stored, classes, weighted, targets = epoch("fine_tuning", number, strangers)
+        rows, strange = stored[:, 0, 0, 0], classes == 2
+        assert sorted(int(row) // 3 for row in rows[~strange]) == [0, 1, 3]
+        assert strange.sum() == 1  # 0.3 for each of three photos
+        assert targets[strange, 0] == rows[strange]
+        assert weighted[strange] == 1
+        shown |= set(rows[strange].tolist())
+    assert len(shown) > 2  # others in each epoch
 
 
 @pytest.mark.slow
