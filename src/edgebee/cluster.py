@@ -142,8 +142,12 @@ class Cluster:
             ClusterError: as `map`.
             EdgebeeError: what a worker raised.
         """
-        import ray.data
-
+        try:
+            import ray.data
+        except ImportError as error:
+            raise ClusterError(
+                f"Ray Data is not complete ({error}): pip install 'edgebee[ray]'"
+            ) from error
         self._require_processors()
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         ray.data.DataContext.get_current().enable_progress_bars = False
@@ -289,7 +293,13 @@ def connect(address: str, *, stall_s: float = STALL_S) -> Iterator[Cluster]:
         _require_answer(address)
     try:
         _join(ray, settings)
-    except (RuntimeError, ConnectionError, ValueError, SystemExit) as error:
+    except (
+        RuntimeError,
+        ConnectionError,
+        ValueError,
+        SystemExit,
+        ray.exceptions.RayError,
+    ) as error:
         ray.shutdown()  # what has been begun
         raise _refusal(address, error) from error
     with _nodes_silenced():
@@ -310,7 +320,7 @@ def _join(ray: Any, settings: dict[str, Any]) -> None:
     with native_messages_silenced():
         try:
             ray.init(**quiet, **settings)
-        except (ConnectionError, SystemExit):
+        except (ConnectionError, SystemExit, ray.exceptions.RayError):
             if settings["address"] == LOCAL or not _has_token() or "RAY_AUTH_MODE" in os.environ:
                 raise
             ray.shutdown()
