@@ -11,6 +11,7 @@ the machine, the ratios hardly.
 
 from __future__ import annotations
 
+import py_compile
 import shutil
 import statistics
 import subprocess
@@ -174,16 +175,25 @@ def _usual_way(photo: Path, interpreter: Any) -> None:
     interpreter.get_tensor(output["index"])
 
 
-def compare_cold_start(photo: Path, model: Path, rounds: int) -> Comparison:
-    """`classify.py photo.jpg`, from the process's start to its prediction, and `BARE_START`."""
+def compare_cold_start(photo: Path, model: Path, rounds: int) -> list[Comparison]:
+    """From a process's start to its prediction, and `BARE_START`.
+
+    As a script, which Python compiles at every start, and as a module, of which it keeps what it
+    compiled.
+    """
     with _lone_runner(model) as folder:
         (folder / "bare.py").write_text(BARE_START, encoding="utf-8")
-        ours, bare = time_interleaved(
+        py_compile.compile(str(folder / "classify.py"))  # which the first start does, if it may
+        script, module, bare = time_interleaved(
             rounds,
             lambda: _first_line(folder, "classify.py", "-m", model.name, photo),
+            lambda: _first_line(folder, "-m", "classify", "-m", model.name, photo),
             lambda: _first_line(folder, "bare.py", model.name),
         )
-    return Comparison("cold start", ours, bare, "bare start")
+    return [
+        Comparison("cold start", script, bare, "bare start"),
+        Comparison("cold start as a module", module, bare, "bare start"),
+    ]
 
 
 def compare_folder(photos: Sequence[Path], model: Path, rounds: int) -> Comparison:

@@ -34,7 +34,7 @@ def test_comparisons_are_those_that_are_asked_for(photo):
     model = find_model()
     found = [
         *runner_speed.compare_photo("VGA", photo, model, model, 3),
-        runner_speed.compare_cold_start(photo, model, 1),
+        *runner_speed.compare_cold_start(photo, model, 1),
         runner_speed.compare_folder([photo] * 4, model, 1),
     ]
     assert {(one.name, one.other) for one in found} - {("VGA", "usual way")} <= set(WANTED)
