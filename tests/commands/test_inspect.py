@@ -25,7 +25,7 @@ def test_it_shows_all_that_decides_whether_a_model_fits(edgebee, model):
     done = edgebee("inspect", model)
     assert (done.status, done.err) == (0, "")
     for part in (
-        "uint8 [1, 224, 224, 3], value = 1 * stored", "uint8 [1, 2]", "ants, bees",
+        "uint8 [1, 224, 224, 3], value = 1 * stored", "uint8 [1, 3]", "ants, bees, neither",
         "tflite-runtime==2.14.0: yes", "(Keras ",
     ):  # fmt: skip
         assert part in done.out
@@ -40,7 +40,7 @@ def test_all_is_json(edgebee, model, option):
     done = edgebee("inspect", option, model)
     described = json.loads(done.out)
     assert described["inputs"][0]["shape"] == [1, 224, 224, 3]
-    assert described["labels"] == ["ants", "bees"]
+    assert described["labels"] == ["ants", "bees", "neither"]
     assert {"name": "SOFTMAX", "version": 2, "count": 1} in described["operators"]
     assert described["runtimes"]["ai-edge-litert==2.3.0"] == []
     assert "content" not in described

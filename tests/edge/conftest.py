@@ -6,9 +6,11 @@ installed, as on a Pi that has the two files alone, it gives `edge/classify.py` 
 
 import importlib
 import importlib.util
+import io
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -65,6 +67,29 @@ def landscape() -> npt.NDArray[np.uint8]:
     random = np.random.default_rng(0)
     coarse = Image.fromarray(random.integers(0, 256, (91, 121, 3), dtype=np.uint8))
     return np.asarray(coarse.resize((1203, 901), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture(scope="session")
+def golden_pictures(model: Path) -> list[Image.Image]:
+    """The pictures inside the model, 256 pixels large: of some it is unsure."""
+    with zipfile.ZipFile(model) as members:
+        names = [name for name in members.namelist() if name.startswith("golden/")]
+        files = [io.BytesIO(members.read(name)) for name in names]
+    return [Image.open(file).convert("RGB").resize((256, 256)) for file in files]
+
+
+@pytest.fixture(scope="session")
+def class_picture(model: Path, golden_pictures: list[Image.Image]) -> Image.Image:
+    """The picture inside the model that it is surest to be of a class; `landscape` is neither."""
+    classifier = sys.modules["classify"].Classifier(model)
+
+    def best_class(picture: Image.Image) -> float:
+        scores = classifier(picture).scores
+        return max(scores[label] for label in classifier.labels if label != "neither")
+
+    surest = max(golden_pictures, key=best_class)
+    assert classifier(surest).label in classifier.labels[:-1]
+    return surest
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ def photos(tmp_path_factory):
         noise.save(paths[-1])
     paths.append(folder / "clear.png")
     noise.convert("RGBA").save(paths[-1])
+    with zipfile.ZipFile(MODEL) as members, members.open("golden/0.png") as file:
+        Image.open(file).convert("RGB").resize((1600, 1200)).save(paths[0])
     return [str(path) for path in paths]
 
 
@@ -39,7 +42,7 @@ def probe(photos):
 
 
 def test_it_says_what_it_loaded(probe):
-    assert probe.ready["labels"] == ["ants", "bees"]
+    assert probe.ready["labels"] == ["ants", "bees", "neither"]
     assert probe.ready["threads"] == 1
     assert probe.ready["runtime"].split()[0] in {"ai-edge-litert", "tflite-runtime"}
 
@@ -64,10 +67,11 @@ def test_its_answers_are_those_of_the_runner(probe, photos, tmp_path):
     (tmp_path / "broken.jpg").write_text("no photo")
     *asked, broken = probe.ask("score", photos=[*photos, str(tmp_path / "broken.jpg")])["scores"]
     assert broken.startswith(str(tmp_path / "broken.jpg"))
+    assert len(set(asked[0])) == 3  # so that their order shows
     timed = probe.ask("round", photos=photos, warm_up=0)["predictions"]
     for photo, scores, answer in zip(photos, asked, timed, strict=True):
         expected = classify(photo).scores
-        assert scores == pytest.approx([expected["ants"], expected["bees"]], abs=1e-6)
+        assert scores == pytest.approx([expected[label] for label in classify.labels], abs=1e-6)
         assert answer == int(np.argmax(scores))
 
 
@@ -114,4 +118,4 @@ def test_nothing_is_run_from_the_working_folder(photos, tmp_path, monkeypatch):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('run from the working folder')\n")
     monkeypatch.chdir(tmp_path)
     with start_probe("int8", str(MODEL), first=photos[0], threads=1) as one:
-        assert one.ready["labels"] == ["ants", "bees"]
+        assert one.ready["labels"] == ["ants", "bees", "neither"]

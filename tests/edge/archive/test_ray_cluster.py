@@ -87,7 +87,7 @@ def test_slices_are_the_missing_photos_in_their_order(planned, size):
 
 @pytest.mark.slow
 def test_a_slice_gives_the_rows_that_the_part_has(photos, planned, on_one_machine):
-    files = ModelFiles.read(ArchiveModel(MODEL), ("ants", "bees"), "0" * 64)
+    files = ModelFiles.read(ArchiveModel(MODEL), ArchiveModel(MODEL).load().labels, "0" * 64)
     classifier = SliceClassifier(files, PhotoReader(str(photos)))
     piece = cut_slices(planned, 16)[3]
     (content,) = classifier(piece)["rows"].to_pylist()
@@ -102,11 +102,11 @@ def test_labels_beside_a_model_travel_with_it(tmp_path):
     network, zip_begins, zipped = MODEL.read_bytes().partition(b"PK\x03\x04")
     # As other tools make them: without names inside.
     model.write_bytes(network + zip_begins + zipped.replace(b"labels.txt", b"legend.xyz"))
-    (tmp_path / "model.txt").write_text("yes\nno\n", "utf-8")
+    (tmp_path / "model.txt").write_text("yes\nno\nperhaps\n", "utf-8")
     files = ModelFiles.read(ArchiveModel(model), ArchiveModel(model).load().labels, "0" * 64)
     for path in tmp_path.iterdir():
         path.unlink()
-    assert files.load().labels == ("yes", "no")
+    assert files.load().labels == ("yes", "no", "perhaps")
 
 
 def test_a_node_that_does_not_see_the_folder_is_an_error_not_rows(photos, tmp_path):

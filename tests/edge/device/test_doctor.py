@@ -205,7 +205,7 @@ def with_golden_samples(model: Path, folder: Path, shift: float) -> Path:
             samples.append({"file": f"golden/{number}.png", "scores": {"builtin": expected}})
         golden = {"tolerance": 0.1, "samples": samples}
         archive.writestr("edgebee.json", json.dumps({"golden": golden}))
-        archive.writestr("labels.txt", "ants\nbees\n")
+        archive.writestr("labels.txt", "ants\nbees\nneither\n")
     return path
 
 

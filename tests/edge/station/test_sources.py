@@ -23,15 +23,14 @@ MODEL = str(Path(__file__).parents[3] / "edge" / "models" / "hymenoptera_int8.tf
 
 
 @pytest.fixture
-def album(tmp_path, landscape):
-    """Four photos, two of them of one name, and a broken one."""
+def album(tmp_path, landscape, golden_pictures, class_picture):
+    """Four photos of classes and neither, two of them of one name, and a broken one."""
     folder = tmp_path / "album"
     (folder / "sub").mkdir(parents=True)
-    image = Image.fromarray(landscape).reduce(4)
-    image.save(folder / "a.jpg")
-    image.rotate(90, expand=True).save(folder / "b.png")
-    Image.new("RGB", (64, 64), "gold").save(folder / "c.jpg")
-    image.rotate(180).save(folder / "sub" / "a.jpg")
+    Image.fromarray(landscape).reduce(4).save(folder / "a.jpg")
+    golden_pictures[0].save(folder / "b.png")
+    class_picture.save(folder / "c.jpg")
+    golden_pictures[2].save(folder / "sub" / "a.jpg")
     (folder / "broken.jpg").write_text("no picture")
     return folder
 
@@ -52,6 +51,8 @@ def test_sort_prints_by_label_and_the_best_scores_first(album):
     keys = [(result["label"], -result["score"]) for result in results]
     assert len(keys) == 4
     assert keys == sorted(keys)
+    assert len({label for label, _ in keys}) > 1
+    assert len(set(keys)) > 2
 
 
 def test_photos_move_to_the_folder_of_their_label(album, tmp_path):

@@ -17,7 +17,8 @@ from edgebee.edge.tflite.flatbuffer import read_root
 from edgebee.edge.tflite.model_file import parse_model_file, read_model_file
 from edgebee.manifest import Manifest, ScoreSettings
 
-LABELS = b"ants\nbees\n"
+NAMES = ("ants", "bees", "neither")
+LABELS = "".join(f"{name}\n" for name in NAMES).encode()
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +48,9 @@ def test_the_model_that_ships(model):
     (pixels,), (scores,) = file.inputs, file.outputs
     assert (pixels.shape, pixels.dtype) == ((1, 224, 224, 3), "uint8")
     assert (pixels.scale, pixels.zero_point) == (1.0, 0)
-    assert (scores.shape, scores.dtype) == ((1, 2), "uint8")
+    assert (scores.shape, scores.dtype) == ((1, len(NAMES)), "uint8")
     assert scores.scale == 1 / 256
-    assert file.labels == ("ants", "bees") == classify.read_labels(model)
+    assert file.labels == NAMES == classify.read_labels(model)
     assert file.metadata.colour == "RGB"
     assert (file.metadata.mean, file.metadata.std) == ((0.0,), (1.0,))
     assert file.metadata.label_files == ("labels.txt",)
@@ -89,13 +90,13 @@ def test_labels_that_are_named_but_missing_are_a_problem(network):
 
 def test_labels_of_another_model_are_a_problem(network):
     (problem,) = read(packed(network, labels_txt=LABELS + b"wasps\n")).problems
-    assert "3 label names for 2 scores" in problem
+    assert "4 label names for 3 scores" in problem
 
 
 def test_labels_come_from_the_manifest_where_there_is_no_file(network):
     content = network.replace(b"labels.txt", b"nothing.at")
-    file = read(packed(content, edgebee_json=json.dumps({"labels": ["ants", "bees"]})))
-    assert file.labels == ("ants", "bees")
+    file = read(packed(content, edgebee_json=json.dumps({"labels": NAMES})))
+    assert file.labels == NAMES
 
 
 def test_the_manifest_is_typed(network):
@@ -103,7 +104,7 @@ def test_the_manifest_is_typed(network):
     file = read(packed(network, labels_txt=LABELS, edgebee_json=json.dumps(manifest)))
     assert file.problems == ()
     assert file.manifest == Manifest(scores=ScoreSettings(0.7, None))
-    assert file.members == {"labels.txt": 10, "edgebee.json": len(json.dumps(manifest))}
+    assert file.members == {"labels.txt": len(LABELS), "edgebee.json": len(json.dumps(manifest))}
 
 
 def test_the_manifest_of_a_newer_edgebee_is_refused(network):
@@ -120,7 +121,7 @@ def test_a_damaged_manifest_is_a_problem_and_the_rest_is_read(network, text):
     assert file.manifest is None
     (problem,) = file.problems
     assert "edgebee.json" in problem
-    assert file.labels == ("ants", "bees")
+    assert file.labels == NAMES
 
 
 def test_weights_that_changed_are_found_by_the_recorded_hash(model, network):
@@ -154,7 +155,7 @@ def test_a_size_that_the_zip_lies_about_is_a_problem(network):
     entry = content.rindex(b"PK\x01\x02")
     struct.pack_into("<I", content, entry + 24, 2**31 - 1)  # unpacked size, central directory
     file = read(bytes(content))
-    assert file.labels == ("ants", "bees")
+    assert file.labels == NAMES
 
 
 @pytest.mark.parametrize("name", ["../../etc/cron.d/bee", "/root/.ssh/keys", "a\x1b[31m\nb"])
@@ -177,7 +178,7 @@ def test_damaged_metadata_are_a_problem(network):
     content = network[:start] + struct.pack("<I", 2**31) + network[start + 4 :]
     file = read(packed(content, labels_txt=LABELS))
     assert file.metadata is None
-    assert file.labels == ("ants", "bees")
+    assert file.labels == NAMES
     (problem,) = file.problems
     assert "metadata" in problem
 
