@@ -272,19 +272,20 @@ def build(folder, litert_js, *models):
 def test_a_model_that_computes_something_else_says_what_differs(
     browser, tmp_path, litert_js, repacked
 ):
-    here = []
+    scores_of = {}  # kernels -> score of the first label
 
     def tamper(manifest):
-        recorded = manifest["golden"]["samples"][1]["scores"]
-        here.append(recorded["xnnpack"][0])
-        for scores in recorded.values():
+        for kernels, scores in manifest["golden"]["samples"][1]["scores"].items():
+            scores_of[kernels] = scores[0]
             scores[0] += 2
 
     bad = repacked(tmp_path / "bad.tflite", lambda files: change_manifest(files, tamper))
     with build(tmp_path / "site", litert_js, bad) as address:
         page = open_page(browser, address)
         said = text_of(page, "selftest")
-    differs = f"golden/1.png: ants {here[0]:.3f} here, {here[0] + 2:.3f} recorded"
+    # Of what the kinds of kernels gave, the page names the nearest.
+    recorded = min(scores_of.values()) + 2
+    differs = f"golden/1.png: ants {scores_of['xnnpack']:.3f} here, {recorded:.3f} recorded"
     assert said == f"self-test failed: {differs}; copy the file again"
     assert page.evaluate("document.getElementById('selftest').dataset.state") == "failed"
 
