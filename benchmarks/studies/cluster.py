@@ -8,7 +8,7 @@
   photos, and return rows of the usual size. All that this process does is real: slices, Ray Data,
   rows into parts, parts onto the disk. Where the rate no longer follows the processors, it is the
   bottleneck.
-- `--images N`: a training of so many images, with nodes that make features up, see
+- `--images N`: a training of N images, with nodes that make features up, see
   `edgebee.benchmarks.studies.cluster_training`.
 """
 
@@ -37,7 +37,7 @@ LEAST_PER_PROCESSOR = 0.9
     "--images",
     type=click.IntRange(min=1000),
     metavar="N",
-    help="Train on so many made-up images, and watch the memory.",
+    help="Train on N made-up images, and watch the memory.",
 )
 @click.option("--sleeping", metavar="N,N…", help="Numbers of processors that sleep.")
 @click.pass_context

@@ -83,7 +83,7 @@ def _nodes(*processors: int) -> Iterator[Cluster]:
 
 
 def measure_sleeping(processors: int) -> tuple[float, float]:
-    """Photos a second with so many sleeping processors, and the seconds until all had begun."""
+    """Photos a second that sleeping processors do, and the seconds until all had begun."""
     photos = processors * SLICES_FOR_EACH * PHOTOS_IN_A_SLICE
     seen: list[float] = []
     with tempfile.TemporaryDirectory(prefix="edgebee-cluster-") as name, _nodes(processors) as here:

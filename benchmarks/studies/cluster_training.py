@@ -33,7 +33,7 @@ VALIDATION_SHARE = 0.1
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a training of so many images took; megabytes are of 10^6 bytes."""
+    """What a training took; megabytes are of 10^6 bytes."""
 
     images: int
     peak_mb: float

@@ -70,7 +70,7 @@ def check_parts(folder: Path) -> None:
     """Refuse a folder without parts, or with parts that another edgebee wrote.
 
     Raises:
-        DataError: as said.
+        DataError: there are none, or they are damaged or of another version.
     """
     first = next(iter(sorted(folder.glob("part-*.parquet"))), None)
     if first is None:
