@@ -6,6 +6,7 @@ Imports TensorFlow: import it only where converting happens.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -83,9 +84,8 @@ class ModelPacker:
         manifest = self._describe(format_, content, verification, list(pictures))
 
         def files(network: bytes) -> dict[str, bytes]:
-            described = replace(
-                manifest, network=Network(len(network), hashlib.sha256(network).hexdigest())
-            )
+            sha256, crc32 = hashlib.sha256(network).hexdigest(), zlib.crc32(network)
+            described = replace(manifest, network=Network(len(network), sha256, crc32))
             return {MANIFEST_NAME: write_manifest(described), **pictures}
 
         return pack_metadata(

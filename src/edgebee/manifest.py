@@ -177,10 +177,12 @@ class RuntimeNeeds:
 
 @dataclass(frozen=True)
 class Network:
-    """Length and hash of the flatbuffer, which reveal damage that the zip does not cover."""
+    """Length and hashes of the flatbuffer, which reveal damage that the zip does not cover."""
 
     bytes: int
     sha256: str
+    crc32: int | None = None
+    """Which the runner checks at every start; None in files made before it was recorded."""
 
 
 @dataclass(frozen=True)

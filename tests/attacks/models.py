@@ -25,6 +25,7 @@ import struct
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,11 @@ def damage_network(chance: random.Random, content: bytes) -> bytes:
         files = {name: archive.read(name) for name in archive.namelist()}
     network = damage_tflite(chance, content[:start])
     manifest = json.loads(files["edgebee.json"])
-    manifest["network"] = {"bytes": len(network), "sha256": hashlib.sha256(network).hexdigest()}
+    manifest["network"] = {
+        "bytes": len(network),
+        "sha256": hashlib.sha256(network).hexdigest(),
+        "crc32": zlib.crc32(network),
+    }
     files["edgebee.json"] = json.dumps(manifest).encode()
     return network + _zipped(files)
 

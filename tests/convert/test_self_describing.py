@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -119,7 +120,9 @@ def test_the_network_is_the_one_in_front_of_the_zip(made, format_):
     content = file(made, format_).read_bytes()
     network = read_manifest(file(made, format_))["network"]
     assert content[network["bytes"] :].startswith(b"PK")
-    assert hashlib.sha256(content[: network["bytes"]]).hexdigest() == network["sha256"]
+    held = content[: network["bytes"]]
+    assert hashlib.sha256(held).hexdigest() == network["sha256"]
+    assert zlib.crc32(held) == network["crc32"]
 
 
 @pytest.mark.parametrize("format_", FORMATS)

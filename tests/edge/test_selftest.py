@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 
 import classify
 import numpy as np
@@ -141,19 +142,27 @@ def test_a_member_that_would_fill_the_memory_is_left_packed(pack):
     assert classify.read_manifest(packed) == {}
 
 
-# ---------------------------------------------------------------- the network's hash
+# ---------------------------------------------------------------- the network's checksum
 
 
-def test_a_single_flipped_bit_is_found_before_the_runtime_sees_it(foreign_model, pack):
+@pytest.mark.parametrize(
+    "checksum",
+    [
+        {"crc32": zlib.crc32},
+        {"sha256": lambda network: hashlib.sha256(network).hexdigest()},  # until November 2026
+    ],
+    ids=lambda checksum: next(iter(checksum)),
+)
+def test_a_single_flipped_bit_is_found_before_the_runtime_sees_it(foreign_model, pack, checksum):
     network = foreign_model.read_bytes()
-    said = {"bytes": len(network), "sha256": hashlib.sha256(network).hexdigest()}
-    packed = pack({"network": said})
+    said = {name: of(network) for name, of in checksum.items()}
+    packed = pack({"network": {"bytes": len(network), **said}})
     classify.Classifier(packed)
     content = bytearray(packed.read_bytes())
     content[len(network) // 2] ^= 1
     packed.write_bytes(content)
     message = refused(classify.Classifier, packed)
-    assert "its hash is not the one in edgebee.json" in message
+    assert "its checksum is not the one in edgebee.json" in message
     assert "copy it" in message
 
 
