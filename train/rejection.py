@@ -31,14 +31,10 @@ Integers = npt.NDArray[np.int64]
 COMPONENTS = 128
 """Principal components of the features that the row is learned in: a few hundred photos do not
 determine 1280 weights."""
-PENALTY, PENALTY_WITH_OTHERS = 0.03, 0.01
+PENALTY = 0.03
 """Of the squared length of the row, beside the mean loss of either side."""
-DISTANCE_WEIGHT, DISTANCE_WEIGHT_WITH_OTHERS = 0.5, 0.25
-"""Spread that distance adds to the logits of known photos, of the spread that the row has.
-
-With the user's other photos the row knows more, and what is near counts as well: a wasp lies as
-near to the bees as one of them.
-"""
+DISTANCE_WEIGHT = 0.5
+"""Spread that distance adds to the logits of known photos, of the spread that the row has."""
 PROTOTYPES = 4
 """Of each class; fewer where there are few photos."""
 PROTOTYPE_ROUNDS = 12
@@ -82,16 +78,6 @@ class Strangers:
     def images(self) -> tuple[Floats, Floats, Floats]:
         """Of every sort."""
         return self.background, self.blank, self.others
-
-    @property
-    def penalty(self) -> float:
-        """Of a row that is learned from them."""
-        return PENALTY_WITH_OTHERS if len(self.others) else PENALTY
-
-    @property
-    def distance_weight(self) -> float:
-        """Of the distance beside such a row."""
-        return DISTANCE_WEIGHT_WITH_OTHERS if len(self.others) else DISTANCE_WEIGHT
 
 
 @dataclass(frozen=True)
@@ -196,9 +182,7 @@ def learn_rejection(
         )
         logits = inside @ kernel + bias, outside @ kernel + bias
         start = starts.get(fold, starts.get(0))
-        starts[fold] = found = _fit_row(
-            basis, inside, logits[0], outside, logits[1], strangers.penalty, start
-        )
+        starts[fold] = found = _fit_row(basis, inside, logits[0], outside, logits[1], start)
         row = (basis[1] @ found[:-1]).astype(np.float32)
         return row, float(found[-1] - basis[0] @ row), kernel, bias
 
@@ -222,8 +206,7 @@ def learn_rejection(
         judged[2][:, blank] = _judge(strangers.blank[blank], *fitted, prototypes)
     held_out = ~np.isnan(judged[0][0, :, 0])
     judged[1] = judged[1][:, kept]
-    weight = strangers.distance_weight
-    slope, offset = _fit_combination(judged[0][:, held_out], judged[1], weight)
+    slope, offset = _fit_combination(judged[0][:, held_out], judged[1])
     row, constant, kernel, bias = fit(None, kept)
     lowest = float((known @ kernel + bias).min())
     everyone = known.reshape(-1, known.shape[2]), *strangers.images
@@ -281,12 +264,7 @@ def judge_left_out(
         part, constant = kernel[:, others], bias[others]
         inside = known[~left].reshape(-1, known.shape[2])
         fitted = _fit_row(
-            basis,
-            inside,
-            inside @ part + constant,
-            outside,
-            outside @ part + constant,
-            strangers.penalty,
+            basis, inside, inside @ part + constant, outside, outside @ part + constant
         )
         row = (basis[1] @ fitted[:-1]).astype(np.float32)
         prototypes = _prototypes(known[~left, 0], classes[~left], seed)
@@ -354,7 +332,6 @@ def _fit_row(
     inside_logits: Floats,
     outside: Floats,
     outside_logits: Floats,
-    penalty: float,
     start: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Logistic regression of outside against inside, by Newton's method.
@@ -368,7 +345,6 @@ def _fit_row(
         inside_logits: `[n, classes]`.
         outside: `[m, features]`, of none of them.
         outside_logits: `[m, classes]`.
-        penalty: of the squared length of the row.
         start: the result of a similar fit, which saves steps.
 
     Returns:
@@ -382,7 +358,7 @@ def _fit_row(
     classes = highest + np.log(np.exp(logits - highest[:, np.newaxis]).sum(axis=1))
     target = np.repeat([0.0, 1.0], [len(inside), len(outside)])
     weight = np.repeat([1 / len(inside), 1 / len(outside)], [len(inside), len(outside)])
-    penalties = np.append(np.full(projected.shape[1], penalty), 1e-9)
+    penalties = np.append(np.full(projected.shape[1], PENALTY), 1e-9)
 
     def loss(parameters: npt.NDArray[np.float64]) -> float:
         margin = rows @ parameters - classes
@@ -448,7 +424,7 @@ def _prototypes(features: Floats, classes: Integers, seed: int) -> Floats:
 
 
 def _fit_combination(
-    known: npt.NDArray[np.float64], background: npt.NDArray[np.float64], weight: float
+    known: npt.NDArray[np.float64], background: npt.NDArray[np.float64]
 ) -> tuple[float, float]:
     """Slope and offset from what rows and prototypes had not seen.
 
@@ -456,10 +432,9 @@ def _fit_combination(
         known: `[2, photos, images]`, the row's logit less the best class's, and the distance from
             the nearest prototype.
         background: `[2, crops]`, likewise.
-        weight: of the distance.
     """
     spread, distances = known[0, :, 0].std(), known[1, :, 0].std()
-    slope = weight * float(spread) / max(float(distances), 1e-6)
+    slope = DISTANCE_WEIGHT * float(spread) / max(float(distances), 1e-6)
     strange = known[0] + slope * known[1]
     caution = len(strange) / (len(strange) + CAUTIOUS_PHOTOS)
     border = np.quantile(strange[:, 0], 1 - CLEAN_SHARE * caution)
