@@ -126,7 +126,7 @@ class RuntimeMissingError(EdgebeeError):
     """No TFLite runtime works here."""
 
 
-_LIBRARY_ERRORS = (
+LIBRARY_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -152,7 +152,7 @@ def _raise_as(kind: type[EdgebeeError], problem: str, remedy: str) -> Iterator[N
     """Turn an error of a library into one of ours: `problem (the library's reason); remedy`."""
     try:
         yield
-    except _LIBRARY_ERRORS as error:
+    except LIBRARY_ERRORS as error:
         raise kind(f"{problem} ({_reason(error)}); {remedy}") from error
 
 
@@ -299,7 +299,7 @@ def _decode_file(image: Image.Image, size: tuple[int, int]) -> DecodedImage:
 
 def _as_decoded(image: Image.Image, extent: Sequence[float]) -> DecodedImage:
     orientation, taken = 1, ""
-    with contextlib.suppress(*_LIBRARY_ERRORS):  # broken EXIF leaves the pixels as good
+    with contextlib.suppress(*LIBRARY_ERRORS):  # broken EXIF leaves the pixels as good
         exif = image.getexif()
         if image.format != "TIFF":  # which Pillow turns while loading; the tag may still be there
             orientation = exif.get(0x0112, 1)
@@ -543,7 +543,7 @@ def _load(
             interpreter.allocate_tensors()
         interpreter.get_input_details()[0]  # whose names may be no text
         interpreter.get_output_details()[0]
-    except _LIBRARY_ERRORS as error:
+    except LIBRARY_ERRORS as error:
         problem, remedy = next(
             (found for name, found in _FOREIGN_OPERATORS.items() if name in content),
             ("damaged, or too new", "copy it or update the runtime"),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import struct
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from edgebee.edge.classify import open_image
+from edgebee.edge.classify import LIBRARY_ERRORS, open_image
 
 __all__ = ["read_place", "split_taken"]
 
@@ -17,24 +16,12 @@ _GPS = 0x8825
 """The tag that leads to the place (CIPA DC-008, 4.6.6); below it these."""
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE = 1, 2, 3, 4
 
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    struct.error,
-)
-"""What Pillow raises on broken EXIF."""
-
 
 def read_place(content: bytes) -> tuple[float, float] | None:
     """Latitude and longitude of a photo that could be decoded, in degrees; None if it has none."""
     if b"Exif" not in content[: 1 << 17] and content[:2] == b"\xff\xd8":
         return None
-    with contextlib.suppress(*_BROKEN):  # the prediction is as good
+    with contextlib.suppress(*LIBRARY_ERRORS):  # the prediction is as good
         with open_image(io.BytesIO(content)) as image:
             tags = image.getexif().get_ifd(_GPS)
         return _degrees(tags) if tags else None
