@@ -47,7 +47,7 @@ def deploy_stand_in(server, folder="edgebee"):
     """What `edgebee deploy` leaves: its wheel, and a Python that has edgebee, this one."""
     python = server.home / folder / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     name, content = build_wheel()
     (server.home / folder / name).write_bytes(content)

@@ -237,7 +237,7 @@ def test_a_camera_needs_a_library(changed, added):
     ids=["no python", "broken python", "old python", "no venv", "no space"],
 )  # fmt: skip
 def test_what_is_missing_there_is_one_clear_line(bare, script, complaint, golden_model):
-    bare.stub("python3", script.format(python=sys.executable))
+    bare.stub("python3", script.format(python=shlex.quote(sys.executable)))
     with bare.connect() as host, pytest.raises(RemoteError, match=complaint):
         deployment.deploy(host, golden_model)
     assert not (bare.home / "edgebee").exists()  # nothing was begun
@@ -415,10 +415,10 @@ def test_a_disk_that_fills_up_is_one_clear_line(bare, golden_model):
         pytest.skip("mounting is not allowed here")
     try:
         # It looks as if there were room enough, as it may when others write at the same time.
-        bare.stub("python3", f"""case "$1" in -c) exec {sys.executable} -c 'import shutil, sys
+        bare.stub("python3", f"""case "$1" in -c) exec "{sys.executable}" -c 'import shutil, sys
 shutil.disk_usage = lambda path: type("", (), {{"free": 10**9}})
 exec(sys.argv.pop(1))' "$2" "$3";; esac
-exec {sys.executable} "$@" """)  # fmt: skip
+exec "{sys.executable}" "$@" """)  # fmt: skip
         status, _, err = deploy(*bare.arguments(), "-m", golden_model, "--to", "small/edgebee")
     finally:
         subprocess.run(["umount", small], check=True)
