@@ -1353,7 +1353,7 @@ def _find_features(interpreter: Any, model: StrPath) -> int:
     labels = int(interpreter.get_output_details()[0]["shape"][-1])
     found: list[tuple[int, int]] = []  # width, index
     # Without an underscore there is no way to ask which tensor an operator takes.
-    scaled: set[int] = set()  # features of length 1, which `neither` compares with prototypes
+    scaled: set[int] = set()  # features of length 1: `neither` of older files has them
     for operator in interpreter._get_ops_details():
         if operator["op_name"] == "L2_NORMALIZATION":
             scaled.update(int(index) for index in operator["outputs"])

@@ -44,7 +44,7 @@ class NeitherBranch:
     prototypes: npt.NDArray[np.float32]
     """`[prototypes, features]`, of length 1."""
     slope: float
-    """What the largest cosine takes from the logit."""
+    """What the largest inner product with one of them takes from the logit."""
     bounds: tuple[float, float]
     """Between which the logit is kept. All logits share their int8 steps where they meet: a
     wider range would take steps from the classes."""
@@ -255,21 +255,10 @@ def _last_logit(features: Any, neither: NeitherBranch) -> Any:
         NEITHER, np.repeat(neither.kernel / 2, 2, axis=1), np.full(2, neither.bias / 2, np.float32)
     )(features)
     row = ops.sum(halves, axis=-1, keepdims=True)
-    cosines = _dense("prototypes", neither.prototypes.T)(_of_length_1(features))
+    products = _dense("prototypes", neither.prototypes.T)(features)
     slope = np.array([[-neither.slope]], np.float32)
-    nearness = _dense("nearness", slope)(ops.max(cosines, axis=-1, keepdims=True))
+    nearness = _dense("nearness", slope)(ops.max(products, axis=-1, keepdims=True))
     return ops.clip(ops.add(row, nearness), *neither.bounds)
-
-
-def _of_length_1(features: Any) -> Any:
-    """Features divided by their lengths, in the steps that TFLite makes one operation of.
-
-    Those of Keras' UnitNormalization stay five, with the inverse of a length as an 8-bit number.
-    """
-    from keras import ops
-
-    squares = ops.sum(ops.square(features), axis=-1, keepdims=True)
-    return ops.multiply(features, ops.rsqrt(ops.maximum(squares, 1e-12)))
 
 
 def _dense(

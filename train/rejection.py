@@ -1,12 +1,14 @@
 """Rejection: the score of `neither`, one more logit beside those of the classes.
 
-    logit = w · features + b  +  slope * (1 - largest cosine to a prototype)  +  offset
+    logit = w · features + b  -  slope * nearness  +  offset
 
 The row `w, b` is a logistic regression: photos of the classes against crops of their background,
 blank frames and the user's other photos. The classes' own logits are held fixed in it, so that it
-can change no answer between the classes. The prototypes are the photos of a class in a few means:
-what is far from all of them is strange, whatever the row says. Slope and offset are fitted to
-photos that rows and prototypes had not seen.
+can change no answer between the classes. Nearness is the largest inner product with a prototype;
+the prototypes are the photos of a class in a few means, of length 1. What points away from all of
+them is strange, whatever the row says, and of what points their way the weak: features of
+strangers are shorter (Park et al., "Understanding the feature norm for out-of-distribution
+detection", ICCV 2023). Slope and offset are fitted to photos that rows and prototypes had not seen.
 
 All of it is learned from the features of the frozen base, in NumPy, within a second. Fine-tuning
 holds the features near to those (see `Recipe.feature_distillation`).
@@ -33,8 +35,8 @@ COMPONENTS = 128
 determine 1280 weights."""
 PENALTY = 0.03
 """Of the squared length of the row, beside the mean loss of either side."""
-DISTANCE_WEIGHT = 0.5
-"""Spread that distance adds to the logits of known photos, of the spread that the row has."""
+NEARNESS_WEIGHT = 0.5
+"""Spread that nearness adds to the logits of known photos, of the spread that the row has."""
 PROTOTYPES = 4
 """Of each class; fewer where there are few photos."""
 PROTOTYPE_ROUNDS = 12
@@ -106,7 +108,7 @@ class Rejection:
     prototypes: Floats
     """`[prototypes, features]`, of length 1."""
     slope: float
-    """What a distance of 1 adds to the logit."""
+    """What a nearness of 1 takes from the logit."""
     offset: float
     bounds: tuple[float, float]
     """Between which the logit is kept, see `ABOVE_CLASSES`."""
@@ -127,9 +129,9 @@ class Rejection:
 
 def neither_logits(features: Floats, rejection: Rejection) -> npt.NDArray[np.float64]:
     """The logits of `neither`, `[n]`, of features `[n, features]`."""
-    far = _distance(features, rejection.prototypes)
+    near = _nearness(features, rejection.prototypes)
     row = features @ rejection.kernel + rejection.bias
-    logits = row + rejection.slope * far + rejection.offset
+    logits = row - rejection.slope * near + rejection.offset
     return np.clip(logits.astype(np.float64), *rejection.bounds)
 
 
@@ -213,7 +215,7 @@ def learn_rejection(
     highest = max(float((one @ kernel + bias).max(initial=lowest)) for one in everyone)
 
     def total(parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        together = parts[0] + slope * parts[1] + offset
+        together = parts[0] - slope * parts[1] + offset
         return np.asarray(together[~np.isnan(together)], np.float64)
 
     return Rejection(
@@ -268,19 +270,19 @@ def judge_left_out(
         )
         row = (basis[1] @ fitted[:-1]).astype(np.float32)
         prototypes = _prototypes(known[~left, 0], classes[~left], seed)
-        evidence, distance = _judge(
+        evidence, near = _judge(
             known[left, 0], row, float(fitted[-1] - basis[0] @ row), part, constant, prototypes
         )
-        found[left] = evidence + rejection.slope * distance + rejection.offset
+        found[left] = evidence - rejection.slope * near + rejection.offset
     return found
 
 
 def _judge(
     features: Floats, row: Floats, constant: float, kernel: Floats, bias: Floats, prototypes: Floats
 ) -> tuple[Floats, Floats]:
-    """How far the row's logit is above the best class's, and the distance, of `[..., features]`."""
+    """How far the row's logit is above the best class's, and the nearness, of `[..., features]`."""
     best = (features @ kernel + bias).max(axis=-1)
-    return features @ row + constant - best, _distance(features, prototypes)
+    return features @ row + constant - best, _nearness(features, prototypes)
 
 
 def _choose(
@@ -388,9 +390,9 @@ def _unit(features: Floats) -> Floats:
     return np.asarray(features / np.maximum(lengths, 1e-6), np.float32)
 
 
-def _distance(features: Floats, prototypes: Floats) -> Floats:
-    """1 less the largest cosine to a prototype, `[...]`, of features `[..., features]`."""
-    return np.asarray(1 - (_unit(features) @ prototypes.T).max(axis=-1), np.float32)
+def _nearness(features: Floats, prototypes: Floats) -> Floats:
+    """The largest inner product with a prototype, `[...]`, of features `[..., features]`."""
+    return np.asarray((features @ prototypes.T).max(axis=-1), np.float32)
 
 
 def _prototypes(features: Floats, classes: Integers, seed: int) -> Floats:
@@ -429,18 +431,17 @@ def _fit_combination(
     """Slope and offset from what rows and prototypes had not seen.
 
     Args:
-        known: `[2, photos, images]`, the row's logit less the best class's, and the distance from
-            the nearest prototype.
+        known: `[2, photos, images]`, the row's logit less the best class's, and the nearness.
         background: `[2, crops]`, likewise.
     """
-    spread, distances = known[0, :, 0].std(), known[1, :, 0].std()
-    slope = DISTANCE_WEIGHT * float(spread) / max(float(distances), 1e-6)
-    strange = known[0] + slope * known[1]
+    spreads = known[:, :, 0].std(axis=1)
+    slope = NEARNESS_WEIGHT * float(spreads[0]) / max(float(spreads[1]), 1e-6)
+    strange = known[0] - slope * known[1]
     caution = len(strange) / (len(strange) + CAUTIOUS_PHOTOS)
     border = np.quantile(strange[:, 0], 1 - CLEAN_SHARE * caution)
     if strange.shape[1] > 2:
         border = max(border, np.quantile(strange[:, 2:], 1 - CORRUPTED_SHARE * caution))
-    beyond = background[0] + slope * background[1]
+    beyond = background[0] - slope * background[1]
     if len(beyond := beyond[~np.isnan(beyond)]):
         border += max(0.0, float(np.quantile(beyond, PASSED_SHARE)) - border) / 2
     return slope, -float(border)

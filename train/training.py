@@ -339,11 +339,7 @@ def _build(
     rejection: Rejection | None,
     temperature: float,
 ) -> Any:
-    """The model, with the temperature in its head: `(x K + b) / T = x (K / T) + b / T`.
-
-    The logit of `neither` has a distance of 1 less the largest cosine in it: the 1 goes into the
-    bias.
-    """
+    """The model, with the temperature in its head: `(x K + b) / T = x (K / T) + b / T`."""
     from edgebee.train.backbone import NeitherBranch, build_classifier
 
     kernel, bias = (weights / np.float32(temperature) for weights in head)
@@ -352,7 +348,7 @@ def _build(
     lowest, highest = rejection.bounds
     branch = NeitherBranch(
         kernel=rejection.kernel[:, np.newaxis] / np.float32(temperature),
-        bias=(rejection.bias + rejection.slope + rejection.offset) / temperature,
+        bias=(rejection.bias + rejection.offset) / temperature,
         prototypes=rejection.prototypes,
         slope=rejection.slope / temperature,
         bounds=(lowest / temperature, highest / temperature),

@@ -159,11 +159,11 @@ class NeitherRecord:
     other_photos: int = 0
     """Of `--other`, to learn from."""
     slope: float = 0.0
-    """What a distance of 1 from the nearest prototype adds to the logit of `neither`."""
+    """What a nearness of 1 to a prototype takes from the logit of `neither`."""
     offset: float = 0.0
     """What is added to it always."""
     prototypes: int = 0
-    """Of each class; 0 when distance plays no part."""
+    """Of each class; 0 when nearness plays no part."""
     kept: float | None = None
     """Share of the correct predictions that is kept, on the validation photos, 0-1."""
     measurements: tuple[RejectionRecord, ...] = ()

@@ -104,16 +104,18 @@ def test_a_classifier_takes_pixels_and_gives_scores_that_add_up(backbone, pixels
 
 
 @pytest.mark.parametrize("bounds", [(-90.0, 90.0), (-0.1, 0.1)])
-def test_the_last_label_gains_with_the_distance_from_every_prototype(backbone, pixels, bounds):
+def test_the_last_label_loses_by_nearness_to_a_prototype(backbone, pixels, bounds):
     import keras
 
     maps = np.asarray(backbone(pixels / 127.5 - 1, training=False))
     features = maps.mean((1, 2))
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    prototype = features[:1] / np.linalg.norm(features[0])
     kernel, bias = random_head(2)
     row, _ = random_head(1)
-    model = build_classifier(backbone, kernel, bias, NeitherBranch(row, 0.3, unit[:1], 5.0, bounds))
-    last = (features @ row)[:, 0] + 0.3 - 5.0 * unit @ unit[0]
+    model = build_classifier(
+        backbone, kernel, bias, NeitherBranch(row, 0.3, prototype, 5.0, bounds)
+    )
+    last = (features @ row)[:, 0] + 0.3 - 5.0 * features @ prototype[0]
     logits = np.column_stack([features @ kernel + bias, last.clip(*bounds)])
     expected = np.asarray(keras.ops.softmax(logits))
     np.testing.assert_allclose(np.asarray(model(pixels)), expected, atol=1e-5)  # float32 rounding

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from edgebee.stats import fpr95
 from edgebee.train.calibration import stratified_folds
 from edgebee.train.rejection import (
     Heads,
@@ -97,12 +100,22 @@ def test_other_photos_are_enough_where_there_is_no_background():
     assert world.called_neither(others, rejection) >= 0.95
 
 
-def test_a_class_left_out_is_refused():
+def test_a_class_left_out_is_stranger_than_the_photos_of_the_others():
     world = World(4, 120)
     strangers = world.strangers()
     rejection = learn_rejection(world.known, world.classes, world.heads, strangers, seed=0)
     left_out = judge_left_out(world.known, world.classes, world.heads, strangers, rejection, seed=0)
-    assert (left_out > 0).mean() >= 0.8
+    assert fpr95(rejection.known, left_out) <= 0.05
+
+
+def test_what_points_the_way_of_a_class_but_is_weak_is_strange():
+    world = World(2, 200)
+    rejection = learn_rejection(world.known, world.classes, world.heads, world.strangers(), seed=0)
+    photos = world.around(np.arange(100) % 2, 1)[:, 0]
+    silent = np.zeros_like(rejection.kernel)
+    nearness_alone = replace(rejection, kernel=silent, bounds=(-np.inf, np.inf))
+    whole, weak = (neither_logits(one, nearness_alone) for one in (photos, photos / 2))
+    assert (weak > whole).all()
 
 
 def test_one_fold_is_enough_where_many_classes_have_one():
