@@ -36,7 +36,7 @@ logger = logging.getLogger("edgebee.train")
 
 BACKGROUND_CROPS = 3
 """Of a photo: three of some photos taught more than one or two of all."""
-BACKGROUND_PHOTOS, MOST_BACKGROUND_PHOTOS = 100, 1_000
+BACKGROUND_PHOTOS, MOST_BACKGROUND_PHOTOS = 75, 1_000
 """Whose background is cut out; with many photos, of every eighth, up to the second number."""
 BACKGROUND_SHARE = 1 / 8
 BLANK_FRAMES = 40

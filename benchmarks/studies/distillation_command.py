@@ -20,6 +20,14 @@ from edgebee.console import log
     help="Photos to learn from. Measure the result on others only.",
 )
 @click.option(
+    "--more",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Pictures of anything to learn from besides. Repeatable.",
+)
+@click.option(
     "--epochs", type=click.IntRange(min=0), help="How often each photo is shown. [default: 16]"
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
@@ -30,7 +38,9 @@ from edgebee.console import log
     type=click.Path(dir_okay=False, path_type=Path),
     help="A file for `edgebee train --weights`.",
 )
-def distill(data: str, part: str, epochs: int | None, seed: int, output: Path) -> None:
+def distill(
+    data: str, part: str, folders: tuple[Path, ...], epochs: int | None, seed: int, output: Path
+) -> None:
     """Distill the ImageNet weights to survive blur, dusk and other corruptions, without labels.
 
     \b
@@ -41,13 +51,14 @@ def distill(data: str, part: str, epochs: int | None, seed: int, output: Path) -
     """  # noqa: D301
     from tqdm import tqdm
 
+    from edgebee.edge.classify import find_images
     from edgebee.files import atomic_write_all, output_directory
     from edgebee.photos.dataset import load_dataset
     from edgebee.tensorflow_runtime import start_tensorflow
 
     if not output.name.endswith(".weights.h5"):
         raise click.UsageError(f"--output {output}: the name must end in .weights.h5")
-    photos = getattr(load_dataset(data), part).paths
+    photos = [*getattr(load_dataset(data), part).paths, *find_images(folders)]
     start_tensorflow()
     from edgebee.benchmarks.studies import distillation
     from edgebee.train.backbone import build_backbone
@@ -64,4 +75,4 @@ def distill(data: str, part: str, epochs: int | None, seed: int, output: Path) -
 
             distillation.distill(backbone, photos, epochs=epochs, seed=seed, progress=show)
         atomic_write_all({output: lambda part: distillation.save_weights(backbone, part)})
-    log(f"{output}: distilled on {len(photos)} photos of {data}, {epochs} epochs")
+    log(f"{output}: distilled on {len(photos)} photos, {epochs} epochs")
