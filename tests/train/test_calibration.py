@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from edgebee.stats import expected_calibration_error
-from edgebee.train.calibration import cross_entropy, fit_temperature, softmax, stratified_folds
+from edgebee.train.calibration import (
+    cross_entropy,
+    fit_temperature,
+    softmax,
+    stratified_folds,
+    withholding_threshold,
+)
 
 
 def calibrated_examples(count: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,3 +56,9 @@ def test_folds_hold_out_every_example_once_and_spread_the_classes():
         assert counts.max() - counts.min() <= 1
     assert not np.array_equal(fold, stratified_folds(classes, 4, seed=2))
     np.testing.assert_array_equal(fold, stratified_folds(classes, 4, seed=1))
+
+
+@pytest.mark.parametrize(("lowest", "expected"), [(0.6, 0.6), (0.99, 0.95)])
+def test_a_sure_prediction_is_never_withheld(lowest, expected):
+    scores = np.full((200, 2), [lowest, 1 - lowest])
+    assert withholding_threshold(scores, np.zeros(200, np.int64)) == pytest.approx(expected)
