@@ -1353,15 +1353,11 @@ def _find_features(interpreter: Any, model: StrPath) -> int:
     labels = int(interpreter.get_output_details()[0]["shape"][-1])
     found: list[tuple[int, int]] = []  # width, index
     # Without an underscore there is no way to ask which tensor an operator takes.
-    scaled: set[int] = set()  # features of length 1: `neither` of older files has them
     for operator in interpreter._get_ops_details():
-        if operator["op_name"] == "L2_NORMALIZATION":
-            scaled.update(int(index) for index in operator["outputs"])
         if operator["op_name"] == "FULLY_CONNECTED":
             entry, weights = (int(index) for index in operator["inputs"][:2])
             outputs, width = shapes[weights]
-            fits = outputs in {labels, labels - 1} and outputs != width == shapes[entry][-1]
-            if fits and entry not in scaled:
+            if outputs in {labels, labels - 1} and outputs != width == shapes[entry][-1]:
                 found.append((width, entry))
     if found:  # `neither` may have a branch of its own beside
         return max(found)[1]

@@ -6,7 +6,7 @@ The row `w, b` is a logistic regression: photos of the classes against crops of 
 blank frames and the user's other photos. The classes' own logits are held fixed in it, so that it
 can change no answer between the classes. Nearness is the largest inner product with a prototype;
 the prototypes are the photos of a class in a few means, of length 1. What points away from all of
-them is strange, whatever the row says, and of what points their way the weak: features of
+them is strange, whatever the row says; so is what points their way but is weak: features of
 strangers are shorter (Park et al., "Understanding the feature norm for out-of-distribution
 detection", ICCV 2023). Slope and offset are fitted to photos that rows and prototypes had not seen.
 

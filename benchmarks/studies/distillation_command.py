@@ -58,6 +58,9 @@ def distill(
 
     if not output.name.endswith(".weights.h5"):
         raise click.UsageError(f"--output {output}: the name must end in .weights.h5")
+    for folder in folders:
+        if not any(find_images([folder])):
+            raise click.UsageError(f"--more {folder}: no pictures")
     photos = [*getattr(load_dataset(data), part).paths, *find_images(folders)]
     start_tensorflow()
     from edgebee.benchmarks.studies import distillation

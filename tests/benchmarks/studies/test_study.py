@@ -14,6 +14,8 @@ from edgebee.benchmarks.studies.__main__ import studies
 from edgebee.benchmarks.studies.neither import share_taken
 from edgebee.benchmarks.studies.seeds import describe_counts, student_t_975
 
+MORE_PICTURES = str(Path(__file__).resolve().parents[3] / "docs" / "pictures")
+"""Four."""
 TINY_MODEL = str(Path(__file__).resolve().parents[2] / "edge" / "dark_light_neither.tflite")
 
 
@@ -36,8 +38,8 @@ def test_student_t(degrees, expected):
     [
         (["settings", "--data", "sample", "--folds", "2", "--try", "--epochs 1 --augmentations 2 "
           "--fine-tune-epochs 0 --image-size 96"], "`--epochs 1"),
-        (["distill", "--data", "sample", "--part", "validation", "--epochs", "1",
-          "--output", "OUTPUT"], ""),
+        (["distill", "--data", "sample", "--part", "validation", "--more", MORE_PICTURES,
+          "--epochs", "1", "--output", "OUTPUT"], ""),
         (["archive", "--photos", "30000", "--model", TINY_MODEL],
          "run again: 938 of 30,000 photos, 0 errors"),
     ],
@@ -53,7 +55,7 @@ def test_a_study_prints_its_figures(arguments, expected, tmp_path):
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout
     if output in arguments:
-        assert f"{output}: distilled on " in done.stderr
+        assert f"{output}: distilled on 64 photos" in done.stderr  # 60 of them drawn
         assert [file.name for file in tmp_path.iterdir()] == ["distilled.weights.h5"]
 
 
@@ -61,6 +63,12 @@ def test_distilled_weights_need_the_ending_that_keras_asks_for():
     done = CliRunner().invoke(studies, ["distill", "--output", "distilled.keras"])
     assert done.exit_code == 2
     assert "distilled.keras: the name must end in .weights.h5" in done.output
+
+
+def test_a_folder_without_pictures_to_distill_on_is_refused(tmp_path):
+    done = CliRunner().invoke(studies, ["distill", "--data", "sample", "--more", str(tmp_path)])
+    assert done.exit_code == 2
+    assert f"--more {tmp_path}: no pictures" in done.output
 
 
 def test_strangers_are_counted_where_95_percent_of_the_known_are_kept():
