@@ -1,5 +1,7 @@
 """`python -m edgebee.benchmarks.studies`: how edgebee itself was tuned and measured."""
 
+from typing import Any
+
 import click
 
 from edgebee.benchmarks.studies.archive_scale import archive
@@ -10,9 +12,24 @@ from edgebee.benchmarks.studies.plain_comparison import plain
 from edgebee.benchmarks.studies.seeds import seeds
 from edgebee.benchmarks.studies.settings import settings
 from edgebee.benchmarks.studies.speed_command import speed
+from edgebee.console import escape_control_chars
+from edgebee.errors import EdgebeeError
 
 
-@click.group(commands=[plain, neither, seeds, settings, speed, distill, archive, cluster])
+class Studies(click.Group):
+    """A group whose expected failures are one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Turn an expected failure into one line and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except EdgebeeError as error:
+            raise click.ClickException(escape_control_chars(error)) from error
+
+
+@click.group(
+    cls=Studies, commands=[plain, neither, seeds, settings, speed, distill, archive, cluster]
+)
 def studies() -> None:
     """Measure edgebee itself: time, robustness, strangers, seeds, settings, speed, scale."""
 

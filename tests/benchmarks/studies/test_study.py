@@ -71,6 +71,13 @@ def test_a_folder_without_pictures_to_distill_on_is_refused(tmp_path):
     assert f"--more {tmp_path}: no pictures" in done.output
 
 
+def test_an_expected_failure_is_one_line(tmp_path):
+    done = CliRunner().invoke(studies, ["distill", "--data", str(tmp_path / "nowhere")])
+    assert done.exit_code == 1
+    assert done.output.startswith(f"Error: {tmp_path / 'nowhere'}: ")
+    assert done.output.count("\n") == 1
+
+
 def test_strangers_are_counted_where_95_percent_of_the_known_are_kept():
     known = np.linspace(0.01, 0.4, 100)
     strange = np.array([0.1, 0.39, 0.45, 0.9])
