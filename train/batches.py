@@ -80,7 +80,7 @@ class Batches:
         """How many an epoch shows."""
         shown = len(self.features.photos)
         if self.phase == "feature_extraction":
-            return shown * self.features.augmentations
+            return shown * self.features.learned
         return shown + self._strangers_shown
 
     @property
@@ -103,14 +103,15 @@ class Batches:
 
     def _rows(self, epoch: int) -> npt.NDArray[np.int64]:
         """Row numbers of an epoch, in the order they are shown; strangers follow the photos."""
-        photos, count = self.features.photos, self.features.augmentations
+        every = self.features.rows(self.features.photos)
         rng = np.random.default_rng([self.seed, epoch])
         if self.phase == "feature_extraction":
-            rows = (photos[:, np.newaxis] * count + np.arange(count)).ravel()
+            rows = every.ravel()
         else:
-            varied = rng.integers(min(1, count - 1), count, len(photos))
-            shown = np.where(rng.random(len(photos)) < PLAIN_SHARE, 0, varied)
-            rows = photos * count + shown
+            photos, count = every.shape
+            varied = rng.integers(min(1, count - 1), count, photos)
+            shown = np.where(rng.random(photos) < PLAIN_SHARE, 0, varied)
+            rows = every[np.arange(photos), shown]
             if self.strangers is not None:
                 drawn = rng.permutation(len(self.strangers.images))[: self._strangers_shown]
                 rows = np.concatenate([rows, self.features.uncorrupted.size + drawn])

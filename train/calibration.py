@@ -10,17 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "cross_entropy",
-    "fit_temperature",
-    "log_losses",
-    "softmax",
-    "stratified_folds",
-    "withholding_threshold",
-]
-
-FOLDS = 4
-"""Parts that the training photos are cut into; each is predicted by heads that did not see it."""
+__all__ = ["cross_entropy", "fit_temperature", "log_losses", "softmax", "withholding_threshold"]
 
 _TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(5.0), 321))
 """Candidates, 1 % apart: far finer than a few hundred photos can determine."""
@@ -97,24 +87,3 @@ def withholding_threshold(
     """
     best = scores.max(axis=1)[scores.argmax(axis=1) == classes]
     return min(float(np.quantile(best, WITHHELD_SHARE)), SURE) if len(best) else 0.0
-
-
-def stratified_folds(
-    classes: npt.NDArray[np.int64], folds: int, seed: int
-) -> npt.NDArray[np.int64]:
-    """Which fold each example is in, every class spread evenly over the folds.
-
-    Args:
-        classes: `[n]`.
-        folds: how many.
-        seed: which examples go together.
-
-    Returns:
-        `[n]`, 0 to `folds` - 1.
-    """
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(len(classes))
-    order = shuffled[np.argsort(classes[shuffled], kind="stable")]
-    fold = np.empty(len(classes), np.int64)
-    fold[order] = np.arange(len(classes)) % folds
-    return fold

@@ -1,21 +1,22 @@
-"""Crops of a photo where its subject is not, and frames with nothing on them.
+"""Crops of a photo, of its subject and of what is around it, and frames with nothing on them.
 
 Where the subject is, the backbone's map of features is strong: of all windows of three sevenths of
-the side, those where it is weakest show leaf, sky, sand or wall. They are cut from the photo at
-twice the input's size, so that they are as sharp as photos are.
+the side, the strongest shows most of it, and the weakest show leaf, sky, sand or wall. They are cut
+from the photo at twice the input's size, so that they are as sharp as photos are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgebee.train.augmentation import CORRUPTIONS, light
+from edgebee.train.augmentation import CORRUPTIONS, DecodedPhoto, light
 
-__all__ = ["Box", "background_boxes", "cut_box", "draw_blank_frame"]
+__all__ = ["Box", "background_boxes", "cut_box", "draw_blank_frame", "subject_box", "vary_subject"]
 
 Pixels = npt.NDArray[np.uint8]
 Norms = npt.NDArray[np.float32]
@@ -29,7 +30,7 @@ MOST_OVERLAP = 1 / 3
 
 
 class Box(NamedTuple):
-    """A square part of a square photo, in shares of its side."""
+    """A part of a square photo, in shares of its side."""
 
     left: float
     top: float
@@ -37,21 +38,33 @@ class Box(NamedTuple):
     bottom: float
 
 
+def subject_box(norms: Norms) -> Box:
+    """Where a photo shows most of its subject.
+
+    Args:
+        norms: `float32 [h, w]`, lengths of the feature vectors, 0 and more.
+
+    Returns:
+        The whole photo where the map is too coarse.
+    """
+    windows, cells = _windows(norms)
+    if windows.size == 0:
+        return Box(0, 0, 1, 1)
+    row, column = divmod(int(windows.argmax()), windows.shape[1])
+    return _box(row, column, cells, norms)
+
+
 def background_boxes(norms: Norms, count: int) -> tuple[Box, ...]:
     """Where a photo shows its subject least.
 
     Args:
-        norms: `float32 [h, w]`, lengths of the feature vectors, 0 and more.
+        norms: as in `subject_box`.
         count: how many boxes are wanted.
 
     Returns:
         Weakest first; fewer where no more fit, and none where the map is too coarse.
     """
-    rows, columns = norms.shape
-    cells = round(WINDOW_SHARE * min(rows, columns))
-    if cells < 1 or min(rows, columns) < 2:
-        return ()
-    windows = np.lib.stride_tricks.sliding_window_view(norms, (cells, cells)).mean(axis=(2, 3))
+    windows, cells = _windows(norms)
     chosen: list[tuple[int, int]] = []
     for place in np.argsort(windows, axis=None, kind="stable"):
         row, column = divmod(int(place), windows.shape[1])
@@ -63,10 +76,22 @@ def background_boxes(norms: Norms, count: int) -> tuple[Box, ...]:
             chosen.append((row, column))
         if len(chosen) == count:
             break
-    return tuple(
-        Box(column / columns, row / rows, (column + cells) / columns, (row + cells) / rows)
-        for row, column in chosen
-    )
+    return tuple(_box(row, column, cells, norms) for row, column in chosen)
+
+
+def _windows(norms: Norms) -> tuple[Norms, int]:
+    """Means of all windows of a map, by the place of their corner, and their side in cells."""
+    rows, columns = norms.shape
+    cells = round(WINDOW_SHARE * min(rows, columns))
+    if cells < 1 or min(rows, columns) < 2:
+        return np.zeros((0, 1), np.float32), cells
+    windows = np.lib.stride_tricks.sliding_window_view(norms, (cells, cells))
+    return np.asarray(windows.mean(axis=(2, 3))), cells
+
+
+def _box(row: int, column: int, cells: int, norms: Norms) -> Box:
+    rows, columns = norms.shape
+    return Box(column / columns, row / rows, (column + cells) / columns, (row + cells) / rows)
 
 
 def cut_box(photo: Image.Image, box: Box, side_px: int) -> Pixels:
@@ -84,6 +109,26 @@ def cut_box(photo: Image.Image, box: Box, side_px: int) -> Pixels:
     corners = (left, top, right, bottom)
     part = photo.resize((side_px, side_px), Image.Resampling.BICUBIC, box=corners)
     return np.asarray(part)
+
+
+def vary_subject(source: DecodedPhoto, box: Box, count: int, rng: RNG) -> Iterator[Pixels]:
+    """Make `count` images of the subject of a photo: cut out, then corrupted as well.
+
+    Args:
+        source: the photo.
+        box: from `subject_box`.
+        count: how many, 0 or more.
+        rng: decides everything but the first image.
+    """
+    if count == 0:
+        return
+    subject = cut_box(source.large, box, source.side_px)
+    yield subject
+    for _ in range(count - 1):
+        varied = subject[:, ::-1] if rng.random() < 0.5 else subject
+        if rng.random() < 0.5:
+            varied = light(rng, varied)
+        yield CORRUPTIONS[rng.integers(len(CORRUPTIONS))](rng, np.ascontiguousarray(varied))
 
 
 def draw_blank_frame(side_px: int, rng: RNG) -> Pixels:

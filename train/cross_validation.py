@@ -2,37 +2,31 @@
 
 The training photos are cut into folds. Each fold's photos are predicted by heads that learned
 from the others, on the frozen base, one for each learning rate that comes into question. That
-chooses the rate, the temperature of the scores, and the threshold below which a prediction is
-better withheld. All heads learn side by side from the same batches, so that many cost little
-more than one.
+chooses the rate, whether crops of the subject are learned from as well, the temperature of the
+scores, and the threshold below which a prediction is better withheld. All heads learn side by side
+from the same batches, so that many cost little more than one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from edgebee.photos.duplicates import group_same_pictures
 from edgebee.train.batches import Batches
-from edgebee.train.calibration import (
-    FOLDS,
-    fit_temperature,
-    log_losses,
-    softmax,
-    stratified_folds,
-    withholding_threshold,
-)
+from edgebee.train.calibration import fit_temperature, log_losses, softmax, withholding_threshold
 from edgebee.train.features import Features
+from edgebee.train.folds import FOLDS, same_scenes, stratified_folds
 from edgebee.train.recipe import DEFAULT_LEARNING_RATE, Recipe
 from edgebee.train.rejection import Heads
 
 if TYPE_CHECKING:
     from edgebee.train.fit import Fit
 
-__all__ = ["Calibration", "OutOfFold", "calibrate", "choose_rate", "cross_validate"]
+__all__ = ["Calibration", "OutOfFold", "calibrate", "choose_setting", "cross_validate"]
 
 LEARNING_RATES = (DEFAULT_LEARNING_RATE, 2e-3, 8e-3)
 """That come into question, rising. A subject far from ImageNet's needs a high one to be learned in
@@ -51,6 +45,8 @@ class OutOfFold:
 
     learning_rate: float
     """The heads': what the recipe says, else the one that suits the photos."""
+    learn_subject_crops: bool
+    """Whether they learned from crops of the subject as well: unless that is worse."""
     logits: npt.NDArray[np.float32]
     """`[photos, classes]`, of the photos as they are."""
     classes: npt.NDArray[np.int64]
@@ -72,7 +68,7 @@ class Calibration:
 
 
 def cross_validate(training: Features, class_count: int, recipe: Recipe) -> OutOfFold | None:
-    """Predict each photo by heads that did not see it, and choose the rate if that is left open.
+    """Predict each photo by heads that did not see it, and choose what the photos are to decide.
 
     Args:
         training: features of the training photos.
@@ -88,45 +84,68 @@ def cross_validate(training: Features, class_count: int, recipe: Recipe) -> OutO
     # Of all photos, so that those whose background was cut out are the first of them, too.
     order = rng.permutation(len(training.classes))
     photos = np.sort(order[np.isin(order, training.photos)][:MOST_PHOTOS])
-    fold_of = np.zeros(len(training.classes), np.int64)
-    fold_of[photos] = _folds(training, photos, recipe.seed)
+    training = replace(training, photos=photos)
+    fold_of = _folds(training, recipe.seed)
     folds = FOLDS if class_count <= MOST_CLASSES_FOR_ALL_FOLDS else 1
     rates = LEARNING_RATES if recipe.learning_rate is None else (recipe.learning_rate,)
-    predicted = fold_of[photos] < folds
-    shape = (len(photos), training.augmentations, len(rates), folds, class_count)
-    chosen_photos = replace(training, photos=photos)
-    fit = _fit(chosen_photos, fold_of, folds, rates, class_count, recipe)
-    rows = photos[:, np.newaxis] * training.augmentations + np.arange(training.augmentations)
-    every = fit.logits(training.pooled.take(one) for one in rows).reshape(shape)
-    # Of each photo the heads that left its own fold out.
-    own = fold_of[photos][predicted]
-    logits = every[predicted][np.arange(len(own)), :, :, own]
-    classes = training.classes[photos[predicted]]
-    chosen = choose_rate(_losses(logits, classes)) if len(rates) > 1 else 0
-    kernels, biases = fit.heads()
-    own_rate = slice(chosen * folds, (chosen + 1) * folds)
-    heads = Heads(kernels[own_rate], biases[own_rate], fold_of[photos])
-    return OutOfFold(rates[chosen], logits[:, 0, chosen], classes, heads, photos)
+    classes = training.classes[photos[fold_of[photos] < folds]]
+
+    every, fits = _hold_out(training, fold_of, folds, rates, class_count, recipe)
+    chosen = choose_setting(_losses(every, classes)) if len(rates) > 1 else 0
+    rate, logits, heads = rates[chosen], every[:, :, chosen], fits[chosen]
+    if training.subject_crops:
+        whole = replace(training, learn_subject_crops=False)
+        without, fits = _hold_out(whole, fold_of, folds, (rate,), class_count, recipe)
+        both = np.concatenate([logits[:, : whole.learned, np.newaxis], without], axis=2)
+        if choose_setting(_losses(both, classes)):
+            training, logits, heads = whole, without[:, :, 0], fits[0]
+    return OutOfFold(rate, training.learn_subject_crops, logits[:, 0], classes, heads, photos)
 
 
-def _folds(training: Features, photos: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
-    """The fold of each of `photos`; those that show the same are in one.
-
-    In two, the one would be predicted by a head that learned from the other: a burst of a camera
-    would make every prediction look sure.
-    """
-    fold_of = stratified_folds(training.classes[photos], FOLDS, seed)
-    signatures = [training.signatures[photo] for photo in photos.tolist()]
-    for group in group_same_pictures([b""] * len(photos), signatures):
-        fold_of[list(group.members)] = fold_of[group.members[0]]
+def _folds(training: Features, seed: int) -> npt.NDArray[np.int64]:
+    """The fold of each photo, `[photos]`; 0 for those that are not used."""
+    photos = training.photos
+    classes = training.classes[photos]
+    plain = training.pooled.take(photos * training.augmentations)
+    fold_of = np.zeros(len(training.classes), np.int64)
+    fold_of[photos] = stratified_folds(classes, FOLDS, seed, same_scenes(plain, classes))
     return fold_of
+
+
+def _hold_out(
+    training: Features,
+    fold_of: npt.NDArray[np.int64],
+    folds: int,
+    rates: Sequence[float],
+    class_count: int,
+    recipe: Recipe,
+) -> tuple[npt.NDArray[np.float32], list[Heads]]:
+    """Learn a head for every rate and fold from the other folds, and ask it of its own.
+
+    Returns:
+        Logits `[photos, images, rates, classes]` of the photos in the first `folds`, and the
+        heads of each rate.
+    """
+    photos = training.photos
+    fit = _fit(training, fold_of, folds, rates, class_count, recipe)
+    shape = (len(photos), training.learned, len(rates), folds, class_count)
+    images = training.rows(photos)
+    every = fit.logits(training.pooled.take(rows) for rows in images).reshape(shape)
+    own = fold_of[photos]
+    asked = np.flatnonzero(own < folds)
+    kernels, biases = fit.heads()
+    heads = [
+        Heads(kernels[start : start + folds], biases[start : start + folds], own)
+        for start in range(0, len(kernels), folds)
+    ]
+    return every[asked, :, :, own[asked]], heads
 
 
 def _fit(
     training: Features,
     fold_of: npt.NDArray[np.int64],
     folds: int,
-    rates: tuple[float, ...],
+    rates: Sequence[float],
     class_count: int,
     recipe: Recipe,
 ) -> Fit:
@@ -154,34 +173,35 @@ def _fit(
 def _losses(
     logits: npt.NDArray[np.float32], classes: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Log-loss `[rates, photos]` over a photo's images, each rate with its best temperature.
+    """Log-loss `[settings, photos]` over a photo's images, each with its best temperature.
 
     Without one, a low rate would look worse than it is: its scores are underconfident, which
     the temperature corrects afterwards.
 
     Args:
-        logits: `[photos, images, rates, classes]`.
+        logits: `[photos, images, settings, classes]`.
         classes: `[photos]`, the true ones.
     """
-    photos, images, rates, class_count = logits.shape
+    photos, images, settings, class_count = logits.shape
     of_image = np.repeat(classes, images)
-    losses = np.empty((rates, photos))
-    for rate in range(rates):
-        flat = logits[:, :, rate].reshape(photos * images, class_count)
+    losses = np.empty((settings, photos))
+    for setting in range(settings):
+        flat = logits[:, :, setting].reshape(photos * images, class_count)
         calibrated = flat / fit_temperature(flat, of_image)
-        losses[rate] = log_losses(calibrated, of_image).reshape(photos, images).mean(axis=1)
+        losses[setting] = log_losses(calibrated, of_image).reshape(photos, images).mean(axis=1)
     return losses
 
 
-def choose_rate(losses: npt.NDArray[np.floating]) -> int:
-    """The lowest rate that is as good as the best, as far as the photos show.
+def choose_setting(losses: npt.NDArray[np.floating]) -> int:
+    """The first setting that is as good as the best, as far as the photos show.
 
     The one-standard-error rule (Breiman et al., "Classification and Regression Trees", 1984,
     section 3.4.3), with the error of the paired differences: of settings that are
-    not significantly different, the one that fits them least closely.
+    not significantly different, the first.
 
     Args:
-        losses: `[rates, photos]`, rates rising.
+        losses: `[settings, photos]`, the preferred first; rates rise, since a low one fits the
+            photos less closely.
 
     Returns:
         Its place; 0 when a loss is NaN, which the first epoch then refuses.

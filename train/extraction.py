@@ -34,6 +34,8 @@ __all__ = ["Others", "extract_blank_frames", "extract_dataset", "extract_others"
 
 logger = logging.getLogger("edgebee.train")
 
+SUBJECT_EVERY = 4
+"""One image of so many shows the subject of the photo cut out."""
 BACKGROUND_CROPS = 3
 """Of a photo: three of some photos taught more than one or two of all."""
 BACKGROUND_PHOTOS, MOST_BACKGROUND_PHOTOS = 75, 1_000
@@ -81,7 +83,8 @@ def photo_tasks(photos: Photos, recipe: Recipe) -> list[PhotoTask]:
             recipe.image_size,
             recipe.augmentations,
             (recipe.seed, photo),
-            crops=BACKGROUND_CROPS if recipe.neither and photo in cut else 0,
+            subject_crops=recipe.augmentations // SUBJECT_EVERY,
+            background_crops=BACKGROUND_CROPS if recipe.neither and photo in cut else 0,
         )
         for photo, path in enumerate(photos.paths)
     ]
@@ -165,14 +168,10 @@ def extract_others(
         TrainingError: one of them is a photo of a class, or none can be read.
     """
     paths = (*dataset.others, *dataset.others_validation)
+    counts = [recipe.augmentations] * len(dataset.others) + [1] * len(dataset.others_validation)
     tasks = [
-        PhotoTask(
-            path,
-            recipe.image_size,
-            recipe.augmentations if number < len(dataset.others) else 1,
-            (recipe.seed, number, 2),
-        )
-        for number, path in enumerate(paths)
+        PhotoTask(path, recipe.image_size, count, (recipe.seed, number, 2), count // SUBJECT_EVERY)
+        for number, (path, count) in enumerate(zip(paths, counts, strict=True))
     ]
     counted = _counted("reading other photos", len(paths), progress)
     plain: dict[int, ImageFeatures] = {}

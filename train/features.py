@@ -160,6 +160,10 @@ class Features:
     """Photo -> why it could not be read; its rows hold nothing."""
     signatures: tuple[Signature | None, ...]
     """Of each photo as the runner sees it, by which photos that show the same are found."""
+    subject_crops: int = 0
+    """Of each photo; its last images."""
+    learn_subject_crops: bool = True
+    """Whether they are learned from, too."""
     backgrounds: Backgrounds | None = None
     """None where no crops were asked for."""
 
@@ -167,6 +171,15 @@ class Features:
     def augmentations(self) -> int:
         """How many images there are of each photo."""
         return int(self.uncorrupted.shape[1])
+
+    @property
+    def learned(self) -> int:
+        """How many images of each photo are learned from, the first ones."""
+        return self.augmentations - (0 if self.learn_subject_crops else self.subject_crops)
+
+    def rows(self, photos: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The rows of the images to learn from, `[photos, learned]`."""
+        return photos[:, np.newaxis] * self.augmentations + np.arange(self.learned)
 
 
 def freeze_base(backbone: Any, cut: Any) -> FrozenBase:
@@ -214,7 +227,7 @@ def extract_features(
 
     Args:
         base: from `freeze_base`.
-        tasks: `[photos]`, all with the same number of images.
+        tasks: `[photos]`, all with the same numbers of images and of crops of the subject.
         classes: class index of each, `[photos]`.
         folder: where activations go that do not fit the memory budget.
         run: does the tasks.
@@ -250,7 +263,10 @@ def extract_features(
         readable,
         dict(sorted(unreadable.items())),
         tuple(signatures),
-        _gathered(crops, base) if any(task.crops for task in tasks) else None,
+        subject_crops=tasks[0].subject_crops,
+        backgrounds=_gathered(crops, base)
+        if any(task.background_crops for task in tasks)
+        else None,
     )
 
 

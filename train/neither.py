@@ -115,8 +115,7 @@ def learn_neither(
         signatures = (*training.signatures, *validation.signatures)
         others = extract_others(base, dataset, signatures, recipe, progress, run)
     strangers = _strangers(backgrounds, blank, others)
-    rows = out_of_fold.photos[:, np.newaxis] * training.augmentations
-    rows = rows + np.arange(training.augmentations)
+    rows = training.rows(out_of_fold.photos)
     known = training.pooled.take(rows.ravel()).reshape(*rows.shape, -1)
     classes = training.classes[out_of_fold.photos]
     rejection = learn_rejection(known, classes, out_of_fold.heads, strangers, recipe.seed)

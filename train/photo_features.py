@@ -23,7 +23,7 @@ from PIL import Image
 from edgebee.edge.classify import PhotoError, available_cpus, native_messages_silenced
 from edgebee.photos.duplicates import Signature, sign
 from edgebee.train.augmentation import DecodedPhoto, augment_photo
-from edgebee.train.crops import background_boxes, cut_box
+from edgebee.train.crops import background_boxes, cut_box, subject_box, vary_subject
 
 if TYPE_CHECKING:
     from edgebee.cluster import Cluster
@@ -59,11 +59,13 @@ class PhotoTask:
     side_px: int
     """Of the frozen base's input."""
     images: int
-    """How many, see `augment_photo`."""
+    """How many: by `augment_photo`, and crops of the subject."""
     seed: tuple[int, ...]
     """Of the augmentation."""
-    crops: int = 0
-    """How many are cut from its background."""
+    subject_crops: int = 0
+    """How many of the images show the subject cut out, see `vary_subject`; the last ones."""
+    background_crops: int = 0
+    """How many more are cut from its background."""
     content: bytes | None = None
     """Of the file; None: it is read from `path`."""
 
@@ -123,12 +125,17 @@ def extract_photo(graph: bytes, task: PhotoTask) -> Outcome:
         task: the photo.
     """
     source = DecodedPhoto(task.path if task.content is None else task.content, task.side_px)
+    rng = np.random.default_rng(task.seed)
     found, uncorrupted = [], []
     try:
-        for image in augment_photo(source, task.images, np.random.default_rng(task.seed)):
+        for image in augment_photo(source, task.images - task.subject_crops, rng):
             found.append(invoke_base(graph, image.pixels))
             uncorrupted.append(image.uncorrupted)
-        boxes = background_boxes(found[0].norms, task.crops) if task.crops else ()
+        norms, first = found[0].norms, len(found)
+        for pixels in vary_subject(source, subject_box(norms), task.subject_crops, rng):
+            found.append(invoke_base(graph, pixels))
+            uncorrupted.append(first)
+        boxes = background_boxes(norms, task.background_crops) if task.background_crops else ()
         cut = (cut_box(source.large, box, task.side_px) for box in boxes)
         crops = [invoke_base(graph, pixels) for pixels in cut]
     except PhotoError as error:

@@ -64,13 +64,13 @@ def _make_up(task: PhotoTask) -> PhotoFeatures:
     of_class = np.random.default_rng(LABELS.index(task.path.parent.parent.name))
     boundary = (2 * of_class.random(BOUNDARY[-1], np.float32)).astype(np.float16)
     pooled = of_class.random(FEATURES, np.float32) * np.float32(0.5)
-    crops = _noise(rng, task.crops)
+    crops = _noise(rng, task.background_crops)
     images = _noise(rng, task.images)
     return PhotoFeatures(
         ImageFeatures(images.boundary + boundary, images.pooled + pooled),
         tuple(min(number, 1) for number in range(task.images)),
         sign(rng.integers(0, 256, (32, 32), np.uint8)),
-        crops if task.crops else None,
+        crops if task.background_crops else None,
     )
 
 

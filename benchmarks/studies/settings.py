@@ -73,7 +73,7 @@ def _ask_fold(
 
     from edgebee.benchmarks.studies.robustness import corrupted_photos
     from edgebee.edge.classify import invoke, make_interpreter, read_photo
-    from edgebee.train.calibration import stratified_folds
+    from edgebee.train.folds import stratified_folds
 
     classes = np.array(dataset.train.classes)
     fold_of = stratified_folds(classes, folds, seed=repeat)

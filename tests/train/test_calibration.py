@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from edgebee.stats import expected_calibration_error
-from edgebee.train.calibration import (
-    cross_entropy,
-    fit_temperature,
-    softmax,
-    stratified_folds,
-    withholding_threshold,
-)
+from edgebee.train.calibration import cross_entropy, fit_temperature, softmax, withholding_threshold
 
 
 def calibrated_examples(count: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,16 +40,6 @@ def test_calibration_mends_the_error_and_keeps_every_answer():
     assert expected_calibration_error(before, classes) > 0.1
     assert expected_calibration_error(after, classes) < 0.02  # sampling noise of 15 bins
     np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
-
-
-def test_folds_hold_out_every_example_once_and_spread_the_classes():
-    classes = np.array([0] * 40 + [1] * 13)
-    fold = stratified_folds(classes, 4, seed=1)
-    for label in (0, 1):
-        counts = np.bincount(fold[classes == label], minlength=4)
-        assert counts.max() - counts.min() <= 1
-    assert not np.array_equal(fold, stratified_folds(classes, 4, seed=2))
-    np.testing.assert_array_equal(fold, stratified_folds(classes, 4, seed=1))
 
 
 @pytest.mark.parametrize(("lowest", "expected"), [(0.6, 0.6), (0.99, 0.95)])

@@ -1,4 +1,4 @@
-"""Crops of the background, and frames with nothing on them."""
+"""Crops of subject and background, and frames with nothing on them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgebee.train.crops import Box, background_boxes, cut_box, draw_blank_frame
+from edgebee.train.augmentation import DecodedPhoto
+from edgebee.train.crops import (
+    Box,
+    background_boxes,
+    cut_box,
+    draw_blank_frame,
+    subject_box,
+    vary_subject,
+)
 
 SIDE_PX = 64
 
@@ -35,6 +43,30 @@ def test_background_is_cut_where_the_subject_is_not(rows, columns):
     assert overlap(boxes[0], subject) == 0
     assert len(boxes) == 2
     assert overlap(*boxes) <= 1 / 3 + 1e-9  # rounding of the shares
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 4), (4, 1)])
+def test_the_subject_is_cut_where_it_is(row, column):
+    norms = norms_with_a_subject_at(slice(row, row + 3), slice(column, column + 3))
+    box = subject_box(norms)
+    assert box == (column / 7, row / 7, (column + 3) / 7, (row + 3) / 7)
+
+
+def test_a_map_that_is_too_coarse_shows_the_whole_photo():
+    assert subject_box(np.ones((1, 1), np.float32)) == (0, 0, 1, 1)
+
+
+def test_the_subject_is_shown_as_it_is_then_corrupted(tmp_path):
+    path = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (2 * SIDE_PX, 2 * SIDE_PX, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    photo = DecodedPhoto(path, SIDE_PX)
+    box = Box(0.25, 0.25, 0.75, 0.75)
+    images, again = (list(vary_subject(photo, box, 3, np.random.default_rng(1))) for _ in range(2))
+    np.testing.assert_array_equal(images, again)
+    np.testing.assert_array_equal(images[0], cut_box(photo.large, box, SIDE_PX))
+    assert not any(np.array_equal(images[0], corrupted) for corrupted in images[1:])
+    assert list(vary_subject(photo, box, 0, np.random.default_rng(1))) == []
 
 
 @pytest.mark.parametrize(("side", "count"), [(1, 0), (2, 2), (3, 2), (5, 2), (7, 2), (10, 2)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from edgebee.train.cross_validation import (
     LEAST_PHOTOS,
     Calibration,
     calibrate,
-    choose_rate,
+    choose_setting,
     cross_validate,
 )
 from edgebee.train.features import Activations, Features
@@ -69,6 +70,17 @@ def test_the_rate_that_was_given_is_taken(tmp_path):
     assert cross_validate(photos, 8, given).learning_rate == 3e-4
 
 
+@pytest.mark.parametrize("shown", ["the subject", "another class"])
+def test_crops_of_the_subject_are_learned_from_unless_that_is_worse(tmp_path, shown):
+    photos = clustered(2, 120, spread=0.3, noise=0.5, folder=tmp_path)
+    for row in range(IMAGES - 1, len(photos.pooled), IMAGES):
+        other = row // IMAGES + (0 if shown == "the subject" else 1)
+        photos.pooled[row] = photos.pooled.take([other % 120 * IMAGES])[0]
+    out_of_fold = cross_validate(replace(photos, subject_crops=1), 2, RECIPE)
+    assert out_of_fold.learn_subject_crops is (shown == "the subject")
+    assert out_of_fold.logits.shape == (120, 2)
+
+
 def test_no_head_has_seen_the_photos_that_it_is_asked_of(tmp_path):
     # The label is a matter of chance, and with as many features as photos any head that has seen
     # a photo knows it: right answers beyond chance could only come from that.
@@ -114,4 +126,4 @@ def test_rates_are_tried_from_the_usual_one_up():
     ],
 )
 def test_the_lowest_rate_that_is_as_good_as_the_best_is_chosen(losses, chosen):
-    assert choose_rate(np.array(losses)) == chosen
+    assert choose_setting(np.array(losses)) == chosen

@@ -47,7 +47,10 @@ def photos(tmp_path_factory) -> list[Path]:
 
 
 def tasks_of(paths: list[Path]) -> list[PhotoTask]:
-    return [PhotoTask(path, SIDE_PX, 2, (0, photo), crops=1) for photo, path in enumerate(paths)]
+    return [
+        PhotoTask(path, SIDE_PX, 2, (0, photo), background_crops=1)
+        for photo, path in enumerate(paths)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +120,26 @@ def test_the_same_photos_give_the_same_bits_wherever_and_in_whichever_order(phot
     np.testing.assert_array_equal(one.photos, other.photos)
     np.testing.assert_array_equal(one.images.pooled, other.images.pooled)
     np.testing.assert_array_equal(one.images.boundary, other.images.boundary)
+
+
+def test_the_last_images_are_crops_of_the_subject(photos, base, tmp_path):
+    plain, with_subject = (
+        extract_features(
+            base,
+            [PhotoTask(path, SIDE_PX, 4 + crops, (0,), subject_crops=crops) for path in photos],
+            [0] * 4,
+            tmp_path,
+        )
+        for crops in (0, 2)
+    )
+    assert (plain.learned, with_subject.learned) == (4, 6)
+    np.testing.assert_array_equal(
+        with_subject.pooled.take(with_subject.rows(np.arange(4))[:, :4].ravel()),
+        plain.pooled.take(plain.rows(np.arange(4)).ravel()),
+    )
+    assert with_subject.uncorrupted[1].tolist()[-2:] == [10, 10]  # the one that is not corrupted
+    without = replace(with_subject, learn_subject_crops=False)
+    assert without.rows(np.array([2])).tolist() == [[12, 13, 14, 15]]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a photo"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgebee.stats import fpr95
-from edgebee.train.calibration import stratified_folds
+from edgebee.train.folds import stratified_folds
 from edgebee.train.rejection import (
     Heads,
     Rejection,
