@@ -12,6 +12,7 @@ from edgebee.benchmarks.studies.plain_comparison import plain
 from edgebee.benchmarks.studies.seeds import seeds
 from edgebee.benchmarks.studies.settings import settings
 from edgebee.benchmarks.studies.speed_command import speed
+from edgebee.benchmarks.studies.stamps import stamps
 from edgebee.console import escape_control_chars
 from edgebee.errors import EdgebeeError
 
@@ -28,7 +29,8 @@ class Studies(click.Group):
 
 
 @click.group(
-    cls=Studies, commands=[plain, neither, seeds, settings, speed, distill, archive, cluster]
+    cls=Studies,
+    commands=[plain, neither, stamps, seeds, settings, speed, distill, archive, cluster],
 )
 def studies() -> None:
     """Measure edgebee itself: time, robustness, strangers, seeds, settings, speed, scale."""
