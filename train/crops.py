@@ -1,8 +1,10 @@
-"""Crops of a photo, of its subject and of what is around it, and frames with nothing on them.
+"""Crops of a photo, of its subject and of its parts, and frames with nothing on them.
 
-Where the subject is, the backbone's map of features is strong: of all windows of three sevenths of
-the side, the strongest shows most of it, and the weakest show leaf, sky, sand or wall. They are cut
-from the photo at twice the input's size, so that they are as sharp as photos are.
+Where the subject is, the backbone's map of features is strong: the strongest window shows most of
+it. What is around it is cut out anywhere: where the map is weakest are only the plainest parts,
+and what was learned from those took petals and stones for a class. Which crops show
+nothing of the subject is found out later, see `edgebee.train.rejection`. All are cut from the
+photo at twice the input's size, so that they are as sharp as photos are.
 """
 
 from __future__ import annotations
@@ -16,17 +18,18 @@ from PIL import Image
 
 from edgebee.train.augmentation import CORRUPTIONS, DecodedPhoto, light
 
-__all__ = ["Box", "background_boxes", "cut_box", "draw_blank_frame", "subject_box", "vary_subject"]
+__all__ = ["Box", "cut_box", "draw_blank_frame", "random_box", "subject_box", "vary_subject"]
 
 Pixels = npt.NDArray[np.uint8]
 Norms = npt.NDArray[np.float32]
 RNG = np.random.Generator
 
-WINDOW_SHARE = 3 / 7
-"""Side of a crop, of the photo's. Larger ones show the subject again, smaller ones are blurred."""
+SUBJECT_SHARE = 3 / 7
+"""Side of a crop of the subject, of the photo's."""
 
-MOST_OVERLAP = 1 / 3
-"""Share of its area that a crop may have in common with another one of the photo."""
+BACKGROUND_SHARE = (0.15, 0.35)
+"""Side of a crop of the background, of the photo's. Larger ones show more of the subject, and
+what was learned from smaller ones accepts more."""
 
 
 class Box(NamedTuple):
@@ -47,51 +50,20 @@ def subject_box(norms: Norms) -> Box:
     Returns:
         The whole photo where the map is too coarse.
     """
-    windows, cells = _windows(norms)
-    if windows.size == 0:
-        return Box(0, 0, 1, 1)
-    row, column = divmod(int(windows.argmax()), windows.shape[1])
-    return _box(row, column, cells, norms)
-
-
-def background_boxes(norms: Norms, count: int) -> tuple[Box, ...]:
-    """Where a photo shows its subject least.
-
-    Args:
-        norms: as in `subject_box`.
-        count: how many boxes are wanted.
-
-    Returns:
-        Weakest first; fewer where no more fit, and none where the map is too coarse.
-    """
-    windows, cells = _windows(norms)
-    chosen: list[tuple[int, int]] = []
-    for place in np.argsort(windows, axis=None, kind="stable"):
-        row, column = divmod(int(place), windows.shape[1])
-        shared = (
-            max(0, cells - abs(row - other[0])) * max(0, cells - abs(column - other[1]))
-            for other in chosen
-        )
-        if all(area <= MOST_OVERLAP * cells**2 for area in shared):
-            chosen.append((row, column))
-        if len(chosen) == count:
-            break
-    return tuple(_box(row, column, cells, norms) for row, column in chosen)
-
-
-def _windows(norms: Norms) -> tuple[Norms, int]:
-    """Means of all windows of a map, by the place of their corner, and their side in cells."""
     rows, columns = norms.shape
-    cells = round(WINDOW_SHARE * min(rows, columns))
+    cells = round(SUBJECT_SHARE * min(rows, columns))
     if cells < 1 or min(rows, columns) < 2:
-        return np.zeros((0, 1), np.float32), cells
-    windows = np.lib.stride_tricks.sliding_window_view(norms, (cells, cells))
-    return np.asarray(windows.mean(axis=(2, 3))), cells
-
-
-def _box(row: int, column: int, cells: int, norms: Norms) -> Box:
-    rows, columns = norms.shape
+        return Box(0, 0, 1, 1)
+    windows = np.lib.stride_tricks.sliding_window_view(norms, (cells, cells)).mean(axis=(2, 3))
+    row, column = divmod(int(windows.argmax()), windows.shape[1])
     return Box(column / columns, row / rows, (column + cells) / columns, (row + cells) / rows)
+
+
+def random_box(rng: RNG) -> Box:
+    """Some part of a photo, of the size of a crop of the background."""
+    side = rng.uniform(*BACKGROUND_SHARE)
+    left, top = rng.uniform(0, 1 - side, 2)
+    return Box(left, top, left + side, top + side)
 
 
 def cut_box(photo: Image.Image, box: Box, side_px: int) -> Pixels:

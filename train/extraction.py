@@ -36,9 +36,9 @@ logger = logging.getLogger("edgebee.train")
 
 SUBJECT_EVERY = 4
 """One image of so many shows the subject of the photo cut out."""
-BACKGROUND_CROPS = 3
-"""Of a photo: three of some photos taught more than one or two of all."""
-BACKGROUND_PHOTOS, MOST_BACKGROUND_PHOTOS = 75, 1_000
+BACKGROUND_CROPS = 4
+"""Of a photo: several of some photos teach more than one of each."""
+BACKGROUND_PHOTOS, MOST_BACKGROUND_PHOTOS = 56, 1_000
 """Whose background is cut out; with many photos, of every eighth, up to the second number."""
 BACKGROUND_SHARE = 1 / 8
 BLANK_FRAMES = 40

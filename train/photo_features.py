@@ -23,7 +23,7 @@ from PIL import Image
 from edgebee.edge.classify import PhotoError, available_cpus, native_messages_silenced
 from edgebee.photos.duplicates import Signature, sign
 from edgebee.train.augmentation import DecodedPhoto, augment_photo
-from edgebee.train.crops import background_boxes, cut_box, subject_box, vary_subject
+from edgebee.train.crops import cut_box, random_box, subject_box, vary_subject
 
 if TYPE_CHECKING:
     from edgebee.cluster import Cluster
@@ -65,7 +65,7 @@ class PhotoTask:
     subject_crops: int = 0
     """How many of the images show the subject cut out, see `vary_subject`; the last ones."""
     background_crops: int = 0
-    """How many more are cut from its background."""
+    """How many more parts of it are cut out, which may show its background."""
     content: bytes | None = None
     """Of the file; None: it is read from `path`."""
 
@@ -107,7 +107,7 @@ class PhotoFeatures:
     signature: Signature | None
     """Of the photo as the runner sees it, by which photos that show the same are found."""
     crops: ImageFeatures | None
-    """Of its background; None where there are none."""
+    """Of parts of it; None where none were cut out."""
 
 
 Outcome: TypeAlias = "PhotoFeatures | str"
@@ -131,13 +131,14 @@ def extract_photo(graph: bytes, task: PhotoTask) -> Outcome:
         for image in augment_photo(source, task.images - task.subject_crops, rng):
             found.append(invoke_base(graph, image.pixels))
             uncorrupted.append(image.uncorrupted)
-        norms, first = found[0].norms, len(found)
-        for pixels in vary_subject(source, subject_box(norms), task.subject_crops, rng):
+        box, first = subject_box(found[0].norms), len(found)
+        for pixels in vary_subject(source, box, task.subject_crops, rng):
             found.append(invoke_base(graph, pixels))
             uncorrupted.append(first)
-        boxes = background_boxes(norms, task.background_crops) if task.background_crops else ()
-        cut = (cut_box(source.large, box, task.side_px) for box in boxes)
-        crops = [invoke_base(graph, pixels) for pixels in cut]
+        crops = [
+            invoke_base(graph, cut_box(source.large, random_box(rng), task.side_px))
+            for _ in range(task.background_crops)
+        ]
     except PhotoError as error:
         # An error about the content alone has no name in it.
         return str(error) if task.content is None else f"{task.path}{str(error)[len('photo') :]}"

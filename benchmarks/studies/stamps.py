@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from edgebee.benchmarks.studies.training_runs import DATA
 from edgebee.errors import BenchmarkError
 
 __all__ = ["stamps"]
@@ -23,9 +22,12 @@ LEAST_SIDE_PX = 40
 LEAST_COLOURS = 60
 """Of a stamp, counted in steps of 8; with fewer it is a drawing."""
 NOT_PHOTOS = {"cartoon", "toys", "plastic"}
-FEW = {"insects", "slugs and shells"}
-"""Strangers of which there are few stamps: of each, ten pictures before each sort of background."""
+FEW, PICTURES_OF_FEW = {"insects", "slugs and shells"}, 10
+"""Strangers of which there are few stamps, and the pictures of each before either background."""
 BLANK_FRAMES = 100
+BACKGROUNDS = Path(__file__).with_name("stamp_backgrounds.txt")
+"""Parts of hymenoptera's validation photos, three sevenths of the side, that show nothing of an
+insect, by eye: photo, and its left and top edge in sevenths."""
 
 INSECTS = "animals/insects"
 STRANGERS = {
@@ -54,6 +56,7 @@ OTHER = ("grasshopper", "mantis", "Woodlouse", "hornet")
 PICTURES_OF_OTHER = 15
 """Of each of them."""
 NOT_IN_OTHER = ("xanthia", "hoverfly")
+PICTURES_BESIDE = 20
 
 KINDS = {
     "birds": ["animals/birds/*.png"],
@@ -72,50 +75,63 @@ KINDS = {
 """Class -> stamps, the five with most of them first."""
 MOST_STAMPS = 30
 """Of a class; every other one is a validation photo."""
+CLASSES = {
+    "two kinds close up": (2, 3, 1.3, 1.8),
+    "five kinds": (5, 2, 0.7, 1.0),
+    "twelve kinds": (12, 2, 0.7, 1.0),
+}
+"""Data set -> number of classes, pictures of each stamp, and the least and most of the picture's
+side that its longer side takes."""
 
 
 @click.command("stamps")
-@DATA
 @click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("output", type=click.Path(path_type=Path))
-def stamps(data: str, source: Path, output: Path) -> None:
+def stamps(source: Path, output: Path) -> None:
     """Make folders to measure neither on from the stamps of Tux Paint.
 
-    SOURCE is /usr/share/tuxpaint/stamps. OUTPUT gets strangers/ and other/ for `neither`, their
-    second sort of background cut from the validation photos of --data, and classes/: data sets
-    of two, five and twelve kinds.
+    SOURCE is /usr/share/tuxpaint/stamps. OUTPUT gets strangers/ to ants and bees, insects for
+    --other with what is beside them, and classes/: data sets of two, five and twelve kinds.
     """
     from edgebee.photos.dataset import load_dataset
 
     if output.exists():
         raise BenchmarkError(f"{output}: exists already; name another folder")
     rng = np.random.default_rng(0)
-    backgrounds = _backgrounds(load_dataset(data).validation.paths)
-    for name, patterns in STRANGERS.items():
-        found = _stamps(source, patterns, drawn=name == "drawn hands")
-        repeated = [stamp for stamp in found for _ in range(10 if name in FEW else 1)]
-        _save(output / "strangers" / name, _pictures(repeated, backgrounds, rng))
-    _save(output / "strangers" / "blank frames", (_blank(rng) for _ in range(BLANK_FRAMES)))
+    backgrounds = _backgrounds(load_dataset("hymenoptera").root)
+    _save_strangers(source, output / "strangers", backgrounds, rng)
     for name, insects, count in (
         ("other", OTHER, PICTURES_OF_OTHER),
-        ("same as other", ("hornet",), 20),
-        *((name, (name,), 20) for name in NOT_IN_OTHER),
+        ("beside other/the same hornet", OTHER[-1:], PICTURES_BESIDE),
+        *((f"beside other/{insect}", (insect,), PICTURES_BESIDE) for insect in NOT_IN_OTHER),
     ):
         found = _stamps(source, [f"{INSECTS}/{insect}.png" for insect in insects])
-        repeated = [stamp for stamp in found for _ in range(count)]
-        folder = output / name if name == "other" else output / "beside other" / name
-        _save(folder, (_place(one, _any(backgrounds, rng), rng, 0.5, 0.9) for one in repeated))
-    for name, count, least, most in (
-        ("two kinds close up", 2, 1.3, 1.8),
-        ("five kinds", 5, 0.7, 1.0),
-        ("twelve kinds", 12, 0.7, 1.0),
-    ):
-        for kind in list(KINDS)[:count]:
+        pictures = (
+            _place(stamp, _any(backgrounds, rng), rng, 0.5, 0.9)
+            for stamp in found
+            for _ in range(count)
+        )
+        _save(output / name, pictures)
+    for name, (kinds, pictures_of_each, least, most) in CLASSES.items():
+        for kind in list(KINDS)[:kinds]:
             found = _stamps(source, KINDS[kind])
             chosen = [found[place] for place in rng.permutation(len(found))[:MOST_STAMPS]]
             for half, part in (("train", chosen[::2]), ("val", chosen[1::2])):
-                pictures = (_place(stamp, _soft(rng), rng, least, most) for stamp in part)
+                pictures = (
+                    _place(stamp, _soft(rng), rng, least, most)
+                    for stamp in part
+                    for _ in range(pictures_of_each)
+                )
                 _save(output / "classes" / name / half / kind, pictures)
+
+
+def _save_strangers(source: Path, folder: Path, backgrounds: Sequence[Pixels], rng: RNG) -> None:
+    """Each stamp before a plain colour and before a background of a photo; and blank frames."""
+    for name, patterns in STRANGERS.items():
+        found = _stamps(source, patterns, drawn=name == "drawn hands")
+        repeated = [stamp for stamp in found for _ in range(PICTURES_OF_FEW if name in FEW else 1)]
+        _save(folder / name, _pictures(repeated, backgrounds, rng))
+    _save(folder / "blank frames", (_blank(rng) for _ in range(BLANK_FRAMES)))
 
 
 def _stamps(source: Path, patterns: Sequence[str], *, drawn: bool = False) -> list[Image.Image]:
@@ -172,21 +188,17 @@ def _place(stamp: Image.Image, background: Pixels, rng: RNG, least: float, most:
     return np.asarray(picture.convert("RGB"))
 
 
-def _backgrounds(paths: Sequence[Path]) -> list[Pixels]:
-    """Of each photo the crop that shows the subject least."""
+def _backgrounds(root: Path) -> list[Pixels]:
+    """Parts of hymenoptera's validation photos without an insect."""
     from edgebee.train.augmentation import DecodedPhoto
-    from edgebee.train.backbone import build_backbone, cut_below
-    from edgebee.train.crops import background_boxes, cut_box
-    from edgebee.train.features import freeze_base
-    from edgebee.train.photo_features import invoke_base
+    from edgebee.train.crops import Box, cut_box
 
-    backbone = build_backbone(SIDE_PX, 1.0, "imagenet")
-    base = freeze_base(backbone, cut_below(backbone, 100))
     found = []
-    for path in paths:
-        photo = DecodedPhoto(path, SIDE_PX)
-        boxes = background_boxes(invoke_base(base.graph, photo.plain).norms, 1)
-        found += [cut_box(photo.large, box, SIDE_PX) for box in boxes]
+    for line in BACKGROUNDS.read_text(encoding="utf-8").splitlines():
+        name, *corner = line.split()
+        left, top = (int(sevenths) / 7 for sevenths in corner)
+        box = Box(left, top, left + 3 / 7, top + 3 / 7)
+        found.append(cut_box(DecodedPhoto(root / name, SIDE_PX).large, box, SIDE_PX))
     return found
 
 
