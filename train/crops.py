@@ -1,10 +1,10 @@
 """Crops of a photo, of its subject and of its parts, and frames with nothing on them.
 
 Where the subject is, the backbone's map of features is strong: the strongest window shows most of
-it. What is around it is cut out anywhere: where the map is weakest are only the plainest parts,
-and what was learned from those took petals and stones for a class. Which crops show
-nothing of the subject is found out later, see `edgebee.train.rejection`. All are cut from the
-photo at twice the input's size, so that they are as sharp as photos are.
+it. What is around it is cut out anywhere; which crops show nothing of the subject is found out
+later, see `edgebee.train.rejection`. Crops from where the map is weakest would show the plainest
+parts alone, and what was learned from those accepted more flowers and animals as ants or bees. All
+are cut from the photo at twice the input's size, so that they are as sharp as photos are.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ Pixels = npt.NDArray[np.uint8]
 Norms = npt.NDArray[np.float32]
 RNG = np.random.Generator
 
-SUBJECT_SHARE = 3 / 7
+SUBJECT_SIDE = 3 / 7
 """Side of a crop of the subject, of the photo's."""
 
-BACKGROUND_SHARE = (0.15, 0.35)
-"""Side of a crop of the background, of the photo's. Larger ones show more of the subject, and
-what was learned from smaller ones accepts more."""
+BACKGROUND_SIDES = (0.15, 0.35)
+"""Least and largest side of a crop of the background, of the photo's."""
 
 
 class Box(NamedTuple):
@@ -51,7 +50,7 @@ def subject_box(norms: Norms) -> Box:
         The whole photo where the map is too coarse.
     """
     rows, columns = norms.shape
-    cells = round(SUBJECT_SHARE * min(rows, columns))
+    cells = round(SUBJECT_SIDE * min(rows, columns))
     if cells < 1 or min(rows, columns) < 2:
         return Box(0, 0, 1, 1)
     windows = np.lib.stride_tricks.sliding_window_view(norms, (cells, cells)).mean(axis=(2, 3))
@@ -61,7 +60,7 @@ def subject_box(norms: Norms) -> Box:
 
 def random_box(rng: RNG) -> Box:
     """Some part of a photo, of the size of a crop of the background."""
-    side = rng.uniform(*BACKGROUND_SHARE)
+    side = rng.uniform(*BACKGROUND_SIDES)
     left, top = rng.uniform(0, 1 - side, 2)
     return Box(left, top, left + side, top + side)
 

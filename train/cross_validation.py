@@ -97,7 +97,7 @@ def cross_validate(training: Features, class_count: int, recipe: Recipe) -> OutO
         whole = replace(training, learn_subject_crops=False)
         without, fits = _hold_out(whole, fold_of, folds, (rate,), class_count, recipe)
         both = np.concatenate([logits[:, : whole.learned, np.newaxis], without], axis=2)
-        if choose_setting(_losses(both, classes)):
+        if choose_setting(_losses(both, classes)):  # photos held out fare better without
             training, logits, heads = whole, without[:, :, 0], fits[0]
     return OutOfFold(rate, training.learn_subject_crops, logits[:, 0], classes, heads, photos)
 

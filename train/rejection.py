@@ -290,7 +290,7 @@ def _choose(
 ) -> Bools:
     """Which crops are background: rows that had not seen their photos say so, `[crops]`.
 
-    Where the subject fills the photo, the weakest window shows it as well.
+    The others show the subject, or a part of it.
     """
     kept = np.zeros(len(strangers.background), bool)
     fold_of = heads.fold_of[strangers.background_of]
