@@ -72,6 +72,8 @@ class Batches:
     seed: int
     weights: Floats
     """`[photos, heads]`, how much a photo counts in the loss of each head."""
+    image_weights: Floats | None = None
+    """`[images, heads]`, a factor on that for each image of a photo; None: 1."""
     strangers: StrangerExamples | None = None
     """For fine-tuning."""
 
@@ -121,8 +123,10 @@ class Batches:
         if self.strangers is not None and (rows >= self.features.uncorrupted.size).any():
             return self._mixed(rows, self.strangers)
         features = self.features
-        photos = rows // features.augmentations
+        photos, images = np.divmod(rows, features.augmentations)
         classes, weights = features.classes[photos], self.weights[photos]
+        if self.image_weights is not None:
+            weights = weights * self.image_weights[images]
         if self.phase == "feature_extraction":
             pooled = features.pooled.take(rows)
             return Examples(pooled, classes, weights, pooled)

@@ -90,16 +90,19 @@ def cross_validate(training: Features, class_count: int, recipe: Recipe) -> OutO
     rates = LEARNING_RATES if recipe.learning_rate is None else (recipe.learning_rate,)
     classes = training.classes[photos[fold_of[photos] < folds]]
 
-    every, fits = _hold_out(training, fold_of, folds, rates, class_count, recipe)
-    chosen = choose_setting(_losses(every, classes)) if len(rates) > 1 else 0
-    rate, logits, heads = rates[chosen], every[:, :, chosen], fits[chosen]
-    if training.subject_crops:
-        whole = replace(training, learn_subject_crops=False)
-        without, fits = _hold_out(whole, fold_of, folds, (rate,), class_count, recipe)
-        both = np.concatenate([logits[:, : whole.learned, np.newaxis], without], axis=2)
-        if choose_setting(_losses(both, classes)):  # photos held out fare better without
-            training, logits, heads = whole, without[:, :, 0], fits[0]
-    return OutOfFold(rate, training.learn_subject_crops, logits[:, 0], classes, heads, photos)
+    crops = training.subject_crops
+    settings = [(rate, True) for rate in rates]
+    if crops:
+        settings += [(rate, False) for rate in rates]
+    logits, heads = _hold_out(training, fold_of, folds, settings, class_count, recipe)
+    losses = _losses(logits[:, : training.augmentations - crops], classes)
+    chosen = choose_setting(losses[: len(rates)]) if len(rates) > 1 else 0
+    if crops and choose_setting(losses[[chosen, chosen + len(rates)]]):
+        chosen += len(rates)
+    rate, learn_subject_crops = settings[chosen]
+    return OutOfFold(
+        rate, learn_subject_crops, logits[:, 0, chosen], classes, heads[chosen], photos
+    )
 
 
 def _folds(training: Features, seed: int) -> npt.NDArray[np.int64]:
@@ -116,19 +119,27 @@ def _hold_out(
     training: Features,
     fold_of: npt.NDArray[np.int64],
     folds: int,
-    rates: Sequence[float],
+    settings: Sequence[tuple[float, bool]],
     class_count: int,
     recipe: Recipe,
 ) -> tuple[npt.NDArray[np.float32], list[Heads]]:
-    """Learn a head for every rate and fold from the other folds, and ask it of its own.
+    """Learn a head for every setting and fold from the other folds, and ask it of its own.
+
+    Args:
+        training: features of the photos.
+        fold_of: `[photos]`.
+        folds: that are asked; the first ones.
+        settings: rates, and whether the crops of the subject are learned from.
+        class_count: how many classes there are.
+        recipe: the other settings.
 
     Returns:
-        Logits `[photos, images, rates, classes]` of the photos in the first `folds`, and the
-        heads of each rate.
+        Logits `[photos, images, settings, classes]` of the photos in these folds, and the heads
+        of each setting.
     """
     photos = training.photos
-    fit = _fit(training, fold_of, folds, rates, class_count, recipe)
-    shape = (len(photos), training.learned, len(rates), folds, class_count)
+    fit = _fit(training, fold_of, folds, settings, class_count, recipe)
+    shape = (len(photos), training.augmentations, len(settings), folds, class_count)
     images = training.rows(photos)
     every = fit.logits(training.pooled.take(rows) for rows in images).reshape(shape)
     own = fold_of[photos]
@@ -145,16 +156,24 @@ def _fit(
     training: Features,
     fold_of: npt.NDArray[np.int64],
     folds: int,
-    rates: Sequence[float],
+    settings: Sequence[tuple[float, bool]],
     class_count: int,
     recipe: Recipe,
 ) -> Fit:
-    """Fit a head for every rate and fold that does not see the fold, folds running fastest."""
+    """Fit a head for every setting and fold that does not see the fold, folds running fastest."""
     from edgebee.train.fit import Fit
 
-    left_out = np.tile(np.arange(folds), len(rates))
-    weights = (fold_of[:, np.newaxis] != left_out).astype(np.float32)
-    batches = Batches(training, "feature_extraction", recipe.batch_size, recipe.seed, weights)
+    rates, crops = zip(*settings, strict=True)
+    left_out = np.tile(np.arange(folds), len(settings))
+    is_crop = np.arange(training.augmentations) >= training.augmentations - training.subject_crops
+    batches = Batches(
+        training,
+        "feature_extraction",
+        recipe.batch_size,
+        recipe.seed,
+        weights=(fold_of[:, np.newaxis] != left_out).astype(np.float32),
+        image_weights=(~is_crop[:, np.newaxis] | np.repeat(crops, folds)).astype(np.float32),
+    )
     epochs = max(1, recipe.epochs)
     fit = Fit(
         training.pooled.shape[1],
