@@ -170,7 +170,7 @@ def _pictures(
 
 
 def _any(backgrounds: Sequence[Pixels], rng: RNG) -> Pixels:
-    return backgrounds[rng.integers(len(backgrounds))]
+    return backgrounds[int(rng.integers(len(backgrounds)))]
 
 
 def _place(stamp: Image.Image, background: Pixels, rng: RNG, least: float, most: float) -> Pixels:
