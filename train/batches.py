@@ -90,7 +90,8 @@ class Batches:
         """How many an epoch of fine-tuning shows."""
         if self.strangers is None:
             return 0
-        return min(len(self.strangers.images), round(STRANGERS_SHARE * len(self.features.photos)))
+        wanted = math.ceil(STRANGERS_SHARE * len(self.features.photos))
+        return min(len(self.strangers.images), wanted)
 
     @property
     def steps(self) -> int:
