@@ -94,7 +94,7 @@ def cross_validate(training: Features, class_count: int, recipe: Recipe) -> OutO
     settings = [(rate, True) for rate in rates]
     if crops:
         settings += [(rate, False) for rate in rates]
-    logits, heads = _hold_out(training, fold_of, folds, settings, class_count, recipe)
+    logits, heads = _predict_out_of_fold(training, fold_of, folds, settings, class_count, recipe)
     losses = _losses(logits[:, : training.augmentations - crops], classes)
     chosen = choose_setting(losses[: len(rates)]) if len(rates) > 1 else 0
     if crops and choose_setting(losses[[chosen, chosen + len(rates)]]):
@@ -115,7 +115,7 @@ def _folds(training: Features, seed: int) -> npt.NDArray[np.int64]:
     return fold_of
 
 
-def _hold_out(
+def _predict_out_of_fold(
     training: Features,
     fold_of: npt.NDArray[np.int64],
     folds: int,
@@ -123,12 +123,12 @@ def _hold_out(
     class_count: int,
     recipe: Recipe,
 ) -> tuple[npt.NDArray[np.float32], list[Heads]]:
-    """Learn a head for every setting and fold from the other folds, and ask it of its own.
+    """Learn a head for every setting and fold from the other folds, and predict its own.
 
     Args:
         training: features of the photos.
         fold_of: `[photos]`.
-        folds: that are asked; the first ones.
+        folds: that are predicted; the first ones.
         settings: rates, and whether the crops of the subject are learned from.
         class_count: how many classes there are.
         recipe: the other settings.
@@ -137,35 +137,10 @@ def _hold_out(
         Logits `[photos, images, settings, classes]` of the photos in these folds, and the heads
         of each setting.
     """
-    photos = training.photos
-    fit = _fit(training, fold_of, folds, settings, class_count, recipe)
-    shape = (len(photos), training.augmentations, len(settings), folds, class_count)
-    images = training.rows(photos)
-    every = fit.logits(training.pooled.take(rows) for rows in images).reshape(shape)
-    own = fold_of[photos]
-    asked = np.flatnonzero(own < folds)
-    kernels, biases = fit.heads()
-    heads = [
-        Heads(kernels[start : start + folds], biases[start : start + folds], own)
-        for start in range(0, len(kernels), folds)
-    ]
-    return every[asked, :, :, own[asked]], heads
-
-
-def _fit(
-    training: Features,
-    fold_of: npt.NDArray[np.int64],
-    folds: int,
-    settings: Sequence[tuple[float, bool]],
-    class_count: int,
-    recipe: Recipe,
-) -> Fit:
-    """Fit a head for every setting and fold that does not see the fold, folds running fastest."""
-    from edgebee.train.fit import Fit
-
+    photos, images = training.photos, training.augmentations
     rates, crops = zip(*settings, strict=True)
-    left_out = np.tile(np.arange(folds), len(settings))
-    is_crop = np.arange(training.augmentations) >= training.augmentations - training.subject_crops
+    left_out = np.tile(np.arange(folds), len(settings))  # of each head, folds running fastest
+    is_crop = np.arange(images) >= images - training.subject_crops
     batches = Batches(
         training,
         "feature_extraction",
@@ -174,11 +149,28 @@ def _fit(
         weights=(fold_of[:, np.newaxis] != left_out).astype(np.float32),
         image_weights=(~is_crop[:, np.newaxis] | np.repeat(crops, folds)).astype(np.float32),
     )
+    fit = _fit(batches, np.repeat(rates, folds).tolist(), class_count, recipe)
+    shape = (len(photos), images, len(settings), folds, class_count)
+    every = fit.logits(training.pooled.take(rows) for rows in training.rows(photos)).reshape(shape)
+    own = fold_of[photos]
+    predicted = np.flatnonzero(own < folds)
+    kernels, biases = fit.heads()
+    heads = [
+        Heads(kernels[start : start + folds], biases[start : start + folds], own)
+        for start in range(0, len(kernels), folds)
+    ]
+    return every[predicted, :, :, own[predicted]], heads
+
+
+def _fit(batches: Batches, rates: Sequence[float], class_count: int, recipe: Recipe) -> Fit:
+    """Fit a head for every rate, side by side."""
+    from edgebee.train.fit import Fit
+
     epochs = max(1, recipe.epochs)
     fit = Fit(
-        training.pooled.shape[1],
+        batches.features.pooled.shape[1],
         class_count,
-        learning_rates=np.repeat(rates, folds).tolist(),
+        learning_rates=rates,
         steps=epochs * batches.steps,
         batch_size=batches.batch_size,
         dropout=recipe.dropout,

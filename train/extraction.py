@@ -35,7 +35,7 @@ __all__ = ["Others", "extract_blank_frames", "extract_dataset", "extract_others"
 logger = logging.getLogger("edgebee.train")
 
 SUBJECT_EVERY = 4
-"""One image of so many shows the subject of the photo cut out."""
+"""Every fourth image shows the subject of the photo cut out."""
 BACKGROUND_CROPS = 4
 """Of a photo: several of some photos teach more than one of each."""
 BACKGROUND_PHOTOS, MOST_BACKGROUND_PHOTOS = 56, 1_000

@@ -207,7 +207,9 @@ def _train(
     with clock.part("cross_validate"):
         out_of_fold = cross_validate(training, len(dataset.labels), recipe)
         if out_of_fold is not None and not out_of_fold.learn_subject_crops:
-            logger.info("Crops of the subject are left out: photos held out fare better without")
+            logger.info(
+                "Crops of the subject are left out: cross-validation is better without them"
+            )
             training = replace(training, learn_subject_crops=False)
     with clock.part("neither"):
         learned = learn_neither(

@@ -29,8 +29,7 @@ IN_A_FOLDER = 1000
 LEAST_RATIO = 0.9
 MOST_GROWTH_MB = 20
 EARLY_PARTS = 2
-"""Memory settles while so many are held and written: growth counts from there, in every run that
-classifies more."""
+"""Memory still settles over these: growth counts from there on, in runs of more parts."""
 
 WATCHED = """
 import json, re, sys, time
