@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -46,6 +47,7 @@ logger = logging.getLogger("edgebee.train")
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
 _METADATA = "metadata.json"
+_CONFIG = "config.json"
 
 
 def save_training(training: Training, folder: Path) -> Path:
@@ -168,6 +170,16 @@ def _validation_record(validation: Validation) -> ValidationRecord:
     )
 
 
+def _renumber_objects(config: str) -> str:
+    """A model's `config.json` with its objects numbered; Keras writes their addresses."""
+    numbers: dict[str, int] = {}
+
+    def renumber(found: re.Match[str]) -> str:
+        return f"{found[1]}{numbers.setdefault(found[2], len(numbers))}"
+
+    return re.sub(r'("shared_object_id": )(\d+)', renumber, config)
+
+
 def save_keras(model: Any, path: Path) -> None:
     """Write a Keras model to `path`, which ends in `.keras`.
 
@@ -183,6 +195,8 @@ def save_keras(model: Any, path: Path) -> None:
         metadata = json.loads((folder / _METADATA).read_text(encoding="utf-8"))
         metadata["date_saved"] = "1980-01-01@00:00:00"
         (folder / _METADATA).write_text(json.dumps(metadata), encoding="utf-8")
+        config = folder / _CONFIG
+        config.write_text(_renumber_objects(config.read_text(encoding="utf-8")), encoding="utf-8")
         with zipfile.ZipFile(path, "w") as archive:
             for file in sorted(folder.rglob("*")):
                 if file.is_file():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
+import zipfile
 from dataclasses import replace
 
 import keras
@@ -389,6 +391,14 @@ def test_every_backbone_trains_through_both_phases(dataset, tmp_path, backbone):
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)  # float32 rounding
     # Stored activations are float16, which holds three digits.
     np.testing.assert_allclose(scores, training.validation.scores, atol=0.01)
+
+
+def test_a_saved_model_has_no_address_in_it(training, tmp_path):
+    result, _ = training
+    with zipfile.ZipFile(result.save(tmp_path)) as saved:
+        config = saved.read("config.json").decode()
+    numbers = [int(one) for one in re.findall(r'"shared_object_id": (\d+)', config)]
+    assert sorted(set(numbers)) == list(range(len(set(numbers))))
 
 
 def test_models_of_an_earlier_training_are_moved_away(training, tmp_path, logged):
