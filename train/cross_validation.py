@@ -92,13 +92,14 @@ def cross_validate(training: Features, class_count: int, recipe: Recipe) -> OutO
 
     crops = training.subject_crops
     settings = [(rate, True) for rate in rates]
-    if crops:
+    if crops and recipe.subject_crops is None:
         settings += [(rate, False) for rate in rates]
     logits, heads = _predict_out_of_fold(training, fold_of, folds, settings, class_count, recipe)
     losses = _losses(logits[:, : training.augmentations - crops], classes)
     chosen = choose_setting(losses[: len(rates)]) if len(rates) > 1 else 0
-    if crops and choose_setting(losses[[chosen, chosen + len(rates)]]):
-        chosen += len(rates)
+    without = chosen + len(rates)
+    if without < len(settings) and choose_setting(losses[[chosen, without]]):
+        chosen = without
     rate, learn_subject_crops = settings[chosen]
     return OutOfFold(
         rate, learn_subject_crops, logits[:, 0, chosen], classes, heads[chosen], photos

@@ -83,7 +83,9 @@ def photo_tasks(photos: Photos, recipe: Recipe) -> list[PhotoTask]:
             recipe.image_size,
             recipe.augmentations,
             (recipe.seed, photo),
-            subject_crops=recipe.augmentations // SUBJECT_EVERY,
+            subject_crops=0
+            if recipe.subject_crops is False
+            else recipe.augmentations // SUBJECT_EVERY,
             background_crops=BACKGROUND_CROPS if recipe.neither and photo in cut else 0,
         )
         for photo, path in enumerate(photos.paths)

@@ -53,6 +53,8 @@ class Recipe:
     feature_distillation: float = 20.0
     """Weight of the loss that keeps fine-tuned features near those that the frozen base has for
     the image without corruption."""
+    subject_crops: bool | None = None
+    """Whether crops of the subject are learned from; None: chosen by cross-validation."""
     neither: bool = True
     """Whether the model learns to say that a photo shows none of the classes."""
     patience: int | None = None

@@ -91,7 +91,7 @@ class Training:
     """Keras: `float32 [N, S, S, 3]` in 0..255 -> `float32 [N, labels]` scores."""
     dataset: Dataset
     recipe: Recipe
-    """With the learning rate that was chosen and the weights that it began with."""
+    """With what was chosen by cross-validation and the weights that it began with."""
     epochs: tuple[Epoch, ...]
     validation: Validation
     neither: NeitherRecord | None = None
@@ -247,6 +247,7 @@ def _train(
         learning_rate=phases.learning_rate,
         weights=recipe.starting_weights,
         fine_tune_at=recipe.first_released_layer,
+        subject_crops=training.subject_crops > 0 and training.learn_subject_crops,
     )
     return Training(
         model=model,

@@ -257,6 +257,19 @@ def test_the_learning_rate_that_was_chosen_is_said_and_recorded(training, logged
 
 
 @pytest.mark.parametrize(
+    ("settings", "learned"),
+    [
+        ({"augmentations": 4}, True),
+        ({"augmentations": 4, "subject_crops": False}, False),
+        ({"augmentations": 3}, False),  # every fourth is one
+    ],
+)
+def test_whether_crops_of_the_subject_were_learned_from_is_recorded(dataset, settings, learned):
+    result = train_classifier(dataset, replace(SMALL, epochs=1, fine_tune_epochs=0, **settings))
+    assert result.recipe.subject_crops is learned
+
+
+@pytest.mark.parametrize(
     ("given", "weights"),
     [
         ({}, "field"),

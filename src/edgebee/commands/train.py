@@ -36,6 +36,7 @@ _GROUPS = {
         "weights",
         "image_size",
         "augmentations",
+        "subject_crops",
         "neither",
         "epochs",
         "batch_size",
@@ -91,6 +92,12 @@ _option = partial(click.option, show_default=True)
 )
 @_option("--image-size", default=224, help="Input size in pixels.")
 @_option("--augmentations", default=8, help="Images made of each training photo.")
+@_option(
+    "--subject-crops/--no-subject-crops",
+    default=None,
+    show_default="chosen by cross-validation",
+    help="Cut the subject out for every fourth of these images.",
+)
 @_option(
     "--backbone",
     default="mobilenet_v2",
