@@ -34,8 +34,6 @@ __all__ = ["Others", "extract_blank_frames", "extract_dataset", "extract_others"
 
 logger = logging.getLogger("edgebee.train")
 
-SUBJECT_EVERY = 4
-"""Every fourth image shows the subject of the photo cut out."""
 BACKGROUND_CROPS = 4
 """Of a photo: several of some photos teach more than one of each."""
 BACKGROUND_PHOTOS, MOST_BACKGROUND_PHOTOS = 56, 1_000
@@ -62,7 +60,7 @@ def extract_dataset(
     Raises:
         TrainingError: a class has no readable photo.
     """
-    plain = replace(recipe, augmentations=1, neither=False)
+    plain = replace(recipe, augmentations=1, subject_crops=False, neither=False)
     training = _extract(base, dataset.train, recipe, "training", scratch, progress, run)
     validation = _extract(base, dataset.validation, plain, "validation", scratch, progress, run)
     left_out = {
@@ -83,9 +81,7 @@ def photo_tasks(photos: Photos, recipe: Recipe) -> list[PhotoTask]:
             recipe.image_size,
             recipe.augmentations,
             (recipe.seed, photo),
-            subject_crops=0
-            if recipe.subject_crops is False
-            else recipe.augmentations // SUBJECT_EVERY,
+            subject_crops=recipe.subject_crops_a_photo,
             background_crops=BACKGROUND_CROPS if recipe.neither and photo in cut else 0,
         )
         for photo, path in enumerate(photos.paths)
@@ -170,10 +166,16 @@ def extract_others(
         TrainingError: one of them is a photo of a class, or none can be read.
     """
     paths = (*dataset.others, *dataset.others_validation)
-    counts = [recipe.augmentations] * len(dataset.others) + [1] * len(dataset.others_validation)
+    half = len(dataset.others)  # those that are learned from come first
     tasks = [
-        PhotoTask(path, recipe.image_size, count, (recipe.seed, number, 2), count // SUBJECT_EVERY)
-        for number, (path, count) in enumerate(zip(paths, counts, strict=True))
+        PhotoTask(
+            path,
+            recipe.image_size,
+            recipe.augmentations if number < half else 1,
+            (recipe.seed, number, 2),
+            subject_crops=recipe.subject_crops_a_photo if number < half else 0,
+        )
+        for number, path in enumerate(paths)
     ]
     counted = _counted("reading other photos", len(paths), progress)
     plain: dict[int, ImageFeatures] = {}
@@ -190,7 +192,6 @@ def extract_others(
         counted()
     for _, reason in sorted(unread.items()):
         logger.warning("%s; left out", reason)
-    half = len(dataset.others)
     learned = sorted(number for number in plain if number < half)
     checked = sorted(number for number in plain if number >= half)
     if not learned:

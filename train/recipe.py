@@ -12,6 +12,8 @@ __all__ = ["DEFAULT_LEARNING_RATE", "Recipe"]
 
 DEFAULT_LEARNING_RATE = 5e-4
 """Of the head, when there are too few photos to choose by."""
+SUBJECT_EVERY = 4
+"""Every fourth image of a photo shows its subject cut out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,11 @@ class Recipe:
                 raise TrainingError(f"{option} {value}: must be {least} or more")
         if self.total_epochs == 0:
             raise TrainingError("--epochs 0 --fine-tune-epochs 0: nothing to train")
+        if self.subject_crops and self.augmentations < SUBJECT_EVERY:
+            raise TrainingError(
+                f"--subject-crops: takes --augmentations {SUBJECT_EVERY} or more, "
+                f"not {self.augmentations}"
+            )
         if self.seed >= 2**32:
             raise TrainingError(f"--seed {self.seed}: must be below {2**32}")
         if not 0 <= self.dropout < 1:
@@ -114,6 +121,11 @@ class Recipe:
         if self.fine_tune_at is not None:
             return self.fine_tune_at
         return BACKBONES[self.backbone].fine_tune_at
+
+    @property
+    def subject_crops_a_photo(self) -> int:
+        """How many of the images of a photo show its subject cut out."""
+        return 0 if self.subject_crops is False else self.augmentations // SUBJECT_EVERY
 
     @property
     def total_epochs(self) -> int:

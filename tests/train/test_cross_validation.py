@@ -79,7 +79,7 @@ def test_crops_of_the_subject_are_learned_from_unless_that_is_worse(tmp_path, sh
     out_of_fold = cross_validate(replace(photos, subject_crops=1), 2, RECIPE)
     assert out_of_fold.learn_subject_crops is (shown == "the subject")
     assert out_of_fold.logits.shape == (120, 2)
-    given = replace(RECIPE, subject_crops=True)
+    given = Recipe(subject_crops=True)
     assert cross_validate(replace(photos, subject_crops=1), 2, given).learn_subject_crops
 
 

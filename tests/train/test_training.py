@@ -316,6 +316,7 @@ def test_a_training_that_cannot_work_says_which_option(dataset, tmp_path, change
         {"learning_rate": float("nan")},
         {"dropout": 1.0},
         {"patience": 0},
+        {"subject_crops": True, "augmentations": 3},
         {"backbone": "resnet"},
         {"epochs": 0, "fine_tune_epochs": 0},
     ],
