@@ -91,15 +91,14 @@ def cross_validate(training: Features, class_count: int, recipe: Recipe) -> OutO
     classes = training.classes[photos[fold_of[photos] < folds]]
 
     crops = training.subject_crops
-    settings = [(rate, True) for rate in rates]
-    if crops and recipe.subject_crops is None:
-        settings += [(rate, False) for rate in rates]
+    compares = crops > 0 and recipe.subject_crops is None
+    learned = (True, False) if compares else (True,)
+    settings = [(rate, with_crops) for with_crops in learned for rate in rates]
     logits, heads = _predict_out_of_fold(training, fold_of, folds, settings, class_count, recipe)
     losses = _losses(logits[:, : training.augmentations - crops], classes)
     chosen = choose_setting(losses[: len(rates)]) if len(rates) > 1 else 0
-    without = chosen + len(rates)
-    if without < len(settings) and choose_setting(losses[[chosen, without]]):
-        chosen = without
+    if compares and choose_setting(losses[[chosen, chosen + len(rates)]]):
+        chosen += len(rates)
     rate, learn_subject_crops = settings[chosen]
     return OutOfFold(
         rate, learn_subject_crops, logits[:, 0, chosen], classes, heads[chosen], photos

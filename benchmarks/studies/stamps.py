@@ -30,7 +30,6 @@ BACKGROUNDS = Path(__file__).with_name("stamp_backgrounds.txt")
 insect, by eye: photo, and its left and top edge in sevenths."""
 
 INSECTS = "animals/insects"
-PLANTS = ("plants/trees/*.png", "plants/mushrooms/*.png")
 STRANGERS = {
     "insects": [
         f"{INSECTS}/{name}.png"
@@ -42,7 +41,10 @@ STRANGERS = {
         f"animals/{kind}/**/*.png"
         for kind in ("birds", "mammals", "marsupials", "lizards", "amphibians", "fish")
     ],
-    "food and plants": ["food/**/*.png", "plants/*.png", *PLANTS],
+    "food and plants": [
+        *("food/**/*.png", "plants/*.png"),
+        *("plants/trees/*.png", "plants/mushrooms/*.png"),
+    ],
     "things": [
         *("household/**/*.png", "clothes/hats/*.png", "hobbies/music/**/*.png"),
         *("symbols/money/*/*.png", "vehicles/**/*.png", "sports/*.png"),
