@@ -72,6 +72,13 @@ class Validation:
         return int((self.predictions == self.classes).sum())
 
     @property
+    def correct_as_seen(self) -> int:
+        """How many are correct as the user sees them: `neither` and `unknown` are incorrect."""
+        clear = self.scores.max(axis=1) >= (self.calibration.threshold or 0.0)
+        correct = self.predictions == self.classes
+        return int((correct & clear & ~self.called_neither).sum())
+
+    @property
     def called_neither(self) -> npt.NDArray[np.bool_]:
         """`[photos]`, whether the score of `neither` is the largest."""
         if self.neither is None:

@@ -8,23 +8,24 @@ import re
 import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from edgebee.edge.classify import read_photo
+from edgebee.edge.classify import NEITHER, choose_label, read_photo
 from edgebee.errors import OutputError, TrainingError
 from edgebee.photos.dataset import load_dataset
 from edgebee.photos.sample import draw_photo
 from edgebee.train.backbone import BACKBONES
 from edgebee.train.batches import Batches, StrangerExamples, class_weights
 from edgebee.train.checkpoint import Checkpoints
-from edgebee.train.cross_validation import LEARNING_RATES
+from edgebee.train.cross_validation import LEARNING_RATES, Calibration
 from edgebee.train.photo_features import ImageFeatures
 from edgebee.train.recipe import Recipe
-from edgebee.train.training import train_classifier
+from edgebee.train.training import Validation, train_classifier
 
 RECIPE = Recipe(epochs=2, fine_tune_epochs=2, image_size=96, augmentations=3, seed=5)
 SMALL = replace(RECIPE, image_size=32, alpha=0.35, weights="none", augmentations=1)
@@ -123,6 +124,33 @@ def test_a_training_describes_itself(training):
         f"<Training on field: ants, bees, noise; 4 epochs; {of} validation photos correct>"
     )
     assert repr(result.validation) == f"<Validation: {of} correct>"
+
+
+@pytest.mark.parametrize("threshold", [None, 0.7])
+@pytest.mark.parametrize("knows_neither", [True, False])
+def test_the_user_sees_what_the_runner_would_say(threshold, knows_neither):
+    rng = np.random.default_rng(0)
+    scores = rng.dirichlet(np.ones(3), 200).astype(np.float32)
+    neither = rng.uniform(0, 0.7, 200).astype(np.float32) if knows_neither else None
+    classes = rng.integers(0, 3, 200)
+    validation = Validation(
+        paths=200 * (Path("photo.jpg"),),
+        classes=classes,
+        scores=scores,
+        neither=neither,
+        calibration=Calibration(1.0, threshold),
+        error_before=0.0,
+        error_after=0.0,
+    )
+    labels = ("0", "1", "2", NEITHER)[: 4 if knows_neither else 3]
+    last = np.zeros((200, 0)) if neither is None else neither[:, np.newaxis]
+    together = np.hstack([scores * (1 - last.sum(axis=1, keepdims=True)), last])
+    said = [choose_label(labels, row, threshold or 0.0) for row in together]
+    assert validation.correct_as_seen == sum(
+        label == str(class_) for label, class_ in zip(said, classes, strict=True)
+    )
+    hides = threshold is not None or knows_neither
+    assert (validation.correct_as_seen < validation.correct) is hides
 
 
 def test_any_number_of_classes_by_their_folders(training):
@@ -412,6 +440,7 @@ def test_a_saved_model_has_no_address_in_it(training, tmp_path):
     with zipfile.ZipFile(result.save(tmp_path)) as saved:
         config = saved.read("config.json").decode()
     numbers = [int(one) for one in re.findall(r'"shared_object_id": (\d+)', config)]
+    assert numbers
     assert sorted(set(numbers)) == list(range(len(set(numbers))))
 
 

@@ -281,7 +281,11 @@ def run(
             raise
         model = training.save(output)
     validation = training.validation
-    echo(f"{model}: {validation.correct} of {len(validation.paths)} validation {kind} correct")
+    count = len(validation.paths)
+    echo(f"{model}: {validation.correct} of {count} validation {kind} correct")
+    if training.neither is not None or validation.calibration.threshold is not None:
+        seen = f"{validation.correct_as_seen} of {count}"
+        echo(f"as its user sees it, neither and unknown count as incorrect: {seen}")
     _print_neither(training)
 
 
