@@ -521,8 +521,13 @@ def _load(
     *,
     keep_tensors: bool = False,
     size: tuple[int, int] | None = None,
+    further: bool = False,
 ) -> Any:
-    """`make_interpreter` of a file that has been read."""
+    """`make_interpreter` of a file that has been read.
+
+    For a `further` interpreter of the same model the runtime has printed all that it prints, and
+    nothing is silenced: another thread may be printing an error just then.
+    """
     model, content = file.path, file.content
     runtime = _import_runtime()
     options: dict[str, Any] = {"num_threads": min(threads or available_cpus(), available_cpus())}
@@ -537,7 +542,7 @@ def _load(
             raise ValueError("its checksum is not the one in edgebee.json")
         if not network and not hasattr(sys, "frozen"):  # a frozen program would start itself
             _try_in_child(model, runtime.__name__, size or (224, 224))
-        with native_messages_silenced():
+        with contextlib.nullcontext() if further else native_messages_silenced():
             interpreter = runtime.Interpreter(model_path=os.fspath(model), **options)
             _set_size(interpreter, size, model)
             interpreter.allocate_tensors()
@@ -1209,7 +1214,7 @@ class Classifier:
         try:
             interpreter = self._idle.pop()
         except IndexError:  # others are at work
-            interpreter = make_interpreter(self.model, 1, size=self._given_size)
+            interpreter = _load(_read_model(self.model), 1, size=self._given_size, further=True)
         scores = invoke(interpreter, pixels, self.model, self.input_values)
         self._idle.append(interpreter)
         scores = self._as_probabilities(scores)

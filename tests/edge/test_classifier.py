@@ -131,6 +131,23 @@ def test_a_name_that_is_no_text_is_refused_with_the_file(foreign_model, tmp_path
     assert message.startswith(f"{broken}: damaged, or too new ('utf-8' codec can't decode")
 
 
+def test_what_is_printed_while_a_further_thread_loads_the_model_is_seen(
+    model, landscape, monkeypatch, capfd
+):
+    classifier = classify.Classifier(model)
+    runtime = classify._import_runtime()
+    real = runtime.Interpreter
+
+    def load(**options):
+        os.write(2, b"error: of the photo before")
+        return real(**options)
+
+    monkeypatch.setattr(runtime, "Interpreter", load)
+    classifier._idle.clear()  # as while other threads invoke them
+    classifier(landscape)
+    assert capfd.readouterr().err == "error: of the photo before"
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads the Linux way")
 def test_more_threads_than_cores_are_never_started(model, landscape):
     before = len(list(Path("/proc/self/task").iterdir()))
